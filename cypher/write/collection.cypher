@@ -1,0 +1,6 @@
+// Mark the database as carrying this collection.
+// params: id, format
+// mode: write
+MERGE (c:Collection {id: $id})
+ON CREATE SET c.format = $format, c.generation = 0, c.stale = false, c.edges_seen = 0, c.forest_seen = 0,
+              c.bridge_queries = false

@@ -1,0 +1,1 @@
+"""Describe photos: local features for verification, one global descriptor for proposals, presets of both."""

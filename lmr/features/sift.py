@@ -1,0 +1,108 @@
+"""Upright RootSIFT (Arandjelovic and Zisserman, 2012): sparse points for verification, a dense grid for VLAD.
+
+Descriptors are projected with a fixed, half-whitening basis and kept as small integers.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from importlib.resources import files
+
+import cv2
+import numpy as np
+
+from lmr.features.view import View, working_view
+from lmr.values import Array, Features, Photo, readonly, unit_rows
+
+SPARSE_DIMENSION, DENSE_DIMENSION = 64, 32
+QUANTUM = 210.0  # a unit vector's components stay below 127 / 210 but for rare ones, which are clipped
+_DENSE_STEPS = {1.0: 10, 0.707: 9, 0.5: 8, 0.354: 8, 0.25: 8}  # scale of the image -> step of the grid, px
+_PATCH = 24
+_LEAST_CONTRAST = 6.0
+
+
+@dataclass(frozen=True, slots=True)
+class RootSift:
+    """Local features: the strongest points over all scales, described upright. `side`: working size, px."""
+
+    side: int
+    points: int
+    name: str = "rootsift"
+
+    @property
+    def enough(self) -> int:
+        """Longer side, px, beyond which more pixels change nothing."""
+        return self.side
+
+    def extract(self, photo: Photo) -> Features:
+        """Local features of a photo; none for a plain picture."""
+        view = working_view(photo, self.side)
+        geometry, sift = sparse_sift(view.grey)
+        geometry, sift = geometry[: self.points], sift[: self.points]
+        return Features(
+            readonly(view.to_original(geometry[:, :2]).astype(np.float32)),
+            readonly((geometry[:, 2] * view.unit).astype(np.float32)),
+            readonly(reduce(sift, "sparse")),
+            view.box,
+            view.unit,
+            self.name,
+        )
+
+
+def dense_descriptors(view: View) -> Array:
+    """(m, 32) int8 of the patches on a grid that are not nearly plain."""
+    return reduce(dense_sift(view.grey), "dense")
+
+
+def sparse_sift(grey: Array) -> tuple[Array, Array]:
+    """(h, w) -> geometry (n, 3) x, y, size in px, strongest first, and SIFT (n, 128) uint8."""
+    sift = cv2.SIFT_create(nfeatures=0, contrastThreshold=0.01, edgeThreshold=10)
+    found = sorted(
+        sift.detect(grey, None),
+        key=lambda k: (-round(k.response, 7), round(k.pt[0], 3), round(k.pt[1], 3), round(k.size, 3), k.angle),
+    )
+    upright: dict[tuple[float, float, float], cv2.KeyPoint] = {}  # one for all orientations found at a place
+    for k in found:
+        place = (round(k.pt[0], 2), round(k.pt[1], 2), round(k.size, 2))
+        upright.setdefault(place, cv2.KeyPoint(*k.pt, k.size, 0.0, k.response, k.octave, k.class_id))
+    if not upright:
+        return np.zeros((0, 3), np.float32), np.zeros((0, 128), np.uint8)
+    points, described = sift.compute(grey, list(upright.values()))
+    return np.array([(*k.pt, k.size) for k in points], np.float32), described.astype(np.uint8)
+
+
+def dense_sift(grey: Array) -> Array:
+    """(h, w) -> SIFT (m, 128) uint8 of 24 px patches on grids over five scales."""
+    parts = [np.zeros((0, 128), np.uint8)]
+    for scale, step in _DENSE_STEPS.items():
+        image = grey if scale == 1 else cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        half = _PATCH // 2
+        y, x = np.mgrid[half : image.shape[0] - half : step, half : image.shape[1] - half : step].reshape(2, -1)
+        if not len(x):
+            continue
+        mean, square = (cv2.blur(image.astype(np.float32) ** power, (_PATCH, _PATCH)) for power in (1, 2))
+        kept = np.sqrt(np.maximum(square - mean * mean, 0))[y, x] > _LEAST_CONTRAST
+        grid = [cv2.KeyPoint(float(a), float(b), 4.0, 0.0, 1.0, 0, -1) for a, b in zip(x[kept], y[kept], strict=True)]
+        if grid:
+            values = cv2.SIFT_create(contrastThreshold=0).compute(image, grid)[1]
+            parts.append(values[values.sum(1) > 0].astype(np.uint8))
+    return np.concatenate(parts)
+
+
+def root_sift(sift: Array) -> Array:
+    """(n, 128) uint8 -> (n, 128) float32 of length 1: square root of the L1-normalised."""
+    return np.sqrt(sift / np.maximum(sift.sum(1, dtype=np.float32, keepdims=True), 1e-6), dtype=np.float32)
+
+
+def reduce(sift: Array, kind: str) -> Array:
+    """(n, 128) uint8 -> (n, 64) or (n, 32) int8: RootSIFT in the fixed basis, unit length times QUANTUM."""
+    mean, basis = _basis()[f"{kind}_mean"], _basis()[kind]
+    values = unit_rows((root_sift(sift) - mean) @ basis)
+    return np.clip(np.round(values * QUANTUM), -127, 127).astype(np.int8)
+
+
+@functools.cache
+def _basis() -> dict[str, Array]:
+    with (files("lmr.features") / "rootsift_basis.npz").open("rb") as file, np.load(file, allow_pickle=False) as stored:
+        return {name: stored[name] for name in stored.files}

@@ -1,0 +1,71 @@
+"""All coordinate bookkeeping: cropping plain bands, resizing, and the way back to pixels of the original."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from lmr.values import Array, Photo
+
+_MOST = 0.45  # of a side that a band may take
+_LEAST_LEFT = 0.3
+_DARK, _LIGHT = 20, 240
+_SPREAD = 14
+_PLAIN = 0.80
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class View:
+    """The part of a photo in which features are sought: grey (h, w) uint8; box in px of the original."""
+
+    grey: Array
+    box: tuple[float, float, float, float]
+
+    @property
+    def unit(self) -> float:
+        """Pixels of the original for each pixel of `grey`."""
+        return max(self.box[2] / self.grey.shape[1], self.box[3] / self.grey.shape[0])
+
+    def to_original(self, points: Array) -> Array:
+        """Points (n, 2) x, y in `grey` -> in the original; a pixel's centre has whole coordinates in both."""
+        height, width = self.grey.shape
+        scale = np.array([self.box[2] / width, self.box[3] / height])
+        return (points + 0.5) * scale - 0.5 + np.array(self.box[:2])
+
+
+def working_view(photo: Photo, side: int) -> View:
+    """Grey, without plain bands, its longer side at most `side` px."""
+    grey = cv2.cvtColor(np.asarray(photo.pixels), cv2.COLOR_RGB2GRAY)
+    x, y, width, height = inside_bands(grey)
+    inner = grey[y : y + height, x : x + width]
+    factor = side / max(inner.shape)
+    if factor < 1:
+        size = (max(1, round(width * factor)), max(1, round(height * factor)))
+        inner = cv2.resize(inner, size, interpolation=cv2.INTER_AREA)
+    back = photo.reduction
+    return View(inner, (x * back, y * back, width * back, height * back))
+
+
+def inside_bands(grey: Array) -> tuple[int, int, int, int]:
+    """(H, W) -> x, y, width, height inside banners and padding; all of it where too little would be left."""
+    height, width = grey.shape
+    top, bottom = plain_rows(grey), plain_rows(grey[::-1])
+    if height - top - bottom < _LEAST_LEFT * height:
+        return 0, 0, width, height
+    inner = grey[top : height - bottom]
+    left, right = plain_rows(inner.T), plain_rows(inner.T[::-1])
+    if width - left - right < _LEAST_LEFT * width:
+        left = right = 0
+    return left, top, width - left - right, height - top - bottom
+
+
+def plain_rows(grey: Array) -> int:
+    """Number of leading rows of one nearly plain, very dark or very light tone."""
+    limit = int(len(grey) * _MOST)
+    for count, row in enumerate(grey[:limit]):
+        tone = np.median(row)
+        if _DARK <= tone <= _LIGHT or np.mean(np.abs(row - float(tone)) < _SPREAD) <= _PLAIN:
+            return count
+    return limit

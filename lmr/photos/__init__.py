@@ -1,0 +1,1 @@
+"""Find photos, decode them safely, set aside with a reason what cannot be used."""

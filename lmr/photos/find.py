@@ -1,0 +1,82 @@
+"""Find the photos below files and folders. Names are bytes for the file system and a fixed text form for people."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from lmr.errors import UsageError
+
+SUFFIXES = frozenset(
+    ".jpg .jpeg .jpe .jfif .png .webp .tif .tiff .gif .bmp .mpo .jp2 .avif".split()
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A file that may be a photo: absolute path, the folder it was found from, size in bytes, time stamp in ns."""
+
+    path: bytes
+    root: bytes
+    size: int
+    mtime: int
+    reason: str | None = None
+
+    @property
+    def name(self) -> str:
+        """Path below the folder it was found from, as text with `/`."""
+        return text_of(os.path.relpath(self.path, self.root))
+
+
+def text_of(path: bytes) -> str:
+    """A file name for people, JSON and databases: verbatim; bytes that are not UTF-8 appear as \\xNN."""
+    return path.decode("utf-8", "backslashreplace")
+
+
+def printable(text: str) -> str:
+    """For terminals: control characters (also those that turn the writing direction) as escapes."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def find(paths: Iterable[Path]) -> Iterator[Found]:
+    """Every file named, and those with a photo's suffix below every folder named, in the order of their names.
+
+    Links to folders are not followed, so loops cannot trap it; links to files are. What is no regular file (FIFO,
+    device, dangling link) comes with a reason. Raises UsageError for a path that does not exist.
+    """
+    for path in paths:
+        raw = os.path.abspath(os.fsencode(path))
+        if not os.path.lexists(raw):
+            raise UsageError(f"{printable(str(path))}: no such file or folder")
+        if os.path.isdir(raw):
+            yield from _below(raw, raw)
+        else:
+            yield _look(raw, os.path.dirname(raw))
+
+
+def _below(folder: bytes, root: bytes) -> Iterator[Found]:
+    try:
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except OSError as error:
+        yield Found(folder, root, 0, 0, f"folder cannot be read: {error.strerror}")
+        return
+    for entry in entries:
+        if entry.name.startswith(b"."):
+            continue
+        if entry.is_dir(follow_symlinks=False):
+            yield from _below(entry.path, root)
+        elif os.fsdecode(os.path.splitext(entry.name)[1]).lower() in SUFFIXES:
+            yield _look(entry.path, root)
+
+
+def _look(path: bytes, root: bytes) -> Found:
+    try:
+        status = os.stat(path)
+    except OSError as error:
+        return Found(path, root, 0, 0, f"cannot be read: {error.strerror}")
+    if not stat.S_ISREG(status.st_mode):
+        return Found(path, root, 0, 0, "not a regular file")
+    return Found(path, root, status.st_size, status.st_mtime_ns)

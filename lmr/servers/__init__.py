@@ -1,0 +1,1 @@
+"""The databases on the user's own machine: fetching, starting, watching, stopping."""

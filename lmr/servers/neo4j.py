@@ -1,0 +1,227 @@
+"""The local Neo4j of a collection: a home folder beside the ledger, jars from the per-user cache."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psutil
+
+if TYPE_CHECKING:
+    import neo4j
+
+from lmr.errors import ServerError
+from lmr.progress import Progress
+from lmr.resources import resource
+from lmr.servers import jars, java
+from lmr.servers import process as proc
+from lmr.settings import Settings
+
+_OPENS = ("java.base/java.nio", "java.base/java.io", "java.base/sun.nio.ch")
+_ATTEMPTS = 3
+_ADVICE = {
+    1: "Its web server could not start: a port may be taken.",
+    2: "Its store could not be opened: another process may hold it, or the disk may be full or damaged.",
+    3: "Its configuration was refused.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How to reach a Neo4j."""
+
+    uri: str
+    username: str
+    password: str
+    database: str
+    http: str = ""
+
+
+class LocalNeo4j:
+    """Starts, watches and stops the Neo4j in `home`/neo4j."""
+
+    def __init__(self, home: Path, settings: Settings) -> None:
+        self._settings = settings
+        self.folder = home / "neo4j"
+        self.log = self.folder / "console.log"
+        self._state = self.folder / "server.json"
+        self._password = self.folder / "password"
+
+    def running(self) -> proc.State | None:
+        """The state of the server if its process lives."""
+        state = proc.read_state(self._state)
+        return state if state and state.process() else None
+
+    def access(self, state: proc.State) -> Access:
+        """Address and credentials of the running server."""
+        return Access(state.address, "neo4j", self._password.read_text(), "neo4j", state.http)
+
+    def start(self, progress: Progress) -> Access:
+        """Reach the server, starting it if it does not run. Raises ServerError with the end of its log."""
+        proc.private_folder(self.folder)
+        with proc.locked(self.folder / "start.lock"):
+            if state := self.running():
+                return self._wait(state, None)
+            cached = jars.fetch(self._settings, progress)
+            for stray in proc.strays(f"--home-dir={self.folder.resolve()}"):
+                proc.stop(stray)
+            progress.note("Starting Neo4j ...")
+            return self._start(cached)
+
+    def stop(self) -> bool:
+        """Stop the server; False if none ran."""
+        if not self.folder.exists():
+            return False
+        with proc.locked(self.folder / "start.lock"):
+            state = self.running()
+            process = state.process() if state else None
+            if process:
+                proc.stop(process)
+            self._state.unlink(missing_ok=True)
+            return process is not None
+
+    def _start(self, cached: Path) -> Access:
+        previous = proc.read_state(self._state)
+        for attempt in range(_ATTEMPTS):
+            bolt, http = self._ports(previous if attempt == 0 else None)
+            self._configure(cached, bolt, http)
+            process = proc.launch(self._command(cached), self.log)
+            state = proc.State(process.pid, process.create_time(), f"bolt://127.0.0.1:{bolt}", f"http://127.0.0.1:{http}")
+            proc.write_state(self._state, state)
+            try:
+                return self._wait(state, process)
+            except _EndedEarlyError as error:
+                if error.code != 1 or attempt + 1 == _ATTEMPTS:
+                    raise
+        raise ServerError("Neo4j did not start")
+
+    def _ports(self, previous: proc.State | None) -> tuple[int, int]:
+        """The ports of last time if they are free, so that open Browser pages go on working."""
+        bolt = proc.free_port(int(previous.address.rsplit(":", 1)[1]) if previous else 0)
+        http = proc.free_port(int(previous.http.rsplit(":", 1)[1]) if previous else 0)
+        return bolt, http if http != bolt else proc.free_port()
+
+    def _configure(self, cached: Path, bolt: int, http: int) -> None:
+        conf = self.folder / "conf"
+        pages = conf / "browser"
+        if not (pages / "index.html").exists():
+            shutil.copytree(cached / "browser" / "browser", pages, dirs_exist_ok=True)
+        for page in resource("cypher/browser").iterdir():
+            shutil.copy(page, pages / page.name)
+        base = f"http://localhost:{http}/browser"
+        lines = {
+            "server.default_listen_address": "127.0.0.1",
+            "server.bolt.listen_address": f":{bolt}",
+            "server.http.listen_address": f":{http}",
+            "server.directories.plugins": cached.resolve() / "plugins",
+            "server.memory.pagecache.size": "512m",
+            "dbms.security.procedures.unrestricted": "gds.*",
+            "dbms.usage_report.enabled": "false",
+            "client.allow_telemetry": "false",
+            "browser.post_connect_cmd": f"style {base}/lmr.grass; play {base}/lmr-guide.html",
+            "browser.remote_content_hostname_whitelist": "localhost,127.0.0.1",
+            "db.tx_log.rotation.retention_policy": "1 files",
+            "db.tx_log.rotation.size": "32m",
+            "db.tx_log.preallocate": "false",
+            "internal.dbms.bolt.netty_server_shutdown_quiet_period": "0",
+            "internal.dbms.bolt.netty_server_shutdown_timeout": "1s",
+        }
+        text = "\n".join(f"{name}={value}" for name, value in lines.items())
+        proc.write_private(conf / "neo4j.conf", text + "\n")
+
+    def _command(self, cached: Path) -> list[str | Path]:
+        home = self.folder.resolve()
+        found, _ = java.find()
+        heap = self._settings.heap_mb or min(4096, psutil.virtual_memory().total // 2**20 // 4)
+        path = f"{home}/conf:{cached.resolve()}/plugins/*:{cached.resolve()}/lib/*"
+        return [
+            found,
+            *(f"--add-opens={package}=ALL-UNNAMED" for package in _OPENS),
+            "--enable-native-access=ALL-UNNAMED",
+            "-Djol.skipHotspotSAAttach=true",
+            "-XX:+UseParallelGC",
+            "-Xms256m",
+            f"-Xmx{heap}m",
+            *self._settings.java_options.split(),
+            "-cp",
+            path,
+            "org.neo4j.server.CommunityEntryPoint",
+            f"--home-dir={home}",
+            f"--config-dir={home}/conf",
+            "--console-mode",
+        ]
+
+    def _wait(self, state: proc.State, process: psutil.Popen | None) -> Access:
+        """Until the server answers with our password, which is set on the very first start."""
+        from neo4j.exceptions import AuthError, DriverError, Neo4jError
+
+        if not self._password.exists():
+            proc.write_private(self._password, secrets.token_urlsafe(24))
+        access = self.access(state)
+        end = time.monotonic() + self._settings.start_timeout
+        while proc.pause(end):
+            self._check_alive(state, process)
+            try:
+                with _quiet(), _driver(state.address, access.password) as driver:
+                    driver.verify_connectivity()
+                return access
+            except AuthError:
+                with _quiet(), contextlib.suppress(AuthError, DriverError, Neo4jError):
+                    _set_password(state.address, access.password)
+            except (DriverError, Neo4jError, OSError):
+                continue
+        raise ServerError(
+            f"Neo4j did not answer within {self._settings.start_timeout:.0f} s. The end of {self.log}:\n"
+            f"{proc.tail(self.log)}\nTry again, or with more time: LMR_START_TIMEOUT=600."
+        )
+
+    def _check_alive(self, state: proc.State, process: psutil.Popen | None) -> None:
+        code = process.poll() if process else None
+        if code is None and state.process():
+            return
+        advice = _ADVICE.get(code or 0, "It was killed, or memory ran out (try a smaller heap: LMR_HEAP_MB=1024).")
+        raise _EndedEarlyError(
+            f"Neo4j ended while starting (exit code {code}). {advice} The end of {self.log}:\n{proc.tail(self.log)}\n"
+            "`lmr doctor` checks Java, memory, disk and ports.",
+            code,
+        )
+
+
+class _EndedEarlyError(ServerError):
+    def __init__(self, text: str, code: int | None) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+def _driver(address: str, password: str) -> neo4j.Driver:
+    """A driver that does not retry: the caller does, and looks in between whether the server still lives."""
+    import neo4j
+
+    return neo4j.GraphDatabase.driver(
+        address, auth=("neo4j", password), connection_timeout=5, max_transaction_retry_time=0
+    )
+
+
+def _set_password(address: str, password: str) -> None:
+    with _driver(address, "neo4j") as driver:
+        change = "ALTER CURRENT USER SET PASSWORD FROM 'neo4j' TO $new"
+        driver.execute_query(change, new=password, database_="system")
+
+
+@contextlib.contextmanager
+def _quiet():  # type: ignore[no-untyped-def]  # noqa: ANN202
+    """Without the driver's own log lines about a server that is not up yet."""
+    import logging
+
+    log = logging.getLogger("neo4j")
+    level = log.level
+    log.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        log.setLevel(level)

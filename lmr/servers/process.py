@@ -1,0 +1,133 @@
+"""A local server as a detached process: who runs it is kept in a state file, guarded by a lock."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import psutil
+
+from lmr.errors import ServerError
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """A server that was started: `created` tells it from a later process with the same pid."""
+
+    pid: int
+    created: float
+    address: str
+    http: str = ""
+
+    def process(self) -> psutil.Process | None:
+        """The living process, or None if it ended."""
+        try:
+            process = psutil.Process(self.pid)
+            alive = abs(process.create_time() - self.created) < 2 and process.status() != psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return None
+        return process if alive else None
+
+
+def private_folder(path: Path) -> Path:
+    """A folder that only this user can enter, made if need be."""
+    path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path.chmod(0o700)
+    return path
+
+
+def write_private(path: Path, text: str) -> None:
+    """Replace a file, readable by this user alone, in one step."""
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)
+
+
+def read_state(path: Path) -> State | None:
+    """What the state file says; None if it is missing or cannot be read."""
+    try:
+        return State(**json.loads(path.read_text()))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def write_state(path: Path, state: State) -> None:
+    """Keep the state of a server that was started."""
+    write_private(path, json.dumps(asdict(state)))
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold a lock file, so that two commands do not start one server twice; the kernel frees it on any end."""
+    with path.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def launch(command: Sequence[str | Path], log: Path) -> psutil.Popen:
+    """Start a server that outlives this command, its output in `log`."""
+    with log.open("wb") as output:
+        return psutil.Popen(
+            [str(word) for word in command],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+
+def stop(process: psutil.Process, patience: float = 30) -> None:
+    """Ask to end, wait, then kill."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process.terminate()
+        try:
+            process.wait(patience)
+        except psutil.TimeoutExpired:
+            process.kill()
+            process.wait(10)
+
+
+def strays(marker: str) -> list[psutil.Process]:
+    """Processes of this user with `marker` as an argument: servers whose start was cut off before it was noted."""
+    found = []
+    for process in psutil.process_iter(["cmdline", "uids"]):
+        uids, words = process.info["uids"], process.info["cmdline"] or []
+        if uids and uids.real == os.getuid() and marker in words and process.pid != os.getpid():
+            found.append(process)
+    return found
+
+
+def free_port(wanted: int = 0) -> int:
+    """The wanted port if it is free, else any free one, on 127.0.0.1."""
+    for port in (wanted, 0):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", port))
+            return int(probe.getsockname()[1])
+    raise ServerError("no free port on 127.0.0.1")
+
+
+def tail(log: Path, lines: int = 15) -> str:
+    """The end of a server's log, for messages."""
+    try:
+        text = log.read_bytes()[-20_000:].decode("utf-8", "replace")
+    except OSError:
+        return "(no log)"
+    return "\n".join(f"  | {line}" for line in text.splitlines()[-lines:])
+
+
+def pause(until: float, seconds: float = 0.1) -> bool:
+    """Sleep a moment; False when the time is over."""
+    time.sleep(seconds)
+    return time.monotonic() < until

@@ -1,0 +1,126 @@
+"""Every setting, its default, and where its value came from: flag > environment > file > default."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from lmr.errors import UsageError
+
+
+def _setting(default: Any, about: str, *, env: str = "", secret: bool = False, minimum: float = 0) -> Any:
+    return field(default=default, metadata={"about": about, "env": env, "secret": secret, "minimum": minimum})
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The settings of one command on one collection; see `load` for where they come from."""
+
+    home: Path = _setting(Path(".lmr"), "the collection's folder")
+    preset: str = _setting("classic", "local features and global descriptor of a new collection")
+    top: int = _setting(50, "neighbours proposed for each image", minimum=1)
+    nfa_weak: float = _setting(4.0, "least -log10(false alarms) of a match that is kept at all")
+    nfa_accept: float = _setting(6.0, "least -log10(false alarms) of a match that the forest uses")
+    similarity_weight: float = _setting(10.0, "lambda: edge weight = inliers + lambda * similarity")
+    workers: int = _setting(0, "worker processes; 0 = one a core")
+    max_pixels: int = _setting(150_000_000, "a photo with more pixels is set aside", minimum=1)
+    max_bytes: int = _setting(256 * 2**20, "a larger file is set aside", minimum=1)
+    min_side: int = _setting(16, "a photo with a shorter side, in px, is set aside", minimum=1)
+    neo4j_uri: str = _setting("", "an external Neo4j; empty = the local one", env="NEO4J_URI")
+    neo4j_username: str = _setting("neo4j", "its user", env="NEO4J_USERNAME")
+    neo4j_password: str = _setting("", "its password", env="NEO4J_PASSWORD", secret=True)
+    neo4j_database: str = _setting("neo4j", "its database", env="NEO4J_DATABASE")
+    milvus_uri: str = _setting("", "an external Milvus; empty = the local Milvus Lite")
+    milvus_token: str = _setting("", "its token", secret=True)
+    heap_mb: int = _setting(0, "heap of the local Neo4j in MB; 0 = a quarter of memory, at most 4096")
+    java_options: str = _setting("", "more options for the local Neo4j's Java")
+    start_timeout: float = _setting(180.0, "seconds to wait for a local database", minimum=1)
+    maven_repository: str = _setting("", "mirror to fetch server jars from; empty = the public one")
+    cache: Path = _setting(Path(), "per-user cache of server jars; empty = the platform's place")
+
+    @property
+    def worker_count(self) -> int:
+        """Worker processes to use."""
+        return self.workers or len(os.sched_getaffinity(0))
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """One setting as `lmr config` shows it."""
+
+    name: str
+    value: str
+    source: str
+    about: str
+
+
+SETTINGS_FILE = "settings.toml"
+
+
+def variable(spec: dataclasses.Field[Any]) -> str:
+    """Name of the environment variable of a setting."""
+    return spec.metadata["env"] or f"LMR_{spec.name.upper()}"
+
+
+def load(
+    flags: Mapping[str, Any] | None = None, env: Mapping[str, str] | None = None
+) -> tuple[Settings, dict[str, str]]:
+    """Settings and the source of each, from flags (None = not given), environment, file and defaults.
+
+    Raises UsageError if a value is not of its type, or a file names a setting that does not exist.
+    """
+    env = os.environ if env is None else env
+    flags = {name: value for name, value in (flags or {}).items() if value is not None}
+    home = Path(flags.get("home") or env.get("LMR_HOME") or Settings().home)
+    file = _read_file(home / SETTINGS_FILE)
+    values: dict[str, Any] = {}
+    sources: dict[str, str] = {}
+    for spec in fields(Settings):
+        name, key = spec.name, variable(spec)
+        for source, found in (("flag", flags), (key, env), (SETTINGS_FILE, file)):
+            at = key if found is env else name
+            if at in found and found[at] != "":
+                values[name], sources[name] = _convert(spec, found[at], source), source
+                break
+        else:
+            sources[name] = "default"
+    return Settings(**values), sources
+
+
+def origins(settings: Settings, sources: Mapping[str, str]) -> list[Origin]:
+    """A row for each setting; secrets are not shown."""
+    rows = []
+    for spec in fields(Settings):
+        value = getattr(settings, spec.name)
+        shown = ("(set)" if value else "") if spec.metadata["secret"] else str(value)
+        rows.append(Origin(spec.name, shown, sources[spec.name], f"{spec.metadata['about']} [{variable(spec)}]"))
+    return rows
+
+
+def _read_file(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        return {}
+    try:
+        values = tomllib.loads(path.read_text("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is not valid TOML: {error}") from error
+    known = {spec.name for spec in fields(Settings) if not spec.metadata["secret"]} - {"home"}
+    if unknown := sorted(set(values) - known):
+        raise UsageError(f"{path} sets {', '.join(unknown)}, which it cannot; `lmr config` lists the settings")
+    return values
+
+
+def _convert(spec: dataclasses.Field[Any], value: Any, source: str) -> Any:
+    kind = type(spec.default)
+    try:
+        converted = kind(value)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"{spec.name} from {source} is {value!r}, not a valid {kind.__name__}") from error
+    if kind in (int, float) and not converted >= spec.metadata["minimum"]:
+        raise UsageError(f"{spec.name} from {source} is {value}; the least is {spec.metadata['minimum']}")
+    return converted

@@ -1,0 +1,1 @@
+"""The ledger (SQLite), the vector index (Milvus) and the graph (Neo4j)."""

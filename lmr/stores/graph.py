@@ -1,0 +1,157 @@
+"""The graph database: named queries, batches in sorted order, errors that say what to do."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, TypeVar
+
+import neo4j
+from neo4j.exceptions import AuthError, ClientError, DriverError, Neo4jError, ServiceUnavailable
+
+from lmr.errors import CollectionError, LmrError, ServerError, UsageError
+from lmr.servers.neo4j import Access
+from lmr.stores.cypher import Query, queries
+from lmr.values import Edge
+
+FORMAT = 1
+BATCH = 10_000
+Row = dict[str, Any]
+T = TypeVar("T")
+
+
+class Graph:
+    """A connection to one graph database; runs queries of cypher/ by name."""
+
+    def __init__(self, access: Access) -> None:
+        self.access = access
+        self._driver = neo4j.GraphDatabase.driver(
+            access.uri,
+            auth=(access.username, access.password),
+            notifications_min_severity="OFF",
+            connection_timeout=15,
+            max_transaction_retry_time=15,
+        )
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._driver.close()
+
+    def run(self, name: str, *, hops: int | None = None, **params: Any) -> list[Row]:
+        """Rows of a stored query. `hops` picks a literal bound where the query has them."""
+        query = queries()[name]
+        return self._run(query, query.bounded(hops), params)
+
+    def stream(self, name: str, **params: Any) -> Iterator[Row]:
+        """Rows of a stored query that reads, one by one, for results too large to hold."""
+        query = queries()[name]
+        with _translated(), self._session(query.mode) as session:
+            for record in session.run(neo4j.Query(query.text), params):
+                yield record.data()
+
+    def write_batches(self, name: str, rows: Iterable[Row], **params: Any) -> int:
+        """Hand rows over in batches, each one transaction; returns how many."""
+        count = 0
+        for batch in batches(rows, BATCH):
+            self.run(name, rows=batch, **params)
+            count += len(batch)
+        return count
+
+    def prepare(self, id: str) -> Row:
+        """Make schema and marker if need be; returns the marker. Refuses a database that is not this collection's."""
+        marker = self.marker()
+        if marker["id"] is None and marker["others"]:
+            raise CollectionError(
+                f"the graph database at {self.access.uri} already holds {marker['others']:,} other nodes; "
+                "lmr writes only to an empty one (set NEO4J_DATABASE or NEO4J_URI)"
+            )
+        self._refuse_other(marker, id)
+        if marker["id"] is None:
+            for name, query in queries().items():
+                if query.mode == "schema":
+                    self.run(name)
+            self.run("write/collection", id=id, format=FORMAT)
+            marker = self.marker()
+        return marker
+
+    def marker(self) -> Row:
+        """The marker of the collection that the database carries; its id is None if it carries none."""
+        return self.run("read/collection")[0]
+
+    def _refuse_other(self, marker: Row, id: str) -> None:
+        if marker["id"] not in (None, id):
+            raise CollectionError(
+                f"the graph database at {self.access.uri} carries another collection ({marker['id'][:12]}); "
+                "one collection, one database: set NEO4J_DATABASE or NEO4J_URI"
+            )
+        if marker["id"] is not None and marker["format"] > FORMAT:
+            raise CollectionError(f"the graph has format {marker['format']}, this lmr knows {FORMAT}; use a newer lmr")
+
+    def _session(self, mode: str) -> neo4j.Session:
+        access = neo4j.READ_ACCESS if mode == "read" else neo4j.WRITE_ACCESS
+        return self._driver.session(database=self.access.database, default_access_mode=access)
+
+    def _run(self, query: Query, text: str, params: Row) -> list[Row]:
+        def work(transaction: neo4j.ManagedTransaction) -> list[Row]:
+            # the text is a file of cypher/, chosen by name; values travel as parameters
+            return [record.data() for record in transaction.run(neo4j.Query(text).text, params)]  # type: ignore[arg-type]
+
+        with _translated(), self._session(query.mode) as session:
+            if query.mode == "schema":
+                return [record.data() for record in session.run(text)]  # type: ignore[arg-type]
+            execute = session.execute_read if query.mode == "read" else session.execute_write
+            return execute(work)
+
+
+def edge_row(edge: Edge) -> Row:
+    """An edge as the parameters of write/edges."""
+    found = edge.verification
+    return {
+        "a": edge.a,
+        "b": edge.b,
+        "properties": {
+            "inliers": found.inliers,
+            "matches": found.matches,
+            "nfa": found.nfa,
+            "similarity": edge.similarity,
+            "weight": edge.weight,
+            "transform": list(found.transform or ()),
+            "region_a": list(found.region_a or ()),
+            "region_b": list(found.region_b or ()),
+            "round": edge.round,
+            "excluded": edge.excluded,
+        },
+    }
+
+
+def batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Consecutive lists of at most `size` items."""
+    source = iter(items)
+    while batch := list(itertools.islice(source, size)):
+        yield batch
+
+
+class _translated:  # noqa: N801  reads as a context
+    """Errors of the driver as ours."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, AuthError):
+            raise ServerError("Neo4j refused user or password; check NEO4J_USERNAME and NEO4J_PASSWORD") from error
+        if isinstance(error, ServiceUnavailable):
+            raise ServerError(f"Neo4j is not reachable ({error}); `lmr status` shows it, `lmr up` starts it") from error
+        if isinstance(error, ClientError) and "ParameterMissing" in str(error.code):
+            raise UsageError(str(error.message)) from error
+        if isinstance(error, Neo4jError | DriverError):
+            raise _Refused(f"Neo4j: {getattr(error, 'message', None) or error}") from error
+
+
+class _Refused(LmrError):
+    """A query failed in the database."""
+
+
+def rows_of(values: Iterable[Sequence[Any]], *names: str) -> list[Row]:
+    """Tuples as rows with these names."""
+    return [dict(zip(names, value, strict=True)) for value in values]

@@ -1,0 +1,356 @@
+"""The ledger: what has been computed and what happened. Everything in Milvus and Neo4j can be made from it.
+
+SQLite in WAL mode: one writer, many readers, safe against SIGKILL. Images have small whole numbers inside the ledger;
+no result may depend on these, as they follow the order of arrival.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import struct
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from lmr.errors import CollectionError
+from lmr.photos.find import text_of
+from lmr.values import Array, Edge, Split, Verification
+
+FORMAT = 1
+_SCHEMA = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+CREATE TABLE models (name TEXT PRIMARY KEY, data BLOB NOT NULL, checksum INTEGER NOT NULL) STRICT;
+CREATE TABLE images (
+    number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, width INTEGER NOT NULL, height INTEGER NOT NULL,
+    split TEXT NOT NULL CHECK (split IN ('index', 'query')), landmark TEXT) STRICT;
+CREATE TABLE files (
+    path BLOB PRIMARY KEY, name TEXT NOT NULL, size INTEGER NOT NULL, mtime INTEGER NOT NULL,
+    image INTEGER REFERENCES images, reason TEXT) STRICT;
+CREATE INDEX files_image ON files (image);
+CREATE TABLE features (number INTEGER PRIMARY KEY, data BLOB NOT NULL, checksum INTEGER NOT NULL) STRICT;
+CREATE TABLE materials (number INTEGER PRIMARY KEY, data BLOB NOT NULL, checksum INTEGER NOT NULL) STRICT;
+CREATE TABLE descriptors (number INTEGER PRIMARY KEY, data BLOB NOT NULL, checksum INTEGER NOT NULL) STRICT;
+CREATE TABLE pairs (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, a INTEGER NOT NULL, b INTEGER NOT NULL, matches INTEGER NOT NULL,
+    inliers INTEGER NOT NULL, nfa REAL NOT NULL, geometry BLOB, round INTEGER NOT NULL, excluded TEXT,
+    similarity REAL, weight REAL, UNIQUE (a, b)) STRICT;
+CREATE INDEX pairs_b ON pairs (b);
+CREATE UNIQUE INDEX pairs_weight ON pairs (weight) WHERE weight IS NOT NULL;
+"""
+_GEOMETRY = struct.Struct("<14d")
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """One image of the collection."""
+
+    number: int
+    id: str
+    width: int
+    height: int
+    split: Split
+    landmark: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file that was seen: `image` is None where it was set aside, for `reason`."""
+
+    path: bytes
+    name: str
+    size: int
+    mtime: int
+    image: int | None
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class PairRow:
+    """A verified pair by ledger numbers, the image of the smaller id first; weight is None below the lower threshold."""
+
+    a: int
+    b: int
+    verification: Verification
+    round: int
+    excluded: str | None
+    similarity: float | None
+    weight: float | None
+
+
+class Ledger:
+    """Open with `Ledger.create` or `Ledger.open`; close or use as a context manager."""
+
+    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+        self._db = connection
+        self.path = path
+
+    @classmethod
+    def create(cls, path: Path, **meta: str) -> Ledger:
+        """A new ledger with these facts about the collection."""
+        part = path.with_suffix(".new")
+        part.unlink(missing_ok=True)
+        db = sqlite3.connect(part)
+        db.executescript("PRAGMA page_size = 16384; PRAGMA journal_mode = WAL;" + _SCHEMA)
+        db.executemany("INSERT INTO meta VALUES (?, ?)", {"format": str(FORMAT), **meta}.items())
+        db.commit()
+        db.close()
+        part.replace(path)
+        path.chmod(0o600)
+        return cls.open(path)
+
+    @classmethod
+    def open(cls, path: Path, *, readonly: bool = False) -> Ledger:
+        """An existing ledger. Raises CollectionError where it is missing, damaged or of another format."""
+        if not path.exists():
+            raise CollectionError(f"{path.parent} is not a collection yet; `lmr ingest PHOTOS` makes one")
+        mode = "ro" if readonly else "rw"
+        # the name may hold any character, so it goes into the address as escaped bytes
+        address = "file:" + "".join(f"%{byte:02x}" for byte in bytes(path.resolve())) + f"?mode={mode}"
+        try:
+            db = sqlite3.connect(address, uri=True, timeout=60)
+            db.execute("PRAGMA synchronous = FULL")
+            db.execute("PRAGMA mmap_size = 1073741824")
+            ledger = cls(db, path)
+            found = ledger.meta("format")
+        except sqlite3.DatabaseError as error:
+            raise CollectionError(f"{path} cannot be read ({error}); restore it from a backup") from error
+        if found != str(FORMAT):
+            raise CollectionError(f"{path} has format {found}, this lmr reads format {FORMAT}; use the lmr it fits")
+        return ledger
+
+    def __enter__(self) -> Ledger:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All changes inside are kept together, durably, or not at all."""
+        with self._db:
+            self._db.execute("BEGIN IMMEDIATE")
+            yield
+
+    # ------------------------------------------------------------ facts about the collection
+
+    def meta(self, key: str) -> str | None:
+        """One fact, or None."""
+        row = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+        return row[0] if row else None
+
+    def set_meta(self, key: str, value: str) -> None:
+        """Keep one fact."""
+        self._db.execute("INSERT INTO meta VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value", (key, value))
+
+    def model(self, name: str) -> bytes | None:
+        """What was learned, as bytes; None if nothing yet."""
+        row = self._db.execute("SELECT data, checksum FROM models WHERE name = ?", (name,)).fetchone()
+        return _checked(row, f"the model {name!r}", "`lmr train` learns it again") if row else None
+
+    def set_model(self, name: str, data: bytes) -> None:
+        """Keep what was learned."""
+        self._db.execute("INSERT OR REPLACE INTO models VALUES (?, ?, ?)", (name, data, zlib.crc32(data)))
+
+    # ------------------------------------------------------------ files and images
+
+    def files(self) -> Iterator[File]:
+        """Every file that was seen, in the order of their paths."""
+        rows = self._db.execute("SELECT path, name, size, mtime, image, reason FROM files ORDER BY path")
+        return (File(*row) for row in rows)
+
+    def put_file(self, file: File) -> None:
+        """Remember a file, or what has changed about it."""
+        self._db.execute(
+            "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?)",
+            (file.path, file.name, file.size, file.mtime, file.image, file.reason),
+        )
+
+    def forget_file(self, path: bytes) -> None:
+        """Forget a file that is no longer there."""
+        self._db.execute("DELETE FROM files WHERE path = ?", (path,))
+
+    def add_image(self, id: str, width: int, height: int, split: Split, features: bytes, material: bytes) -> int:
+        """A new image with what was extracted from it; returns its number."""
+        insert = "INSERT INTO images (id, width, height, split) VALUES (?, ?, ?, ?)"
+        number = self._db.execute(insert, (id, width, height, split)).lastrowid
+        assert number is not None
+        self._db.execute("INSERT INTO features VALUES (?, ?, ?)", (number, features, zlib.crc32(features)))
+        self._db.execute("INSERT INTO materials VALUES (?, ?, ?)", (number, material, zlib.crc32(material)))
+        return number
+
+    def set_label(self, number: int, landmark: str | None, split: Split | None = None) -> None:
+        """Set an image's landmark and, if given, its split."""
+        update = "UPDATE images SET landmark = ?, split = coalesce(?, split) WHERE number = ?"
+        self._db.execute(update, (landmark, split, number))
+
+    def images(self, after: int = 0) -> Iterator[Image]:
+        """Images with a number over `after`, by number."""
+        select = "SELECT number, id, width, height, split, landmark FROM images WHERE number > ? ORDER BY number"
+        return (Image(*row) for row in self._db.execute(select, (after,)))
+
+    def image(self, id: str) -> Image | None:
+        """The image of that id, or None."""
+        select = "SELECT number, id, width, height, split, landmark FROM images WHERE id = ?"
+        row = self._db.execute(select, (id,)).fetchone()
+        return Image(*row) if row else None
+
+    def ids_starting(self, prefix: str) -> list[str]:
+        """At most two ids that begin so."""
+        select = "SELECT id FROM images WHERE id >= ? AND id < ? || 'g' ORDER BY id LIMIT 2"
+        return [row[0] for row in self._db.execute(select, (prefix, prefix))]
+
+    def paths(self, number: int) -> list[bytes]:
+        """Where an image's bytes were seen, in a fixed order."""
+        select = "SELECT path FROM files WHERE image = ? ORDER BY path"
+        return [row[0] for row in self._db.execute(select, (number,))]
+
+    def names(self) -> dict[int, list[str]]:
+        """number -> full paths of its files as text, for all images."""
+        found: dict[int, list[str]] = {}
+        for path, number in self._db.execute("SELECT path, image FROM files WHERE image IS NOT NULL ORDER BY path"):
+            found.setdefault(number, []).append(text_of(path))
+        return found
+
+    def counts(self) -> dict[str, int]:
+        """How many images, files set aside, descriptors, pairs and edges there are."""
+        count = {
+            "images": "SELECT count(*) FROM images",
+            "index_images": "SELECT count(*) FROM images WHERE split = 'index'",
+            "labelled_images": "SELECT count(*) FROM images WHERE landmark IS NOT NULL",
+            "set_aside": "SELECT count(*) FROM files WHERE reason IS NOT NULL",
+            "descriptors": "SELECT count(*) FROM descriptors",
+            "pairs": "SELECT count(*) FROM pairs",
+            "edges": "SELECT count(*) FROM pairs WHERE weight IS NOT NULL",
+        }
+        return {name: self._db.execute(select).fetchone()[0] for name, select in count.items()}
+
+    # ------------------------------------------------------------ features and descriptors
+
+    def features(self, number: int) -> bytes:
+        """Packed local features. Raises CollectionError where they are missing or damaged."""
+        return self._blob("SELECT data, checksum FROM features WHERE number = ?", number, "local features")
+
+    def material(self, number: int) -> bytes:
+        """What the global descriptor is made of, beside the local features."""
+        return self._blob("SELECT data, checksum FROM materials WHERE number = ?", number, "descriptor material")
+
+    def feature_bytes(self) -> float:
+        """Mean bytes of features and material a photo."""
+        select = (
+            "SELECT coalesce((SELECT avg(length(data)) FROM features), 0)"
+            " + coalesce((SELECT avg(length(data)) FROM materials), 0)"
+        )
+        return float(self._db.execute(select).fetchone()[0])
+
+    def put_descriptors(self, rows: Iterable[tuple[int, Array]]) -> None:
+        """Keep original global descriptors (D,) float32 by image number."""
+        packed = ((number, vector.astype("<f4").tobytes()) for number, vector in rows)
+        self._db.executemany(
+            "INSERT OR REPLACE INTO descriptors VALUES (?, ?, ?)",
+            ((number, data, zlib.crc32(data)) for number, data in packed),
+        )
+
+    def clear_descriptors(self) -> None:
+        """Forget all descriptors, as what they were made with has changed."""
+        self._db.execute("DELETE FROM descriptors")
+
+    def undescribed(self) -> list[int]:
+        """Numbers of images without a global descriptor."""
+        select = "SELECT number FROM images WHERE number NOT IN (SELECT number FROM descriptors) ORDER BY number"
+        return [row[0] for row in self._db.execute(select)]
+
+    def descriptors(self, after: int = 0) -> Iterator[tuple[int, Array]]:
+        """(number, (D,) float32) of images with a number over `after`, by number."""
+        select = "SELECT number, data, checksum FROM descriptors WHERE number > ? ORDER BY number"
+        for number, data, checksum in self._db.execute(select, (after,)):
+            advice = "`lmr train` describes everything again"
+            yield number, np.frombuffer(_checked((data, checksum), f"descriptor {number}", advice), "<f4")
+
+    # ------------------------------------------------------------ pairs
+
+    def verified(self, number: int) -> set[int]:
+        """Numbers of the images that this one was ever compared with."""
+        select = "SELECT b FROM pairs WHERE a = ? UNION ALL SELECT a FROM pairs WHERE b = ?"
+        return {row[0] for row in self._db.execute(select, (number, number))}
+
+    def put_pair(self, row: PairRow) -> bool:
+        """Keep the outcome of a pair. False (nothing kept) if another pair already has its weight."""
+        found = row.verification
+        geometry = None
+        if row.weight is not None:
+            geometry = _GEOMETRY.pack(*(found.transform or ()), *(found.region_a or ()), *(found.region_b or ()))
+        values = (row.a, row.b, found.matches, found.inliers, found.nfa, geometry, row.round, row.excluded)
+        insert = (
+            "INSERT INTO pairs (a, b, matches, inliers, nfa, geometry, round, excluded, similarity, weight)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (a, b) DO NOTHING"
+        )
+        try:
+            self._db.execute(insert, (*values, row.similarity, row.weight))
+        except sqlite3.IntegrityError:
+            return False
+        return True
+
+    def edges(self, after: int = 0, limit: int = -1) -> Iterator[tuple[int, Edge]]:
+        """(sequence, edge) of the pairs kept after a sequence, in that order."""
+        select = (
+            "SELECT seq, x.id, y.id, matches, inliers, nfa, geometry, round, excluded, similarity, weight"
+            " FROM pairs JOIN images x ON x.number = a JOIN images y ON y.number = b"
+            " WHERE seq > ? AND weight IS NOT NULL ORDER BY seq LIMIT ?"
+        )
+        for seq, a, b, matches, inliers, nfa, geometry, round_, excluded, similarity, weight in self._db.execute(
+            select, (after, limit)
+        ):
+            values = _GEOMETRY.unpack(geometry)
+            found = Verification(matches, inliers, nfa, values[:6], values[6:10], values[10:])
+            yield seq, Edge(a, b, found, similarity, weight, round_, excluded)
+
+    def last_edge(self) -> int:
+        """Sequence of the newest edge; 0 if there is none."""
+        return int(self._db.execute("SELECT coalesce(max(seq), 0) FROM pairs WHERE weight IS NOT NULL").fetchone()[0])
+
+    def outcome(self, a: int, b: int) -> tuple[Verification, float | None, str | None] | None:
+        """Verification, weight and exclusion of a pair in either order; None if it was never compared."""
+        select = (
+            "SELECT matches, inliers, nfa, weight, excluded FROM pairs WHERE a = ? AND b = ?"
+            " UNION ALL SELECT matches, inliers, nfa, weight, excluded FROM pairs WHERE a = ? AND b = ?"
+        )
+        row = self._db.execute(select, (a, b, b, a)).fetchone()
+        return (Verification(row[0], row[1], row[2]), row[3], row[4]) if row else None
+
+    def edge_similarities(self) -> list[tuple[int, int, int, int]]:
+        """(seq, a, b, inliers) of all edges, for giving them weights anew."""
+        select = "SELECT seq, a, b, inliers FROM pairs WHERE weight IS NOT NULL ORDER BY seq"
+        return list(self._db.execute(select))
+
+    def clear_weights(self) -> None:
+        """Take all weights away inside the transaction that gives them anew (geometry marks what is an edge)."""
+        self._db.execute("UPDATE pairs SET weight = NULL WHERE weight IS NOT NULL")
+
+    def set_weight(self, seq: int, similarity: float, weight: float) -> bool:
+        """Give an edge its weight; False if another edge has it."""
+        try:
+            self._db.execute("UPDATE pairs SET similarity = ?, weight = ? WHERE seq = ?", (similarity, weight, seq))
+        except sqlite3.IntegrityError:
+            return False
+        return True
+
+    def _blob(self, select: str, number: int, what: str) -> bytes:
+        row = self._db.execute(select, (number,)).fetchone()
+        if row is None:
+            raise CollectionError(f"the ledger lacks the {what} of image {number}; restore it from a backup")
+        return _checked(row, f"{what} of image {number}", "restore the ledger from a backup")
+
+
+def _checked(row: Sequence, what: str, advice: str) -> bytes:
+    data, checksum = row
+    if zlib.crc32(data) != checksum:
+        raise CollectionError(f"{what} in the ledger are damaged (wrong checksum); {advice}")
+    return bytes(data)

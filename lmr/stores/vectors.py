@@ -1,0 +1,194 @@
+"""The vector index: descriptors by image id, nearest neighbours among index images."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from lmr.errors import CollectionError, ServerError
+from lmr.stores.graph import batches
+from lmr.values import Array
+
+_FIELD, _KEY = "vector", "id"
+_INDEX_ONLY = "query == false"  # a constant: nothing is ever pasted into a filter
+_UPSERT = 1000
+_SEARCH = 100
+_MOST = 16_384  # neighbours a Milvus server gives for one query
+_FLAT_UP_TO = 100_000  # beyond this many vectors a graph index pays
+
+
+class VectorIndex(Protocol):
+    """Nearest neighbours by inner product of unit vectors."""
+
+    def upsert(self, rows: Iterable[tuple[str, Array, bool]]) -> None:
+        """Store (image id, (D,) float32, is a query photo); the same id again replaces."""
+        ...
+
+    def delete(self, ids: Sequence[str]) -> None:
+        """Forget images."""
+        ...
+
+    def search(self, vectors: Array, top: int) -> list[list[tuple[str, float]]]:
+        """For each row of (n, D) the `top` nearest index images as (id, similarity), nearest first."""
+        ...
+
+    def count(self) -> int:
+        """Number of vectors."""
+        ...
+
+
+class MemoryIndex:
+    """Exact and in memory; what Milvus is held against."""
+
+    def __init__(self) -> None:
+        self._rows: dict[str, tuple[Array, bool]] = {}
+
+    def upsert(self, rows: Iterable[tuple[str, Array, bool]]) -> None:
+        """See VectorIndex."""
+        self._rows.update({id: (checked(vector), query) for id, vector, query in rows})
+
+    def delete(self, ids: Sequence[str]) -> None:
+        """See VectorIndex."""
+        for id in ids:
+            self._rows.pop(id, None)
+
+    def search(self, vectors: Array, top: int) -> list[list[tuple[str, float]]]:
+        """See VectorIndex."""
+        ids = [id for id, (_, query) in self._rows.items() if not query]
+        if not ids:
+            return [[] for _ in vectors]
+        similarities = vectors @ np.stack([self._rows[id][0] for id in ids]).T
+        return [
+            sorted(zip(ids, map(float, row), strict=True), key=lambda pair: (-pair[1], pair[0]))[:top]
+            for row in similarities
+        ]
+
+    def count(self) -> int:
+        """See VectorIndex."""
+        return len(self._rows)
+
+
+class Milvus:
+    """One Milvus collection, by the ordinary client."""
+
+    def __init__(self, uri: str, token: str, name: str) -> None:
+        with _translated(uri):
+            from pymilvus import MilvusClient
+
+            self._client = MilvusClient(uri=uri, token=token, timeout=60)
+        self._uri, self._name = uri, name
+        self._loaded = False
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._client.close()
+
+    def dimension(self) -> int | None:
+        """Length of the stored vectors; None if there is no such collection yet."""
+        with _translated(self._uri):
+            if not self._client.has_collection(self._name):
+                return None
+            fields = self._client.describe_collection(self._name)["fields"]
+        return int(next(field["params"]["dim"] for field in fields if field["name"] == _FIELD))
+
+    def create(self, dimension: int, expected: int) -> None:
+        """Make the collection, or make it anew if its vectors have another length."""
+        from pymilvus import DataType
+
+        stored = self.dimension()
+        if stored == dimension:
+            return
+        with _translated(self._uri):
+            if stored is not None:
+                self._client.drop_collection(self._name)
+            schema = self._client.create_schema(auto_id=False, enable_dynamic_field=False)
+            schema.add_field(_KEY, DataType.VARCHAR, max_length=64, is_primary=True)
+            schema.add_field(_FIELD, DataType.FLOAT_VECTOR, dim=dimension)
+            schema.add_field("query", DataType.BOOL)
+            index = self._client.prepare_index_params()
+            if expected <= _FLAT_UP_TO:
+                index.add_index(_FIELD, index_type="FLAT", metric_type="IP")
+            else:
+                construction = {"M": 24, "efConstruction": 200}
+                index.add_index(_FIELD, index_type="HNSW", metric_type="IP", params=construction)
+            self._client.create_collection(self._name, schema=schema, index_params=index, consistency_level="Strong")
+        self._loaded = False
+
+    def drop(self) -> None:
+        """Remove the collection."""
+        with _translated(self._uri):
+            self._client.drop_collection(self._name)
+        self._loaded = False
+
+    def upsert(self, rows: Iterable[tuple[str, Array, bool]]) -> None:
+        """See VectorIndex."""
+        for batch in batches(rows, _UPSERT):
+            data = [{_KEY: id, _FIELD: checked(vector), "query": query} for id, vector, query in batch]
+            with _translated(self._uri):
+                self._client.upsert(self._name, data)
+
+    def delete(self, ids: Sequence[str]) -> None:
+        """See VectorIndex."""
+        if ids:
+            with _translated(self._uri):
+                self._client.delete(self._name, ids=list(ids))
+
+    def search(self, vectors: Array, top: int) -> list[list[tuple[str, float]]]:
+        """See VectorIndex; at most 16,384 neighbours."""
+        self._load()
+        found: list[list[tuple[str, float]]] = []
+        limit = min(top, _MOST)
+        for batch in batches(vectors, _SEARCH):
+            with _translated(self._uri):
+                answers = self._client.search(
+                    self._name,
+                    data=[row.tolist() for row in batch],
+                    limit=limit,
+                    filter=_INDEX_ONLY,
+                    output_fields=[_KEY],
+                    search_params={"metric_type": "IP", "params": {"ef": max(64, 2 * limit)}},
+                )
+            found += [[(hit["id"], float(hit["distance"])) for hit in answer] for answer in answers]
+        return [sorted(row, key=lambda pair: (-pair[1], pair[0])) for row in found]
+
+    def count(self) -> int:
+        """See VectorIndex."""
+        self._load()
+        with _translated(self._uri):
+            rows = self._client.query(self._name, filter="", output_fields=["count(*)"])
+        return int(rows[0]["count(*)"])
+
+    def _load(self) -> None:
+        if not self._loaded:
+            with _translated(self._uri):
+                self._client.load_collection(self._name)
+            self._loaded = True
+
+
+def checked(vector: Array) -> Any:
+    """The vector, if it is finite. Milvus would take others, and one infinite row then ranks first everywhere."""
+    if not np.isfinite(vector).all():
+        raise CollectionError("a descriptor is not finite; `lmr train` describes everything again")
+    return vector
+
+
+class _translated:  # noqa: N801  reads as a context
+    """Errors of the client as ours."""
+
+    def __init__(self, uri: str) -> None:
+        self._uri = uri
+        warnings.filterwarnings("ignore", module="pymilvus")
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if error is None or isinstance(error, CollectionError | KeyboardInterrupt):
+            return
+        from pymilvus.exceptions import MilvusException
+
+        if isinstance(error, MilvusException | OSError) or type(error).__module__.startswith("grpc"):
+            raise ServerError(f"Milvus at {self._uri}: {error}; `lmr status` shows it, `lmr up` starts it") from error

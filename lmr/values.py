@@ -1,0 +1,128 @@
+"""The values that travel from stage to stage. All are frozen; arrays are read-only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array: TypeAlias = NDArray[Any]
+Split = Literal["index", "query"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Photo:
+    """A decoded photo, upright: pixels (H, W, 3) uint8 RGB, perhaps reduced; width, height of the full image, px."""
+
+    id: str
+    pixels: Array
+    width: int
+    height: int
+
+    @property
+    def reduction(self) -> float:
+        """Full-size pixels for each decoded pixel."""
+        return max(self.width / self.pixels.shape[1], self.height / self.pixels.shape[0])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Features:
+    """Local features of one photo, strongest first.
+
+    keypoints (N, 2) float32 x, y and scales (N,) float32, both in px of the upright original image; descriptors
+    (N, D) int8; view (4,) x, y, width, height of the part of the image in which points were sought, px; unit: px of
+    the original for each px of the size at which points were sought.
+    """
+
+    keypoints: Array
+    scales: Array
+    descriptors: Array
+    view: tuple[float, float, float, float]
+    unit: float
+    extractor: str
+
+    def __len__(self) -> int:
+        return len(self.keypoints)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Matches:
+    """Mutual nearest neighbours of two images, best first: first, second (n,) rows; ratios (n,) of distances."""
+
+    first: Array
+    second: Array
+    ratios: Array
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What comparing the local features of two photos found; `transform` maps the first onto the second, px."""
+
+    matches: int
+    inliers: int
+    nfa: float
+    transform: tuple[float, ...] | None = None
+    region_a: tuple[float, ...] | None = None
+    region_b: tuple[float, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """A verified match as stored: a < b are image ids."""
+
+    a: str
+    b: str
+    verification: Verification
+    similarity: float
+    weight: float
+    round: int
+    excluded: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class QueryEdge:
+    """A verified match between the photo that is searched for and an image of the collection."""
+
+    id: str
+    inliers: int
+    weight: float
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One row of a ranking.
+
+    reached: `verified` if it was reached over verified matches, else `similarity`. weight and inliers are those of
+    the weakest match on the way to it, hops the length of the way; None where reached by similarity.
+    """
+
+    rank: int
+    id: str
+    reached: Literal["verified", "similarity"]
+    weight: float | None
+    inliers: int | None
+    hops: int | None
+    similarity: float
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """One verified match on a path; a is None for the photo that is searched for."""
+
+    a: str | None
+    b: str
+    inliers: int
+    weight: float
+
+
+def readonly(array: Array) -> Array:
+    """The same array, which can no longer be changed."""
+    array.flags.writeable = False
+    return array
+
+
+def unit_rows(x: Array) -> Array:
+    """(..., d) -> the same with each row of length 1; a zero row stays zero."""
+    return x / np.maximum(np.linalg.norm(x, axis=-1, keepdims=True), 1e-12)

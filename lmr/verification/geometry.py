@@ -1,0 +1,50 @@
+"""Does one affine map explain more matches than chance would? (a contrario: Moisan and Stival, 2004)"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.special import gammaln
+
+from lmr.values import Array
+from lmr.verification import kernels
+
+TOLERANCE = 12.0  # px at the working size of 640 px, the geometric mean of the errors in both images
+VOTE_TOLERANCE = 1.5 * TOLERANCE
+SCALE_TOLERANCE = float(np.log(2.0))
+HYPOTHESES = 300
+REFINED = 3
+REFITS = 3
+CELL = 4.0
+_SCALE_CHANCE = 0.5
+
+
+def inliers_of(p: Array, q: Array, jump: Array) -> tuple[Array, Array]:
+    """The affine map that most matches agree with.
+
+    p, q (n, 2) matched points, n >= 1, best match first; jump (n,) logs of the ratios of their scales. Each of the
+    first matches is a hypothesis of scale and shift; those with most votes are refitted. -> (n,) bool, (2, 3).
+    """
+    votes = kernels.vote(p, q, jump, min(HYPOTHESES, len(p)), VOTE_TOLERANCE, SCALE_TOLERANCE)
+    seeds = np.argsort(-votes, kind="stable")[:REFINED]
+    found = [
+        kernels.refine(p, q, jump, seed, TOLERANCE, VOTE_TOLERANCE, SCALE_TOLERANCE, REFITS) for seed in seeds
+    ]
+    return max(found, key=lambda result: int(result[0].sum()))
+
+
+def distinct(points: Array) -> int:
+    """Number of cells of 4 px that hold one of the points (n, 2)."""
+    cells = np.floor(points / CELL).astype(np.int64)
+    return len(set((cells[:, 0] * (1 << 32) + cells[:, 1]).tolist()))
+
+
+def log_nfa(matches: int, inliers: int, area: float) -> float:
+    """-log10 of the number of false alarms n · C(n, k) · alpha^(k - 1); area in square working px.
+
+    alpha is the chance that a random match agrees: the tolerance's part of the area, times that of the scale.
+    """
+    if inliers < 3:
+        return 0.0
+    alpha = np.pi * TOLERANCE**2 / area * _SCALE_CHANCE
+    choose = gammaln(matches + 1) - gammaln(inliers + 1) - gammaln(matches - inliers + 1)
+    return float(-(np.log(matches) + choose + (inliers - 1) * np.log(alpha)) / np.log(10))

@@ -1,0 +1,192 @@
+"""Compiled inner loops of matching and geometry; plain NumPy twins stand in tests/verification.
+
+All descriptors are integers, so that every product is exact in float32 and no order of summation can matter.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+_LANES = 128
+_NEVER = np.float32(-3.0e38)
+_MIN_SCALE, _MAX_SCALE = 0.1, 10.0
+_MAX_STRETCH = 3.0
+_MAX_TURN = np.deg2rad(30.0)
+_AFFINE_SUPPORT = 6
+_SHIFT_SUPPORT = 3
+
+
+@njit(cache=True, fastmath={"nnan", "ninf", "nsz", "reassoc"})
+def scan_block(products, half1, half2, row_best, row_second, col_best, col_second, col_row, start):  # noqa: ANN001, ANN201
+    """Take a block of rows of the product matrix into the best and second best of rows and columns.
+
+    products (r, n2), overwritten; half1 (n1,), half2 (n2,) half the squared lengths; then the running results, (n1,)
+    or (n2,): best and second best of -distance²/2, and the row of each column's best. Rows are reduced in lanes, as
+    the compiler turns only independent maxima into vector instructions.
+    """
+    count = products.shape[1]
+    lane_best = np.empty(_LANES, np.float32)
+    lane_second = np.empty(_LANES, np.float32)
+    for r in range(products.shape[0]):
+        i = np.int32(start + r)
+        row, own = products[r], half1[i]
+        for j in range(count):
+            value = row[j] - half2[j] - own
+            row[j] = value
+            best = col_best[j]
+            col_second[j] = max(col_second[j], min(value, best))
+            col_row[j] = i if value > best else col_row[j]
+            col_best[j] = max(best, value)
+        lane_best[:] = _NEVER
+        lane_second[:] = _NEVER
+        for begin in range(0, count, _LANES):
+            chunk = row[begin : begin + _LANES]
+            for lane in range(len(chunk)):
+                value, best = chunk[lane], lane_best[lane]
+                lane_second[lane] = max(lane_second[lane], min(value, best))
+                lane_best[lane] = max(best, value)
+        best, second = _NEVER, _NEVER
+        for lane in range(_LANES):
+            second = max(second, lane_second[lane], min(best, lane_best[lane]))
+            best = max(best, lane_best[lane])
+        row_best[i] = best
+        row_second[i] = second
+
+
+@njit(cache=True)
+def mutual(row_best, row_second, col_best, col_second, col_row, ratio):  # noqa: ANN001, ANN201
+    """Pairs that are each other's nearest, with the greater of both ratios of distances at most `ratio`.
+
+    Returns rows (n,), columns (n,) and squared ratios (n,), in the order of the columns.
+    """
+    rows = np.empty(len(col_row), np.int64)
+    columns = np.empty(len(col_row), np.int64)
+    ratios = np.empty(len(col_row), np.float64)
+    found = 0
+    for j in range(len(col_row)):
+        i = col_row[j]
+        if i < 0 or row_best[i] != col_best[j]:
+            continue
+        second = min(-row_second[i], -col_second[j])
+        if second > 0 and -np.float64(col_best[j]) <= ratio * ratio * second:
+            rows[found] = i
+            columns[found] = j
+            ratios[found] = -np.float64(col_best[j]) / second
+            found += 1
+    return rows[:found], columns[:found], ratios[:found]
+
+
+@njit(cache=True)
+def vote(p, q, jump, hypotheses, tolerance, scale_tolerance):  # noqa: ANN001, ANN201
+    """Votes (h,) for each of the first h matches as a hypothesis of scale and shift.
+
+    p, q (n, 2) px; jump (n,) log ratio of scales. The error is the geometric mean of those in both images.
+    """
+    votes = np.zeros(hypotheses, np.int64)
+    for h in range(hypotheses):
+        scale = np.exp(jump[h])
+        shift_x = q[h, 0] - scale * p[h, 0]
+        shift_y = q[h, 1] - scale * p[h, 1]
+        limit = tolerance * tolerance * scale
+        for k in range(len(p)):
+            x = scale * p[k, 0] + shift_x - q[k, 0]
+            y = scale * p[k, 1] + shift_y - q[k, 1]
+            if x * x + y * y < limit and abs(jump[k] - jump[h]) < scale_tolerance:
+                votes[h] += 1
+    return votes
+
+
+@njit(cache=True)
+def agree(model, p, q, jump, tolerance, scale_tolerance):  # noqa: ANN001, ANN201
+    """(n,) bool: matches whose place and scale agree with an affine model (2, 3), measured alike in both images."""
+    inside = np.zeros(len(p), np.bool_)
+    a, b, c, d = model[0, 0], model[0, 1], model[1, 0], model[1, 1]
+    determinant = a * d - b * c
+    if determinant < 1e-9:
+        return inside
+    own = 0.5 * np.log(determinant)
+    limit = tolerance**4
+    for k in range(len(p)):
+        x = a * p[k, 0] + b * p[k, 1] + model[0, 2] - q[k, 0]
+        y = c * p[k, 0] + d * p[k, 1] + model[1, 2] - q[k, 1]
+        back_x = (d * x - b * y) / determinant
+        back_y = (a * y - c * x) / determinant
+        error = (x * x + y * y) * (back_x * back_x + back_y * back_y)
+        inside[k] = error < limit and abs(jump[k] - own) < scale_tolerance
+    return inside
+
+
+@njit(cache=True)
+def fit(p, q, support):  # noqa: ANN001, ANN201
+    """Least squares (2, 3) on the supporters: affine from 6, scale and shift from 3; second value: usable."""
+    model = np.zeros((2, 3))
+    count = support.sum()
+    if count < _SHIFT_SUPPORT:
+        return model, False
+    mean_p, mean_q = np.zeros(2), np.zeros(2)
+    for k in range(len(p)):
+        if support[k]:
+            mean_p += p[k]
+            mean_q += q[k]
+    mean_p /= count
+    mean_q /= count
+    xx = xy = yy = ux = uy = vx = vy = 0.0
+    for k in range(len(p)):
+        if support[k]:
+            x, y = p[k, 0] - mean_p[0], p[k, 1] - mean_p[1]
+            u, v = q[k, 0] - mean_q[0], q[k, 1] - mean_q[1]
+            xx += x * x
+            xy += x * y
+            yy += y * y
+            ux += u * x
+            uy += u * y
+            vx += v * x
+            vy += v * y
+    determinant = xx * yy - xy * xy
+    if count >= _AFFINE_SUPPORT and determinant > 1e-6 * (xx + yy) ** 2:
+        model[0, 0] = (ux * yy - uy * xy) / determinant
+        model[0, 1] = (uy * xx - ux * xy) / determinant
+        model[1, 0] = (vx * yy - vy * xy) / determinant
+        model[1, 1] = (vy * xx - vx * xy) / determinant
+    else:
+        scale = (ux + vy) / max(xx + yy, 1e-6)
+        model[0, 0] = model[1, 1] = scale
+    model[0, 2] = mean_q[0] - model[0, 0] * mean_p[0] - model[0, 1] * mean_p[1]
+    model[1, 2] = mean_q[1] - model[1, 0] * mean_p[0] - model[1, 1] * mean_p[1]
+    return model, plausible(model)
+
+
+@njit(cache=True)
+def plausible(model):  # noqa: ANN001, ANN201
+    """Neither mirrored, nor turned by over 30 degrees, nor stretched over 3, nor scaled over 10."""
+    a, b, c, d = model[0, 0], model[0, 1], model[1, 0], model[1, 1]
+    determinant = a * d - b * c
+    if determinant <= _MIN_SCALE**2 or determinant >= _MAX_SCALE**2:
+        return False
+    total = a * a + b * b + c * c + d * d
+    large = (np.sqrt(total + 2 * determinant) + np.sqrt(max(total - 2 * determinant, 0.0))) / 2
+    small = determinant / large
+    return large <= _MAX_STRETCH * small and abs(np.arctan2(c - b, a + d)) <= _MAX_TURN
+
+
+@njit(cache=True)
+def refine(p, q, jump, seed, tolerance, vote_tolerance, scale_tolerance, refits):  # noqa: ANN001, ANN201
+    """Inliers (n,) bool and model (2, 3) of the best among a single-match hypothesis and its refits."""
+    scale = np.exp(jump[seed])
+    model = np.zeros((2, 3))
+    model[0, 0] = model[1, 1] = scale
+    model[0, 2] = q[seed, 0] - scale * p[seed, 0]
+    model[1, 2] = q[seed, 1] - scale * p[seed, 1]
+    best_model = model
+    best = agree(model, p, q, jump, tolerance, scale_tolerance)
+    support = agree(model, p, q, jump, vote_tolerance, scale_tolerance)
+    for _ in range(refits):
+        model, usable = fit(p, q, support)
+        if not usable:
+            break
+        support = agree(model, p, q, jump, tolerance, scale_tolerance)
+        if support.sum() >= best.sum():
+            best = support
+            best_model = model
+    return best, best_model
