@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -66,6 +66,16 @@ class Verification:
     transform: tuple[float, ...] | None = None
     region_a: tuple[float, ...] | None = None
     region_b: tuple[float, ...] | None = None
+
+    def swapped(self) -> Verification:
+        """The same with the photos in the other order."""
+        if self.transform is None:
+            return self
+        model = np.array(self.transform).reshape(2, 3)
+        back = np.linalg.inv(model[:, :2])
+        inverse = np.hstack([back, -(back @ model[:, 2])[:, None]])
+        transform = tuple(float(x) for x in inverse.ravel())
+        return replace(self, transform=transform, region_a=self.region_b, region_b=self.region_a)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,10 @@
 // returns: generation
 // mode: write
 OPTIONAL MATCH (:Image)-[t:TREE]->(:Image)
-WITH [part IN [0.9, 0.7, 0.4, 0.15] | percentileDisc(t.weight, part)] AS floors
+WITH [
+  percentileDisc(t.weight, 0.9), percentileDisc(t.weight, 0.7), percentileDisc(t.weight, 0.4),
+  percentileDisc(t.weight, 0.15)
+] AS floors
 MATCH (c:Collection)
-SET c.stale = false, c.forest_seen = $seen, c.generation = c.generation + 1, c.floors = floors
+SET c.stale = false, c.forest_seen = $seen, c.generation = c.generation + 1, c.floors = [x IN floors WHERE x IS NOT NULL]
 RETURN c.generation AS generation

@@ -3,4 +3,4 @@
 // mode: write
 MERGE (c:Collection {id: $id})
 ON CREATE SET c.format = $format, c.generation = 0, c.stale = false, c.edges_seen = 0, c.forest_seen = 0,
-              c.bridge_queries = false
+              c.images_seen = '0', c.weights_seen = '0', c.bridge_queries = false

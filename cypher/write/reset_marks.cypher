@@ -1,4 +1,5 @@
-// Note that matches and forest have to be written from the beginning.
+// Note that matches and forest have to be written from the beginning, with weights of a new generation.
+// params: generation
 // mode: write
 MATCH (c:Collection)
-SET c.edges_seen = 0, c.forest_seen = 0, c.stale = true
+SET c.edges_seen = 0, c.forest_seen = -1, c.weights_seen = $generation, c.stale = true

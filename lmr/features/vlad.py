@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.sparse import csr_matrix
+from threadpoolctl import threadpool_limits
 
 from lmr.errors import CollectionError, UsageError
 from lmr.features.sift import DENSE_DIMENSION, SPARSE_DIMENSION, dense_descriptors
@@ -102,7 +104,10 @@ class Vlad:
         jobs += [(grid, self.dense.words, 100 + seed) for seed in range(self.dense.books)]
         books = each(k_means, jobs)
         sparse, dense = tuple(books[: self.sparse.books]), tuple(books[self.sparse.books :])
-        raw = np.stack([self._raw(f, m, sparse, dense) for f, m in photos if len(f) or len(m)] or [np.zeros(1)])
+        described = [(features, material) for features, material in photos if len(features) or len(material)]
+        with threadpool_limits(1), ThreadPoolExecutor() as threads:
+            raw = list(threads.map(lambda photo: self._raw(*photo, sparse, dense), described))
+        raw = np.stack(raw or [np.zeros(self._raw_dimension(sparse, dense), np.float32)])
         dimension = min(self.dimension, max(1, len(raw) // _PHOTOS_A_DIMENSION))
         return VladModel(sparse, dense, *whitening(raw, dimension), len(photos))
 
@@ -127,6 +132,10 @@ class Vlad:
             seen += len(part)
             chosen.append(part[np.sort(rng.choice(len(part), count, replace=False))] if count else part[:0])
         return unit_rows(np.concatenate(chosen).astype(np.float32))
+
+    @staticmethod
+    def _raw_dimension(sparse: Sequence[Array], dense: Sequence[Array]) -> int:
+        return sum(book.size for book in (*sparse, *dense))
 
     def _raw(self, features: Features, material: Array, sparse: Sequence[Array], dense: Sequence[Array]) -> Array:
         points, grid = (unit_rows(d.astype(np.float32)) for d in (features.descriptors, material))

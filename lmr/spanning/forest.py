@@ -14,11 +14,11 @@ _PLAIN, _ROOTED = "lmr-matches", "lmr-rooted"
 class Queries(Protocol):
     """Runs stored queries by name; the graph database does."""
 
-    def run(self, name: str, *, hops: int | None = None, **params: Any) -> list[dict[str, Any]]:
+    def run(self, name: str, /, *, hops: int | None = None, **params: Any) -> list[dict[str, Any]]:
         """Rows of a stored query."""
         ...
 
-    def write_batches(self, name: str, rows: Any, **params: Any) -> int:
+    def write_batches(self, name: str, /, rows: Any, **params: Any) -> int:
         """Hand rows over in batches."""
         ...
 

@@ -37,19 +37,19 @@ class Graph:
         """Close all connections."""
         self._driver.close()
 
-    def run(self, name: str, *, hops: int | None = None, **params: Any) -> list[Row]:
+    def run(self, name: str, /, *, hops: int | None = None, **params: Any) -> list[Row]:
         """Rows of a stored query. `hops` picks a literal bound where the query has them."""
         query = queries()[name]
         return self._run(query, query.bounded(hops), params)
 
-    def stream(self, name: str, **params: Any) -> Iterator[Row]:
+    def stream(self, name: str, /, **params: Any) -> Iterator[Row]:
         """Rows of a stored query that reads, one by one, for results too large to hold."""
         query = queries()[name]
         with _translated(), self._session(query.mode) as session:
             for record in session.run(neo4j.Query(query.text), params):
                 yield record.data()
 
-    def write_batches(self, name: str, rows: Iterable[Row], **params: Any) -> int:
+    def write_batches(self, name: str, /, rows: Iterable[Row], **params: Any) -> int:
         """Hand rows over in batches, each one transaction; returns how many."""
         count = 0
         for batch in batches(rows, BATCH):

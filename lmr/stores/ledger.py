@@ -166,6 +166,12 @@ class Ledger:
         rows = self._db.execute("SELECT path, name, size, mtime, image, reason FROM files ORDER BY path")
         return (File(*row) for row in rows)
 
+    def file(self, path: bytes) -> File | None:
+        """What is known about a path, or None."""
+        select = "SELECT path, name, size, mtime, image, reason FROM files WHERE path = ?"
+        row = self._db.execute(select, (path,)).fetchone()
+        return File(*row) if row else None
+
     def put_file(self, file: File) -> None:
         """Remember a file, or what has changed about it."""
         self._db.execute(
@@ -186,10 +192,13 @@ class Ledger:
         self._db.execute("INSERT INTO materials VALUES (?, ?, ?)", (number, material, zlib.crc32(material)))
         return number
 
-    def set_label(self, number: int, landmark: str | None, split: Split | None = None) -> None:
-        """Set an image's landmark and, if given, its split."""
-        update = "UPDATE images SET landmark = ?, split = coalesce(?, split) WHERE number = ?"
-        self._db.execute(update, (landmark, split, number))
+    def set_label(self, number: int, landmark: str | None, split: Split | None = None) -> bool:
+        """Set an image's landmark and, if given, its split; tells whether that changed anything."""
+        update = (
+            "UPDATE images SET landmark = ?1, split = coalesce(?2, split) WHERE number = ?3"
+            " AND (landmark IS NOT ?1 OR split <> coalesce(?2, split))"
+        )
+        return self._db.execute(update, (landmark, split, number)).rowcount > 0
 
     def images(self, after: int = 0) -> Iterator[Image]:
         """Images with a number over `after`, by number."""
@@ -262,6 +271,17 @@ class Ledger:
         """Forget all descriptors, as what they were made with has changed."""
         self._db.execute("DELETE FROM descriptors")
 
+    def descriptor(self, number: int) -> Array | None:
+        """The original global descriptor (D,) float32 of an image, or None."""
+        row = self._db.execute("SELECT data, checksum FROM descriptors WHERE number = ?", (number,)).fetchone()
+        if row is None:
+            return None
+        return np.frombuffer(_checked(row, f"descriptor {number}", "`lmr train` describes everything again"), "<f4")
+
+    def pair_keys(self) -> Iterator[tuple[int, int]]:
+        """(a, b) of every pair that was ever compared."""
+        return iter(self._db.execute("SELECT a, b FROM pairs"))
+
     def undescribed(self) -> list[int]:
         """Numbers of images without a global descriptor."""
         select = "SELECT number FROM images WHERE number NOT IN (SELECT number FROM descriptors) ORDER BY number"
@@ -311,6 +331,11 @@ class Ledger:
             values = _GEOMETRY.unpack(geometry)
             found = Verification(matches, inliers, nfa, values[:6], values[6:10], values[10:])
             yield seq, Edge(a, b, found, similarity, weight, round_, excluded)
+
+    def accepted(self) -> int:
+        """Number of edges that the forest may use."""
+        select = "SELECT count(*) FROM pairs WHERE weight IS NOT NULL AND excluded IS NULL"
+        return int(self._db.execute(select).fetchone()[0])
 
     def last_edge(self) -> int:
         """Sequence of the newest edge; 0 if there is none."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from lmr.values import Array, Verification
@@ -22,7 +20,7 @@ def correspondences(a: Prepared, b: Prepared) -> tuple[Verification, Array, Arra
     """A verification and its inliers: places (k, 2) in each image, px of the originals."""
     if b.key < a.key:  # the order of arguments must not decide how sums are rounded
         verification, places_b, places_a = _ordered(b, a)
-        return _swapped(verification), places_a, places_b
+        return verification.swapped(), places_a, places_b
     return _ordered(a, b)
 
 
@@ -50,16 +48,3 @@ def _box(points: Array) -> tuple[float, ...]:
     """x, y of the least and of the greatest corner."""
     return tuple(round(float(x), 1) for x in (*points.min(0), *points.max(0)))
 
-
-def _swapped(verification: Verification) -> Verification:
-    if verification.transform is None:
-        return verification
-    model = np.array(verification.transform).reshape(2, 3)
-    back = np.linalg.inv(model[:, :2])
-    inverse = np.hstack([back, -(back @ model[:, 2])[:, None]])
-    return replace(
-        verification,
-        transform=tuple(float(x) for x in inverse.ravel()),
-        region_a=verification.region_b,
-        region_b=verification.region_a,
-    )

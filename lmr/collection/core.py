@@ -1,0 +1,199 @@
+"""Opening a collection: its ledger, its databases (started when first needed), its writer's lock."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import secrets
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lmr.errors import BusyError, CollectionError, UsageError
+from lmr.features.presets import Preset, preset
+from lmr.progress import Progress, Silent
+from lmr.servers.milvus import LocalMilvus
+from lmr.servers.neo4j import Access, LocalNeo4j
+from lmr.servers.process import private_folder
+from lmr.settings import Settings
+from lmr.stores.graph import Graph
+from lmr.stores.ledger import Ledger
+from lmr.stores.vectors import Milvus
+from lmr.values import Array
+
+LEDGER = "ledger.sqlite"
+_FIXED = ("preset", "nfa_weak", "nfa_accept", "similarity_weight")  # what stored results were made with
+MODEL = "descriptor"
+
+
+class Collection:
+    """One collection; use `open` and close it, or use it as a context manager."""
+
+    def __init__(self, settings: Settings, ledger: Ledger, progress: Progress) -> None:
+        self.settings, self.ledger, self.progress = settings, ledger, progress
+        self.home = settings.home
+        self._databases: list[Graph | Milvus] = []
+
+    @classmethod
+    def open(cls, settings: Settings, progress: Progress | None = None, *, create: bool = False) -> Collection:
+        """The collection in settings.home, made if need be and wanted.
+
+        Raises CollectionError where there is none, or where it was made with other settings of those that its
+        results depend on.
+        """
+        path = settings.home / LEDGER
+        if create and not path.exists():
+            preset(settings.preset)
+            private_folder(settings.home)
+            with writer(settings.home):
+                if not path.exists():
+                    fixed = {name: str(getattr(settings, name)) for name in _FIXED}
+                    Ledger.create(path, id=secrets.token_hex(16), bridge_queries="0", version="0", **fixed).close()
+        ledger = Ledger.open(path)
+        return cls(_as_made(settings, ledger), ledger, progress or Silent())
+
+    def __enter__(self) -> Collection:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close all connections; the databases go on running."""
+        for database in self._databases:
+            database.close()
+        self.ledger.close()
+
+    @property
+    def id(self) -> str:
+        """Random name of this collection, by which its databases know it."""
+        return self.ledger.meta("id") or ""
+
+    @cached_property
+    def preset(self) -> Preset:
+        """Extractors of the collection."""
+        return preset(self.settings.preset)
+
+    @cached_property
+    def model(self) -> Any:
+        """What the global descriptor has learned; None if nothing yet."""
+        stored = self.ledger.model(MODEL)
+        return None if stored is None else self.preset.descriptor.model_from(stored)
+
+    @cached_property
+    def graph(self) -> Graph:
+        """The graph database, started if it is the local one; refuses a database of another collection."""
+        graph = Graph(graph_access(self.settings, self.progress))
+        self._databases.append(graph)
+        graph.prepare(self.id)
+        return graph
+
+    @cached_property
+    def vectors(self) -> Milvus:
+        """The vector index, started if it is the local one."""
+        settings = self.settings
+        uri = settings.milvus_uri or LocalMilvus(self.home, settings).start(self.progress)
+        vectors = Milvus(uri, settings.milvus_token, f"lmr_{self.id}")
+        self._databases.append(vectors)
+        return vectors
+
+    @property
+    def bridge_queries(self) -> bool:
+        """Whether query photos take part in the forest."""
+        return self.ledger.meta("bridge_queries") == "1"
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[None]:
+        """Hold the writer's lock. Raises BusyError with the holder's pid."""
+        with writer(self.home):
+            yield
+
+    def changed(self) -> None:
+        """Note, inside a transaction, that images, labels or descriptors are no longer what the databases have."""
+        self.ledger.set_meta("version", str(int(self.ledger.meta("version") or 0) + 1))
+
+    def descriptors(self) -> tuple[Array, Array]:
+        """numbers (N,) of all described images and their descriptors (N, D) float32."""
+        rows = list(self.ledger.descriptors())
+        if not rows:
+            return np.zeros(0, np.int64), np.zeros((0, 1), np.float32)
+        return np.array([number for number, _ in rows]), np.stack([vector for _, vector in rows])
+
+    def resolve(self, name: str) -> str:
+        """Full image id from an id, its beginning (6 characters or more), or the path of a stored photo.
+
+        Raises UsageError where there is no such image, or more than one.
+        """
+        text = name.lower()
+        if len(text) >= 6 and all(c in "0123456789abcdef" for c in text):
+            found = self.ledger.ids_starting(text)
+            if len(found) > 1:
+                raise UsageError(f"{name} begins more than one image id; give more of it")
+            if found:
+                return found[0]
+        if Path(name).is_file():
+            from lmr.photos.decode import content_id, read
+
+            id = content_id(read(Path(name), self.settings.max_bytes))
+            if self.ledger.image(id):
+                return id
+            raise UsageError(f"{name} is not in the collection; `lmr ingest {name}` adds it")
+        raise UsageError(f"{name} is neither an image id nor a photo's path; `lmr query most-central` lists some ids")
+
+
+def graph_access(settings: Settings, progress: Progress) -> Access:
+    """How to reach the graph database; the local one is started if need be."""
+    if settings.neo4j_uri:
+        return Access(
+            settings.neo4j_uri, settings.neo4j_username, settings.neo4j_password, settings.neo4j_database
+        )
+    return LocalNeo4j(settings.home, settings).start(progress)
+
+
+@contextlib.contextmanager
+def writer(home: Path) -> Iterator[None]:
+    """The lock that one writer of a collection holds; the kernel frees it however that process ends."""
+    file = os.open(home / "writer.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            holder = os.pread(file, 20, 0).decode() or "?"
+            raise BusyError(
+                f"process {holder} is writing to {home}; wait for it to end (searches go on meanwhile)"
+            ) from error
+        os.ftruncate(file, 0)
+        os.pwrite(file, str(os.getpid()).encode(), 0)
+        yield
+    finally:
+        os.close(file)
+
+
+def is_writing(home: Path) -> bool:
+    """Whether some process holds the writer's lock."""
+    try:
+        with writer(home):
+            return False
+    except BusyError:
+        return True
+
+
+def _as_made(settings: Settings, ledger: Ledger) -> Settings:
+    """The settings with those that stored results depend on as the collection was made with."""
+    default = Settings()
+    values: dict[str, Any] = {}
+    for name in _FIXED:
+        kind = type(getattr(default, name))
+        stored, given = kind(ledger.meta(name) or ""), getattr(settings, name)
+        if given not in (stored, getattr(default, name)):
+            raise CollectionError(
+                f"{settings.home} was made with {name} = {stored}, not {given}; make another collection for that "
+                "(--home)"
+            )
+        values[name] = stored
+    return replace(settings, **values)

@@ -1,0 +1,131 @@
+"""Learn what the global descriptor needs, and describe images from their stored features."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from lmr.collection.core import MODEL, Collection
+from lmr.collection.sync import sync
+from lmr.features.pack import unpack
+from lmr.features.presets import Preset, preset
+from lmr.stores.graph import batches
+from lmr.stores.ledger import Ledger
+from lmr.values import Array
+from lmr.verification.weights import similarity, weight
+from lmr.workers import Workers
+
+_CHUNK = 16
+
+
+def train(collection: Collection) -> int:
+    """Learn again from the present index photos and describe everything anew; returns how many were learned from.
+
+    Local features, and so all verified pairs, stay as they are; the weights of edges follow the new descriptors.
+    """
+    with collection.writing():
+        _learn(collection)
+        describe_new(collection)
+        _reweigh(collection)
+        sync(collection)
+    return int(collection.model.trained_on)
+
+
+def describe_new(collection: Collection) -> int:
+    """Give every image that lacks one its global descriptor, learning the vocabulary first if there is none.
+
+    Without index photos nothing can be learned, and nothing is described yet.
+    """
+    ledger = collection.ledger
+    missing = ledger.undescribed()
+    if not missing:
+        return 0
+    if collection.model is None:
+        if not ledger.counts()["index_images"]:
+            return 0
+        _learn(collection)
+    chunks = [missing[start : start + _CHUNK] for start in range(0, len(missing), _CHUNK)]
+    count = min(collection.settings.worker_count, len(chunks))
+    with (
+        collection.progress.task("Descriptors", len(missing), "photos") as advance,
+        Workers(count, _begin_worker, (collection.settings.preset, ledger.path)) as workers,
+    ):
+        for batch in batches(workers.results(_describe, chunks), 4):
+            with ledger.transaction():
+                for chunk, vectors in batch:
+                    if isinstance(vectors, Exception):
+                        raise vectors
+                    ledger.put_descriptors(zip(chunk, vectors, strict=True))
+                collection.changed()
+            advance(sum(len(chunk) for chunk, _ in batch))
+    return len(missing)
+
+
+def _learn(collection: Collection) -> None:
+    ledger, descriptor = collection.ledger, collection.preset.descriptor
+    if not descriptor.training_photos:
+        return
+    # ids are hashes, so their first ones are a random sample that does not depend on the order of arrival
+    chosen = sorted((image.id, image.number) for image in ledger.images() if image.split == "index")
+    photos = []
+    for _, number in chosen[: descriptor.training_photos]:
+        photos.append((unpack(ledger.features(number)), descriptor.material_from(ledger.material(number))))
+    with (
+        collection.progress.task("Vocabulary", 1, f"from {len(photos)} photos") as advance,
+        Workers(collection.settings.worker_count) as workers,
+    ):
+        model = descriptor.train(photos, workers.map)
+        advance(1)
+    with ledger.transaction():
+        ledger.set_model(MODEL, model.to_bytes())
+        ledger.clear_descriptors()
+        collection.changed()
+    collection.__dict__.pop("model", None)
+
+
+def _reweigh(collection: Collection) -> None:
+    """Give every edge the weight that its similarity has now; the graph is then written from the beginning."""
+    ledger, settings = collection.ledger, collection.settings
+    rows = ledger.edge_similarities()
+    if not rows:
+        return
+    ids = {image.number: image.id for image in ledger.images()}
+    vectors = dict(ledger.descriptors())
+    with ledger.transaction():
+        ledger.clear_weights()
+        for seq, a, b, inliers in rows:
+            similar = similarity(vectors[a], vectors[b])
+            attempt = 0
+            while not ledger.set_weight(
+                seq,
+                similar,
+                weight(
+                    ids[a], ids[b], inliers, similar, similarity_weight=settings.similarity_weight, attempt=attempt
+                ),
+            ):
+                attempt += 1
+        ledger.set_meta("weights", str(int(ledger.meta("weights") or 0) + 1))
+
+
+class _Describer:
+    """State of a worker process."""
+
+    preset: Preset
+    ledger: Ledger
+    model: Any
+
+
+def _begin_worker(name: str, path: Path) -> None:
+    _Describer.preset = preset(name)
+    _Describer.ledger = Ledger.open(path, readonly=True)
+    stored = _Describer.ledger.model(MODEL)
+    _Describer.model = None if stored is None else _Describer.preset.descriptor.model_from(stored)
+
+
+def _describe(numbers: list[int]) -> list[Array]:
+    ledger, descriptor = _Describer.ledger, _Describer.preset.descriptor
+    found = []
+    for number in numbers:
+        features, material = unpack(ledger.features(number)), descriptor.material_from(ledger.material(number))
+        found.append(descriptor.describe(features, material, _Describer.model))
+    return found

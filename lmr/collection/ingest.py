@@ -1,0 +1,294 @@
+"""Ingest: find, decode, extract, describe. Every photo ends in the ledger, or set aside there with a reason."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lmr.collection.core import Collection
+from lmr.collection.describe import describe_new
+from lmr.collection.sync import sync
+from lmr.errors import CollectionError, LmrError, PhotoError, UsageError
+from lmr.features.pack import pack, unpack
+from lmr.features.presets import Preset, preset
+from lmr.photos.decode import content_id, decode, read
+from lmr.photos.find import Found, find, printable, text_of
+from lmr.settings import Settings
+from lmr.stores.graph import batches
+from lmr.stores.ledger import File, Ledger
+from lmr.values import Split
+from lmr.workers import WorkerDied, Workers
+
+REASONS = "set-aside.csv"
+_BATCH = 16
+
+
+@dataclass(slots=True)
+class Ingested:
+    """Counts of an ingest; a dry run has those of its plan. Paths are listed where something is to be told."""
+
+    new: int = 0
+    known: int = 0
+    duplicates: int = 0
+    set_aside: int = 0
+    set_aside_before: int = 0
+    changed: list[str] = field(default_factory=list)
+    moved: list[str] = field(default_factory=list)
+    vanished: list[str] = field(default_factory=list)
+    labelled: int = 0
+    bytes_a_photo: float = 0.0
+    outgrown: bool = False
+    reasons: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """Landmark (None = unknown) and split of a photo, where given."""
+
+    landmark: str | None
+    split: Split | None
+
+
+Labels = Callable[[Found], Label | None]
+
+
+def ingest(
+    collection: Collection,
+    paths: Sequence[Path],
+    *,
+    labels: Labels | None = None,
+    split: Split | None = None,
+    dry_run: bool = False,
+    strict: bool = False,
+    retry_failed: bool = False,
+) -> Ingested:
+    """Take photos in. A photo is done when its features are durable in the ledger; the same call again does the rest.
+
+    Raises UsageError for a path that does not exist and, if `strict`, LmrError at the first photo set aside.
+    """
+    known = {file.path: file for file in collection.ledger.files()}
+    counts = Ingested()
+    found = list(find(paths))
+    work = [item for item in found if _is_work(item, known, counts, retry_failed)]
+    seen = {item.path for item in found}
+    roots = [os.path.abspath(os.fsencode(path)) for path in paths]
+    gone = [file for file in known.values() if file.path not in seen and _below(file.path, roots)]
+    if dry_run:
+        counts.new = len(work)
+        counts.vanished = [text_of(file.path) for file in gone]
+        return counts
+    with collection.writing():
+        given = labels or (lambda item: None)
+        _extract(collection, work, given, split, counts, strict)
+        _note_vanished(collection.ledger, gone, counts)
+        counts.labelled = _label(collection, found, given, split)
+        counts.reasons = _write_reasons(collection)
+        counts.bytes_a_photo = collection.ledger.feature_bytes()
+        describe_new(collection)
+        counts.outgrown = _outgrown(collection)
+        sync(collection)
+    return counts
+
+
+def labels_from_csv(file: Path) -> Labels:
+    """Labels by a file's path below the ingested folder, or else its name. Raises UsageError for a wrong file."""
+    try:
+        with file.open(newline="", encoding="utf-8-sig") as lines:
+            reader = csv.DictReader(lines)
+            if not {"image", "landmark"} <= set(reader.fieldnames or ()):
+                raise UsageError(f"{file} needs the columns image and landmark (and may have split)")
+            rows = {row["image"]: _label_of(row, file, reader.line_num) for row in reader}
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UsageError(f"{file} cannot be read as CSV: {error}") from error
+    return lambda item: rows.get(item.name) or rows.get(text_of(os.path.basename(item.path)))
+
+
+def labels_from_folders(item: Found) -> Label | None:
+    """The name of the folder that a photo lies in, below the ingested one, is its landmark."""
+    folder = os.path.relpath(os.path.dirname(item.path), item.root)
+    return None if folder == b"." else Label(text_of(os.path.basename(folder)), None)
+
+
+def _label_of(row: dict[str, str | None], file: Path, line: int) -> Label:
+    split = row.get("split") or None
+    if split not in (None, "index", "query"):
+        raise UsageError(f"{file}:{line}: split is {split!r}, not index or query")
+    return Label(row.get("landmark") or None, split)  # type: ignore[arg-type]  # checked above
+
+
+def _is_work(item: Found, known: dict[bytes, File], counts: Ingested, retry_failed: bool) -> bool:
+    """Whether a found file has to be read: it is new, or looks changed, or failed before and is to be tried again."""
+    before = known.get(item.path)
+    if before is None:
+        return True
+    if (before.size, before.mtime) != (item.size, item.mtime):
+        return True
+    if before.reason is not None:
+        counts.set_aside_before += not retry_failed
+        return retry_failed
+    counts.known += 1
+    return False
+
+
+def _below(path: bytes, roots: Iterable[bytes]) -> bool:
+    return any(path == root or path.startswith(root.rstrip(b"/") + b"/") for root in roots)
+
+
+@dataclass(frozen=True, slots=True)
+class _Extracted:
+    """What a worker made of a file; features is None where the image is known already."""
+
+    id: str = ""
+    width: int = 0
+    height: int = 0
+    features: bytes | None = None
+    material: bytes = b""
+    reason: str | None = None
+
+
+class _Extractor:
+    """State of a worker process."""
+
+    preset: Preset
+    settings: Settings
+    ledger: Ledger
+
+
+def _begin_worker(settings: Settings, ledger: Path) -> None:
+    _Extractor.settings, _Extractor.preset = settings, preset(settings.preset)
+    _Extractor.ledger = Ledger.open(ledger, readonly=True)
+
+
+def _extract_one(item: Found) -> _Extracted:
+    if item.reason:
+        return _Extracted(reason=item.reason)
+    settings, made = _Extractor.settings, _Extractor.preset
+    try:
+        data = read(item.path, settings.max_bytes)
+        id = content_id(data)
+        if _Extractor.ledger.image(id):
+            return _Extracted(id)
+        photo = decode(data, max_pixels=settings.max_pixels, min_side=settings.min_side, enough=made.enough)
+        features = pack(made.local.extract(photo))
+        material = made.descriptor.material(photo)
+    except PhotoError as error:
+        return _Extracted(reason=str(error))
+    except Exception as error:  # an extractor's failure on one photo must not end the run
+        return _Extracted(reason=f"cannot be described: {type(error).__name__}: {str(error)[:200]}")
+    return _Extracted(id, photo.width, photo.height, features, material.tobytes())
+
+
+def _extract(
+    collection: Collection, work: list[Found], labels: Labels, split: Split | None, counts: Ingested, strict: bool
+) -> None:
+    if not work:
+        return
+    ledger, settings = collection.ledger, collection.settings
+    count = min(settings.worker_count, len(work))
+    with (
+        collection.progress.task("Photos", len(work), "photos") as advance,
+        Workers(count, _begin_worker, (settings, ledger.path)) as workers,
+    ):
+        for batch in batches(workers.results(_extract_one, work), _BATCH):
+            with ledger.transaction():
+                for item, made in batch:
+                    if isinstance(made, WorkerDied):
+                        made = _Extracted(reason=str(made))
+                    _keep(collection, item, made, _split_of(item, labels, split), counts)
+                collection.changed()
+            advance(len(batch))
+            failed = [(item, made) for item, made in batch if isinstance(made, WorkerDied) or made.reason]
+            if strict and failed:
+                item, made = failed[0]
+                reason = made.reason if isinstance(made, _Extracted) else str(made)
+                raise LmrError(f"{printable(text_of(item.path))}: {reason} (stopped because of --strict)")
+
+
+def _split_of(item: Found, labels: Labels, split: Split | None) -> Split:
+    label = labels(item)
+    return (label.split if label and label.split else None) or split or "index"
+
+
+def _keep(collection: Collection, item: Found, made: _Extracted, split: Split, counts: Ingested) -> None:
+    ledger = collection.ledger
+    number = None
+    before = ledger.file(item.path)
+    if before and before.image is not None:
+        counts.changed.append(text_of(item.path))
+    if made.reason is not None:
+        counts.set_aside += 1
+    else:
+        image = ledger.image(made.id)
+        if image is None and made.features is not None:
+            number = ledger.add_image(made.id, made.width, made.height, split, made.features, made.material)
+            counts.new += 1
+        elif image is not None:
+            number = image.number
+            _count_known(ledger, item, number, before, counts)
+        else:
+            raise CollectionError(f"image {made.id[:12]} vanished from the ledger while it was read")
+    ledger.put_file(File(item.path, item.name, item.size, item.mtime, number, made.reason))
+
+
+def _count_known(ledger: Ledger, item: Found, number: int, before: File | None, counts: Ingested) -> None:
+    """The bytes are known: the same file touched, a file that moved, or one more copy."""
+    others = [path for path in ledger.paths(number) if path != item.path]
+    moved = [path for path in others if not os.path.lexists(path)]
+    if before and before.image == number:
+        counts.changed.remove(text_of(item.path))
+        counts.known += 1
+    elif moved:
+        ledger.forget_file(moved[0])
+        counts.moved.append(f"{text_of(moved[0])} -> {text_of(item.path)}")
+    else:
+        counts.duplicates += 1
+
+
+def _note_vanished(ledger: Ledger, gone: list[File], counts: Ingested) -> None:
+    with ledger.transaction():
+        for file in gone:
+            if ledger.file(file.path) is None:
+                continue  # it moved, and is told as that
+            if file.image is None:
+                ledger.forget_file(file.path)
+            else:
+                counts.vanished.append(text_of(file.path))
+
+
+def _label(collection: Collection, found: Iterable[Found], labels: Labels, split: Split | None) -> int:
+    ledger, count = collection.ledger, 0
+    with ledger.transaction():
+        changed = False
+        for item in found:
+            label, file = labels(item), ledger.file(item.path)
+            if label is None or file is None or file.image is None:
+                continue
+            count += 1
+            changed |= ledger.set_label(file.image, label.landmark, label.split or split)
+        if changed:
+            collection.changed()
+    return count
+
+
+def _write_reasons(collection: Collection) -> str:
+    """The list of what was set aside, as a file beside the ledger; empty text if there is nothing to list."""
+    target = collection.home / REASONS
+    rows = [(text_of(file.path), file.reason) for file in collection.ledger.files() if file.reason]
+    if not rows:
+        target.unlink(missing_ok=True)
+        return ""
+    with target.open("w", newline="", encoding="utf-8", errors="backslashreplace") as lines:
+        csv.writer(lines).writerows([("path", "reason"), *rows])
+    return str(target)
+
+
+def _outgrown(collection: Collection) -> bool:
+    if collection.model is None:
+        return False
+    return collection.preset.descriptor.outgrown(collection.model, collection.ledger.counts()["index_images"])
+
+
+__all__ = ["Ingested", "Label", "Labels", "ingest", "labels_from_csv", "labels_from_folders", "unpack"]

@@ -1,0 +1,125 @@
+"""Bring Milvus and Neo4j up to what the ledger holds. Repeating it changes nothing; a killed one is completed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from lmr.collection.core import Collection
+from lmr.errors import CollectionError
+from lmr.photos.find import text_of
+from lmr.spanning.forest import ForestChange, build_forest
+from lmr.stores.graph import batches, edge_row
+from lmr.values import Array
+
+_EDGES = 10_000
+_VECTORS_SEEN = "vectors_version"
+
+
+def sync(collection: Collection) -> None:
+    """Write images and labels to the graph and descriptors to the vector index, where the ledger has newer ones."""
+    ledger, version = collection.ledger, collection.ledger.meta("version") or "0"
+    graph = collection.graph
+    if graph.marker()["images_seen"] != version:
+        graph.write_batches("write/images", _image_rows(collection))
+        graph.run("write/images_seen", version=version)
+    if not _vectors_current(collection):
+        write_vectors(collection)
+        with ledger.transaction():
+            ledger.set_meta(_VECTORS_SEEN, version)
+
+
+def _vectors_current(collection: Collection) -> bool:
+    """Milvus may have lost rows that it said it had, so its count is compared as well."""
+    ledger = collection.ledger
+    if ledger.meta(_VECTORS_SEEN) != ledger.meta("version") or collection.vectors.dimension() is None:
+        return False
+    return collection.vectors.count() == ledger.counts()["descriptors"]
+
+
+def write_vectors(collection: Collection) -> None:
+    """Upsert all descriptors; the index is made anew if their length changed or it holds too many."""
+    ledger, vectors = collection.ledger, collection.vectors
+    expected = ledger.counts()["descriptors"]
+    first = next((vector for _, vector in ledger.descriptors()), None)
+    if first is None:
+        return
+    vectors.create(len(first), expected)
+    if vectors.count() > expected:
+        vectors.drop()
+        vectors.create(len(first), expected)
+    images = {image.number: image for image in ledger.images()}
+    vectors.upsert(_vector_rows(collection, images))
+
+
+def write_edges(collection: Collection) -> int:
+    """Write the edges that the graph lacks, in sorted batches; returns how many."""
+    ledger, graph = collection.ledger, collection.graph
+    generation = ledger.meta("weights") or "0"
+    if graph.marker()["weights_seen"] != generation:
+        graph.run("write/reset_marks", generation=generation)
+    written, seen = 0, graph.marker()["edges_seen"]
+    total = ledger.counts()["edges"]
+    with collection.progress.task("Edges to the graph", total, "edges") as advance:
+        for batch in batches(ledger.edges(after=seen), _EDGES):
+            rows = sorted((edge_row(edge) for _, edge in batch), key=lambda row: (row["a"], row["b"]))
+            graph.run("write/edges", rows=rows, seen=batch[-1][0])
+            written += len(batch)
+            advance(len(batch))
+    return written
+
+
+def update_forest(collection: Collection) -> ForestChange | None:
+    """Build the forest again if edges, the participants or an interruption ask for it."""
+    ledger, graph = collection.ledger, collection.graph
+    marker, last = graph.marker(), ledger.last_edge()
+    current = marker["forest_seen"] == last and marker["bridge_queries"] == collection.bridge_queries
+    if current and not marker["stale"]:
+        return None
+    return build_forest(
+        graph, bridge_queries=collection.bridge_queries, seen=last, progress=collection.progress
+    )
+
+
+def check_current(collection: Collection) -> dict[str, Any]:
+    """The graph's marker, for a search. Raises CollectionError where ledger and databases differ."""
+    ledger, graph = collection.ledger, collection.graph
+    marker = graph.marker()
+    if marker["stale"]:
+        raise CollectionError("the forest was being rewritten when that was interrupted; `lmr link` completes it")
+    images, descriptors = ledger.counts()["images"], ledger.counts()["descriptors"]
+    found = graph.run("read/counts")[0]["images"]
+    held = 0 if collection.vectors.dimension() is None else collection.vectors.count()
+    if (found, held) != (images, descriptors):
+        raise CollectionError(
+            f"the ledger holds {images:,} images and {descriptors:,} descriptors, Neo4j {found:,} and Milvus {held:,}; "
+            "`lmr link` brings them up to date"
+        )
+    return marker
+
+
+def _image_rows(collection: Collection) -> Iterator[dict[str, Any]]:
+    names = collection.ledger.names()
+    rows = []
+    for image in collection.ledger.images():
+        paths = names.get(image.number, [])
+        rows.append(
+            {
+                "id": image.id,
+                "paths": paths,
+                "name": paths[0].rsplit("/", 1)[-1] if paths else image.id[:12],
+                "width": image.width,
+                "height": image.height,
+                "split": image.split,
+                "landmark": image.landmark,
+            }
+        )
+    return iter(sorted(rows, key=lambda row: row["id"]))
+
+
+def _vector_rows(collection: Collection, images: dict[int, Any]) -> Iterator[tuple[str, Array, bool]]:
+    for number, vector in collection.ledger.descriptors():
+        yield images[number].id, vector, images[number].split == "query"
+
+
+__all__ = ["check_current", "sync", "text_of", "update_forest", "write_edges", "write_vectors"]

@@ -1,0 +1,27 @@
+"""Edge weights: distinct, and independent of when an edge was added."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+
+from lmr.values import Array
+
+_STEP = 1e-4
+_SPREAD = 1e-6
+
+
+def similarity(a: Array, b: Array) -> float:
+    """Product of two stored descriptors (D,), in float64 and rounded, so that every way to compute it agrees."""
+    return float(np.round(np.dot(a.astype(np.float64), b.astype(np.float64)) / _STEP) * _STEP)
+
+
+def weight(a: str, b: str, inliers: int, similar: float, *, similarity_weight: float, attempt: int = 0) -> float:
+    """inliers + lambda · similarity + u · 1e-6 with u in [0, 1) from a hash of both ids, the smaller first.
+
+    `attempt` counts up in the rare case that another edge has the weight.
+    """
+    text = f"{min(a, b)} {max(a, b)} {attempt}".encode()
+    u = int.from_bytes(hashlib.sha256(text).digest()[:7], "big") / 2**56
+    return inliers + similarity_weight * similar + u * _SPREAD
