@@ -22,7 +22,7 @@ from lmr.progress import Bars
 from lmr.servers.neo4j import LocalNeo4j
 from lmr.settings import load
 from lmr.spanning.forest import build_forest
-from lmr.spanning.ranking import rank_from_image
+from lmr.spanning.ranking import Limits, rank_from_image
 from lmr.stores.graph import Graph
 from lmr.values import Array
 
@@ -114,7 +114,7 @@ def measure(graph: Graph, whole: csr_matrix, a: Array, b: Array, weights: Array,
         times, slow, equal = [], [], 0
         for start in chosen:
             begin = time.perf_counter()
-            rows = rank_from_image(graph, name(start), floor=floor, depth=None, limit=TOP)
+            rows = rank_from_image(graph, name(start), Limits(floor=floor, limit=TOP))
             times.append(time.perf_counter() - begin)
             begin = time.perf_counter()
             equal += [row.id for row in rows] == [name(i) for i in prim(both, start, TOP)]
@@ -132,7 +132,7 @@ def measure(graph: Graph, whole: csr_matrix, a: Array, b: Array, weights: Array,
         times = []
         for start in rng.choice(inside, 10):
             begin = time.perf_counter()
-            rows = rank_from_image(graph, name(start), floor=least, depth=None, limit=None)
+            rows = rank_from_image(graph, name(start), Limits(floor=least))
             times.append(time.perf_counter() - begin)
         print(f"all of {len(rows):,} reachable images at floor {least}: {percentiles(times)}")
         break

@@ -1,11 +1,13 @@
-"""Rankings in Prim's order, by the stored query over the forest; see cypher/ranking/rank.cypher for the theorem's use.
+"""Rankings in Prim's order over the stored forest.
 
-A floor on weight gives an exact prefix of the whole order, so a short list from a large component is asked for at
-falling floors until it is full.
+One query does it where few images can be reached (cypher/ranking/rank.cypher orders by suffix minima). Inside a large
+component that would walk everything for a short list, so there a loop grows the tree from the start and asks the
+database for what lies around its frontier. Both give the same rows.
 """
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,67 +15,136 @@ from lmr.spanning.forest import Queries
 from lmr.values import Hop, QueryEdge
 
 NO_LIMIT = 1_000_000_000
+_WAYS = 2_000  # walked by the one query when a short list is wanted; more would be slower than the loop
+_WAYS_OF_ALL = 12_000  # the same when all are wanted
+_FRONTIER = 24  # images of the frontier to ask about in one round trip
+
+
+_Edges = dict[str, tuple[float, int, bool]]  # neighbour -> weight, inliers, whether it is a query photo
 
 
 @dataclass(frozen=True, slots=True)
 class Reached:
-    """An image reached over verified matches: weight and inliers of the weakest match on the way, and its hops."""
+    """An image reached over verified matches.
+
+    weight and inliers are those of the weakest match on the way, hops its length, via the first image of the forest
+    on it.
+    """
 
     id: str
     weight: float
     inliers: int
     hops: int
+    via: str
 
 
-def rank_from_image(graph: Queries, id: str, *, floor: float, depth: int | None, limit: int | None) -> list[Reached]:
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What to leave out: matches below `floor`, images over `depth` hops away, rows after `limit`, query photos."""
+
+    floor: float = 0.0
+    depth: int | None = None
+    limit: int | None = None
+    query_images: bool = False
+
+
+def rank_from_image(graph: Queries, id: str, limits: Limits) -> list[Reached]:
     """Images in the order in which Prim's algorithm reaches them from an image of the forest, itself left out."""
-    return _rank(graph, [{"id": id, "weights": []}], {}, floor, depth, limit)
+    start = {"id": id, "weights": []}
+    rows = _in_one_query(graph, [start], {}, limits)
+    return _grown(graph, [], id, limits) if rows is None else rows
 
 
-def rank_from_edges(
-    graph: Queries, edges: Sequence[QueryEdge], *, floor: float, depth: int | None, limit: int | None
-) -> list[Reached]:
+def rank_from_edges(graph: Queries, edges: Sequence[QueryEdge], limits: Limits) -> list[Reached]:
     """The same from a photo outside the forest that has these verified matches with its images."""
-    starts = [{"id": edge.id, "weights": [edge.weight]} for edge in edges if edge.weight >= floor]
-    inliers = {edge.weight: edge.inliers for edge in edges}
-    return _rank(graph, starts, inliers, floor, depth, limit) if starts else []
+    open_ = [edge for edge in edges if edge.weight >= limits.floor]
+    if not open_:
+        return []
+    starts = [{"id": edge.id, "weights": [edge.weight]} for edge in open_]
+    rows = _in_one_query(graph, starts, {edge.weight: edge.inliers for edge in open_}, limits)
+    return _grown(graph, open_, None, limits) if rows is None else rows
 
 
-def _rank(
-    graph: Queries,
-    starts: list[dict],
-    inliers: dict[float, int],
-    floor: float,
-    depth: int | None,
-    limit: int | None,
-) -> list[Reached]:
-    most, deepest = limit or NO_LIMIT, depth or NO_LIMIT
-    own = 0 if starts[0]["weights"] == [] else 1  # a match of the photo itself is the first hop
-    rows: list[dict] = []
-    for step in _floors(graph, floor, limit):
-        open_ = [start for start in starts if all(weight >= step for weight in start["weights"])]
-        if not open_:
-            continue
-        bound = None if depth is None else max(depth - own, 0)
-        rows = graph.run("ranking/rank", hops=bound, starts=open_, floor=step, depth=deepest, limit=most)
-        if len(rows) >= most:
-            break
+def _in_one_query(
+    graph: Queries, starts: list[dict], inliers: dict[float, int], limits: Limits
+) -> list[Reached] | None:
+    """The rows, or None where more ways lead from the starts than the query should walk."""
+    budget = _WAYS if limits.limit else _WAYS_OF_ALL
+    own = len(starts[0]["weights"])  # a match of the photo itself is the first hop
+    rows = graph.run(
+        "ranking/rank",
+        hops=None if limits.depth is None else max(limits.depth - own, 0),
+        starts=starts,
+        floor=limits.floor,
+        depth=limits.depth or NO_LIMIT,
+        limit=limits.limit or NO_LIMIT,
+        query_images=limits.query_images,
+        budget=budget,
+    )
+    if rows and rows[0]["walked"] == budget:
+        return None
     return [
-        Reached(row["id"], row["weight"], _inliers(row, inliers), row["hops"]) for row in rows
+        Reached(
+            row["id"],
+            row["weight"],
+            inliers[row["weight"]] if row["inliers"] is None else row["inliers"],
+            row["hops"],
+            row["via"],
+        )
+        for row in rows
     ]
 
 
-def _inliers(row: dict, inliers: dict[float, int]) -> int:
-    stored = row["inliers"]
-    return int(inliers[row["weight"]] if stored is None else stored)
+def _grown(graph: Queries, edges: Sequence[QueryEdge], start: str | None, limits: Limits) -> list[Reached]:
+    """Prim's algorithm on the forest; the heap is here, the forest in the database."""
+    around: dict[str, _Edges] = {}
+    heap = [(-edge.weight, edge.id, Reached(edge.id, edge.weight, edge.inliers, 1, edge.id), True) for edge in edges]
+    if start is not None:
+        heap.append((-float("inf"), start, Reached(start, float("inf"), NO_LIMIT, 0, start), False))
+    heapq.heapify(heap)
+    done: set[str] = set()
+    rows: list[Reached] = []
+    while heap and (limits.limit is None or len(rows) < limits.limit):
+        _, id, reached, shown = heapq.heappop(heap)
+        if id in done:
+            continue
+        done.add(id)
+        if shown:
+            rows.append(reached)
+        if limits.depth is not None and reached.hops >= limits.depth:
+            continue
+        if id not in around:
+            _ask(graph, [id, *(row[1] for row in heapq.nsmallest(_FRONTIER, heap))], around, limits.floor)
+        for other, (weight, inliers, is_query) in around[id].items():
+            if other not in done:
+                weakest = (weight, inliers) if weight < reached.weight else (reached.weight, reached.inliers)
+                way = Reached(other, *weakest, reached.hops + 1, other if reached.hops == 0 else reached.via)
+                heapq.heappush(heap, (-weight, other, way, limits.query_images or not is_query))
+    return _from_start(rows, start)
 
 
-def _floors(graph: Queries, floor: float, limit: int | None) -> list[float]:
-    """Floors to ask at, falling to the wanted one: the forest's own quantiles, noted when it was written."""
-    if limit is None:
-        return [floor]
-    quantiles = graph.run("ranking/floors")[0]["floors"] or []
-    return [*(value for value in sorted(quantiles, reverse=True) if value > floor), floor]
+def _from_start(rows: list[Reached], start: str | None) -> list[Reached]:
+    """Ways from an image of the forest begin at it, as in the one query."""
+    if start is None:
+        return rows
+    return [Reached(row.id, row.weight, row.inliers, row.hops, start) for row in rows]
+
+
+def _ask(graph: Queries, ids: list[str], around: dict[str, _Edges], floor: float) -> None:
+    """Learn all edges around images not asked about before, and around their neighbours.
+
+    Ways of two edges do not turn back, so each edge is entered at both its ends.
+    """
+    fresh = dict.fromkeys(id for id in ids if id not in around)
+    found: dict[str, _Edges] = {id: {} for id in fresh}
+    for row in graph.run("ranking/around", ids=list(fresh), floor=floor):
+        a, b, measures = row["id"], row["neighbour"], (row["weight"], row["inliers"])
+        found.setdefault(a, {})[b] = (*measures, row["neighbour_is_query"])
+        if a in fresh:
+            found.setdefault(b, {})[a] = (*measures, row["id_is_query"])
+        elif b in found:
+            found[b][a] = (*measures, row["id_is_query"])
+    around.update(found)
 
 
 def path_between(graph: Queries, start: str, goal: str) -> list[Hop] | None:

@@ -1,0 +1,4 @@
+// Take all clusters away.
+// mode: write
+MATCH (c:Cluster)
+DETACH DELETE c

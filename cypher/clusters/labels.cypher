@@ -1,0 +1,7 @@
+// Note on each cluster the shares of its labels, greatest first.
+// mode: write
+MATCH (c:Cluster)<-[:IN]-(i:Image)-[:DEPICTS]->(l:Landmark)
+WITH c, l.name AS landmark, count(*) AS images
+ORDER BY images DESC, landmark
+WITH c, collect(landmark) AS landmarks, collect(toFloat(images) / c.size) AS shares
+SET c.landmarks = landmarks, c.shares = shares

@@ -1,0 +1,45 @@
+"""All commands of `lmr`. Each parses, makes one call into the library, and prints."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Optional
+
+import typer
+
+app = typer.Typer(
+    help="All photos of a place, also those that look nothing alike, and why each belongs.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+Home = Annotated[
+    Optional[Path],  # noqa: UP045
+    typer.Option("--home", envvar="LMR_HOME", help="Folder of the collection.", show_default=".lmr", rich_help_panel="Collection"),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
+Workers = Annotated[
+    Optional[int], typer.Option("--workers", min=1, help="Worker processes.", show_default="one a core")  # noqa: UP045
+]
+
+
+def load_settings(home: Path | None, **flags: Any) -> Any:
+    """Settings from flags, environment, file and defaults."""
+    from lmr.settings import load
+
+    return load({"home": home, **flags})[0]
+
+
+def open_collection(home: Path | None, *, create: bool = False, quiet: bool = False, **flags: Any) -> Any:
+    """The collection, with bars for people unless the output is for programs."""
+    from lmr.collection import Collection
+    from lmr.progress import Bars, Silent
+
+    return Collection.open(load_settings(home, **flags), Silent() if quiet else Bars(), create=create)
+
+
+from lmr.cli import databases, photos, results  # noqa: E402  they add their commands to `app`
+
+__all__ = ["app", "databases", "photos", "results"]

@@ -1,0 +1,142 @@
+"""Commands about the databases and the machine: up, down, status, browse, doctor, config."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from lmr.cli.app import Home, Json, app, load_settings
+from lmr.cli.show import print_json, print_table, say
+
+
+def _servers(home: Any) -> tuple[Any, Any, Any]:
+    from lmr.servers.milvus import LocalMilvus
+    from lmr.servers.neo4j import LocalNeo4j
+
+    settings = load_settings(home)
+    return settings, LocalNeo4j(settings.home, settings), LocalMilvus(settings.home, settings)
+
+
+@app.command()
+def up(home: Home = None) -> None:
+    """Start the collection's databases; other commands do so by themselves.
+
+    Example: `lmr up`
+    """
+    from lmr.progress import Bars
+    from lmr.servers.process import private_folder
+
+    settings, neo4j, milvus = _servers(home)
+    private_folder(settings.home)
+    if not settings.neo4j_uri:
+        access = neo4j.start(Bars())
+        print(f"Neo4j {access.uri}, Browser {access.http}/browser/")
+    if not settings.milvus_uri:
+        print(f"Milvus Lite {milvus.start(Bars())}")
+
+
+@app.command()
+def down(home: Home = None) -> None:
+    """Stop the collection's local databases.
+
+    Example: `lmr down`
+    """
+    _, neo4j, milvus = _servers(home)
+    for name, server in (("Neo4j", neo4j), ("Milvus Lite", milvus)):
+        print(f"{name}: {'stopped' if server.stop() else 'was not running'}")
+
+
+@app.command()
+def status(home: Home = None, as_json: Json = False) -> None:
+    """Show the collection's databases and what it holds. Starts nothing.
+
+    Example: `lmr status`
+    """
+    from lmr.collection.core import LEDGER
+    from lmr.stores.ledger import Ledger
+
+    settings, neo4j, milvus = _servers(home)
+    rows = []
+    for name, external, server in (("neo4j", settings.neo4j_uri, neo4j), ("milvus", settings.milvus_uri, milvus)):
+        state = None if external else server.running()
+        where = external or (state.address if state else "")
+        rows.append({"server": name, "state": "external" if external else "up" if state else "down", "address": where})
+    counts: dict[str, int] = {}
+    if (settings.home / LEDGER).exists():
+        with Ledger.open(settings.home / LEDGER, readonly=True) as ledger:
+            counts = ledger.counts()
+    if as_json:
+        print_json({"home": str(settings.home), "servers": rows, "counts": counts})
+        return
+    print_table(("server", "state", "address"), (list(row.values()) for row in rows))
+    if counts:
+        print(", ".join(f"{value:,} {name.replace('_', ' ')}" for name, value in counts.items()))
+    else:
+        say(f"{settings.home} is not a collection yet; `lmr ingest PHOTOS` makes one")
+
+
+@app.command()
+def browse(
+    home: Home = None,
+    show_password: Annotated[bool, typer.Option("--show-password", help="Print the password, on a terminal only.")] = False,
+    open_: Annotated[bool, typer.Option("--open/--no-open", help="Open a web browser.")] = True,
+) -> None:
+    """Open Neo4j Browser on the collection, with its style and a guide to the analysts' queries.
+
+    Example: `lmr browse --show-password`
+    """
+    import sys
+
+    from lmr.collection.browser import browser_address
+    from lmr.errors import UsageError
+    from lmr.progress import Bars
+
+    settings, neo4j, _ = _servers(home)
+    if settings.neo4j_uri:
+        raise UsageError("NEO4J_URI is set: open that server's own Browser; the guide is for the local one")
+    access = neo4j.start(Bars())
+    address = browser_address(access)
+    print(address)
+    if show_password:
+        if not sys.stdout.isatty():
+            raise UsageError("--show-password prints on a terminal only; the password is in neo4j/password of the home")
+        print(f"user {access.username}, password {access.password}")
+    else:
+        say(f"user {access.username}; --show-password prints the password")
+    if open_:
+        import webbrowser
+
+        webbrowser.open(address)
+
+
+@app.command()
+def doctor(home: Home = None, as_json: Json = False) -> None:
+    """Check this machine and the collection: each line is ok or says what to do. Exit code 1 if something is wrong.
+
+    Example: `lmr doctor`
+    """
+    from lmr.collection.doctor import examine
+
+    checks = examine(load_settings(home))
+    if as_json:
+        print_json(checks)
+    else:
+        print_table(("", "check", "found"), ((("ok" if c.ok else "!!"), c.name, c.found) for c in checks))
+    if not all(check.ok for check in checks):
+        raise typer.Exit(1)
+
+
+@app.command()
+def config(home: Home = None, as_json: Json = False) -> None:
+    """Show every setting, its value and where that came from.
+
+    Example: `lmr config`
+    """
+    from lmr.settings import load, origins
+
+    rows = origins(*load({"home": home}))
+    if as_json:
+        print_json(rows)
+        return
+    print_table(("setting", "value", "from", "what it is"), ((r.name, r.value, r.source, r.about) for r in rows))

@@ -1,0 +1,204 @@
+"""Commands that take photos in and link them: ingest, train, link, cluster, evaluate, demo."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from lmr.cli.app import Home, Json, Workers, app, open_collection
+from lmr.cli.show import print_json, print_table, say
+
+_TOLD = 5
+
+
+@app.command()
+def ingest(
+    paths: Annotated[list[Path], typer.Argument(help="Photos, and folders that are searched recursively.")],
+    home: Home = None,
+    labels: Annotated[
+        Optional[str], typer.Option(help="A CSV file (image, landmark, split), or `folder`: folders name landmarks.")  # noqa: UP045
+    ] = None,
+    split: Annotated[Optional[str], typer.Option(help="`index` or `query`, where labels do not say it.")] = None,  # noqa: UP045
+    preset: Annotated[Optional[str], typer.Option(help="Extractors of a new collection.")] = None,  # noqa: UP045
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would be done.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Stop at the first photo that cannot be used.")] = False,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try again what was set aside.")] = False,
+    workers: Workers = None,
+    as_json: Json = False,
+) -> None:
+    """Take photos into the collection: find, decode, describe. Photos already known cost nothing.
+
+    A photo that cannot be used is set aside with a reason and never stops the others.
+
+    Example: `lmr ingest ~/photos --labels labels.csv`
+    """
+    from lmr.collection.ingest import ingest as run
+    from lmr.collection.ingest import labels_from_csv, labels_from_folders
+    from lmr.errors import UsageError
+
+    if split not in (None, "index", "query"):
+        raise UsageError(f"--split is {split!r}; it takes index or query")
+    given = None
+    if labels is not None:
+        given = labels_from_folders if labels == "folder" else labels_from_csv(Path(labels))
+    with open_collection(home, create=True, quiet=as_json, preset=preset, workers=workers) as collection:
+        counts = run(
+            collection,
+            paths,
+            labels=given,
+            split=split,  # type: ignore[arg-type]  # checked above
+            dry_run=dry_run,
+            strict=strict,
+            retry_failed=retry_failed,
+        )
+    if as_json:
+        print_json(counts)
+        return
+    before = f", {counts.set_aside_before} set aside earlier" if counts.set_aside_before else ""
+    copies = f", {counts.duplicates} copies of known ones" if counts.duplicates else ""
+    would = "would read " if dry_run else ""
+    print(f"{would}{counts.new} new, {counts.known} known{copies}, {counts.set_aside} set aside{before}")
+    for what in ("changed", "moved", "vanished"):
+        listed = getattr(counts, what)
+        if listed:
+            more = f" and {len(listed) - _TOLD} more" if len(listed) > _TOLD else ""
+            say(f"{what}: {', '.join(listed[:_TOLD])}{more}")
+    if dry_run:
+        return
+    say(f"{counts.bytes_a_photo / 1000:.0f} kB of features a photo" + (f", {counts.labelled} labelled" if given else ""))
+    if counts.reasons:
+        say(f"reasons for setting aside: {counts.reasons}")
+    if counts.outgrown:
+        say("the collection has outgrown its vocabulary: `lmr train` learns it again and describes everything anew")
+
+
+@app.command()
+def train(home: Home = None, workers: Workers = None, as_json: Json = False) -> None:
+    """Learn vocabulary and whitening again from the present index photos, and describe everything anew.
+
+    Verified pairs stay; edges get the weights of the new descriptors, and the forest follows with `lmr link`.
+
+    Example: `lmr train`
+    """
+    from lmr.collection.describe import train as run
+
+    with open_collection(home, quiet=as_json, workers=workers) as collection:
+        count = run(collection)
+    if as_json:
+        print_json({"trained_on": count})
+    else:
+        print(f"learned from {count} index photos; `lmr link` brings the graph up to date")
+
+
+@app.command()
+def link(
+    home: Home = None,
+    top: Annotated[Optional[int], typer.Option(min=1, help="Neighbours proposed for each image.", show_default="50")] = None,  # noqa: UP045
+    bridge_queries: Annotated[
+        Optional[bool],  # noqa: UP045
+        typer.Option("--bridge-queries/--no-bridge-queries", help="Let query photos join others (kept as a setting)."),
+    ] = None,
+    workers: Workers = None,
+    as_json: Json = False,
+) -> None:
+    """Match and verify: compare each image with its nearest ones, write edges, bring the forest up to date.
+
+    Stopped at any moment (Ctrl-C), the same command goes on; a pair once verified is never verified again.
+
+    Example: `lmr link --top 50`
+    """
+    from lmr.collection.link import link as run
+
+    with open_collection(home, quiet=as_json, top=top, workers=workers) as collection:
+        done = run(collection, bridge_queries=bridge_queries)
+    if as_json:
+        print_json(done)
+        return
+    print(
+        f"{done.proposed} pairs proposed, {done.verified} verified now; {done.edges_new} new edges, {done.edges} in all, "
+        f"{done.accepted} accepted"
+    )
+    if done.forest:
+        print(f"forest: {done.forest.added} edges added, {done.forest.removed} removed, {done.forest.kept} kept")
+    say("; ".join(f"{name} {seconds:.1f} s" for name, seconds in done.seconds.items()))
+
+
+@app.command()
+def cluster(
+    home: Home = None,
+    min_weight: Annotated[float, typer.Option(min=0, help="Leave out edges of the forest below this weight.")] = 15.0,
+    as_json: Json = False,
+) -> None:
+    """Write clusters: what hangs together in the forest above a floor on weight.
+
+    Example: `lmr cluster --min-weight 25`
+    """
+    from lmr.spanning.clusters import write_clusters
+
+    with open_collection(home, quiet=as_json) as collection, collection.writing():
+        count = write_clusters(collection.graph, floor=min_weight)
+    if as_json:
+        print_json({"clusters": count, "min_weight": min_weight})
+    else:
+        print(f"{count} clusters at weight {min_weight:g} or more; `lmr clusters` lists them")
+
+
+@app.command()
+def clusters(
+    home: Home = None,
+    limit: Annotated[int, typer.Option(min=1, help="The most clusters to list.")] = 50,
+    as_json: Json = False,
+) -> None:
+    """List clusters: size, most central image, shares of their labels.
+
+    Example: `lmr clusters --limit 10`
+    """
+    from lmr.spanning.clusters import list_clusters
+
+    with open_collection(home, quiet=as_json) as collection:
+        found = list_clusters(collection.graph, limit)
+    if as_json:
+        print_json(found)
+        return
+    rows = (
+        (c.id[:12], c.size, c.central[:12], c.name, ", ".join(f"{n} {s:.0%}" for n, s in list(c.landmarks.items())[:3]))
+        for c in found
+    )
+    print_table(("cluster", "size", "central", "name", "labels"), rows)
+    if not found:
+        say("there are no clusters yet; `lmr cluster` makes them")
+
+
+@app.command()
+def evaluate(home: Home = None, as_json: Json = False) -> None:
+    """Measure rankings with the collection's labels: each photo of the query split is searched for.
+
+    Positives are the index images of the same landmark. Figures are fractions 0-1.
+
+    Example: `lmr evaluate --json`
+    """
+    from lmr.collection.evaluate import evaluate as run
+
+    with open_collection(home, quiet=as_json) as collection:
+        found = run(collection)
+    if as_json:
+        print_json(found)
+        return
+    say(f"{found.queries} queries, {found.index} index images")
+    rows = ((r.name, r.map, r.map_at_100, r.p_at_1, f"{r.seconds * 1000:.0f} ms") for r in found.rungs)
+    print_table(("rung", "mAP", "mAP@100", "P@1", "a query"), rows)
+
+
+@app.command()
+def demo(
+    home: Annotated[Path, typer.Option(help="Folder for photos, collection and report.")] = Path("demo"),
+) -> None:
+    """Make a small collection of rendered photos and run the main job on it. Run again, it reuses everything.
+
+    Example: `lmr demo --home demo`
+    """
+    from lmr.cli.demo import run
+
+    run(home)

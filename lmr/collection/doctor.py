@@ -1,0 +1,138 @@
+"""Is this machine fit, and do ledger, Milvus and Neo4j agree? Each check says ok, or what to do."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from lmr.collection.core import LEDGER, Collection
+from lmr.errors import LmrError
+from lmr.progress import Silent
+from lmr.servers import jars, java
+from lmr.servers.process import free_port
+from lmr.settings import Settings
+
+_LEAST_MEMORY = 3 * 2**30
+_LEAST_DISK = 2 * 2**30
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One line: whether it is well, and what was found or is to be done."""
+
+    name: str
+    ok: bool
+    found: str
+
+
+def examine(settings: Settings) -> list[Check]:
+    """All checks; those of the databases only where there is a collection, whose servers are then started."""
+    checks = [check(settings) for check in (_python, _java, _jars, _ports, _memory, _disk, _gpu)]
+    if (settings.home / LEDGER).exists():
+        checks += _collection(settings)
+    else:
+        checks.append(Check("collection", True, f"none in {settings.home} yet; `lmr ingest PHOTOS` makes one"))
+    return checks
+
+
+def _python(settings: Settings) -> Check:
+    fit = (3, 11) <= sys.version_info[:2] <= (3, 14)
+    return Check("python", fit, platform.python_version() + ("" if fit else ": use 3.11 to 3.14"))
+
+
+def _java(settings: Settings) -> Check:
+    passed = [f"{path} ({java.version_of(path)})" for path in java.candidates()]
+    path, version = java.find()
+    over = [text for text in passed if not text.startswith(str(path))]
+    return Check("java", True, f"{version} at {path}" + (f"; passed over {', '.join(over)}" if over else ""))
+
+
+def _jars(settings: Settings) -> Check:
+    missing = jars.missing(settings)
+    folder = jars.server_folder(settings)
+    if missing:
+        size = sum(jar.size for jar in missing) / 1e6
+        return Check("server jars", True, f"{len(missing)} still to fetch ({size:.0f} MB): `lmr up` does")
+    versions = f"Neo4j {jars.pinned_version('org/neo4j/neo4j')}, GDS {jars.pinned_version('org/neo4j/gds/proc')}"
+    return Check("server jars", True, f"{len(jars.pinned())} in {folder} ({versions})")
+
+
+def _ports(settings: Settings) -> Check:
+    try:
+        return Check("ports", True, f"127.0.0.1 has free ones, such as {free_port()}")
+    except (LmrError, OSError) as error:
+        return Check("ports", False, f"no port can be opened on 127.0.0.1 ({error}): check the firewall or sandbox")
+
+
+def _memory(settings: Settings) -> Check:
+    import psutil
+
+    free = psutil.virtual_memory().available
+    enough = free >= _LEAST_MEMORY
+    return Check("memory", enough, f"{free / 2**30:.1f} GiB free" + ("" if enough else ": set LMR_HEAP_MB=1024 or close programs"))
+
+
+def _disk(settings: Settings) -> Check:
+    place = next(folder for folder in (settings.home.resolve(), *settings.home.resolve().parents) if folder.exists())
+    free = shutil.disk_usage(place).free
+    enough = free >= _LEAST_DISK
+    return Check("disk", enough, f"{free / 2**30:.1f} GiB free at {place}" + ("" if enough else ": make room, or use --home"))
+
+
+def _gpu(settings: Settings) -> Check:
+    if find_spec("torch") is None:
+        return Check("gpu", True, "torch is not installed, nor needed by the preset classic (extra `deep`)")
+    import torch
+
+    name = torch.cuda.get_device_name(0) if torch.cuda.is_available() else "none, the CPU is used"
+    return Check("gpu", True, f"{name} (torch {torch.__version__})")
+
+
+def _collection(settings: Settings) -> Iterator[Check]:
+    try:
+        with Collection.open(settings, Silent()) as collection:
+            for check in (_versions, _counts, _forest):
+                yield _tried(check, collection)
+    except LmrError as error:
+        yield Check("collection", False, str(error))
+
+
+def _tried(check: Callable[[Collection], Check], collection: Collection) -> Check:
+    try:
+        return check(collection)
+    except LmrError as error:
+        return Check(check.__name__.strip("_"), False, str(error))
+
+
+def _versions(collection: Collection) -> Check:
+    row = collection.graph.run("read/versions")[0]
+    compatible = row["neo4j"].startswith("5.26.") == row["gds"].startswith("2.13.")
+    advice = "" if compatible else ": these do not belong together; see the GDS compatibility table"
+    return Check("versions", compatible, f"Neo4j {row['neo4j']} with GDS {row['gds']}{advice}")
+
+
+def _counts(collection: Collection) -> Check:
+    counts = collection.ledger.counts()
+    graph = collection.graph.run("read/counts")[0]
+    held = 0 if collection.vectors.dimension() is None else collection.vectors.count()
+    agree = (graph["images"], held, graph["matches"]) == (counts["images"], counts["descriptors"], counts["edges"])
+    found = (
+        f"ledger {counts['images']:,} images, {counts['descriptors']:,} descriptors, {counts['edges']:,} edges; "
+        f"Milvus {held:,}; Neo4j {graph['images']:,} and {graph['matches']:,}"
+    )
+    return Check("counts", agree, found + ("" if agree else ": `lmr link` brings them together"))
+
+
+def _forest(collection: Collection) -> Check:
+    marker, last = collection.graph.marker(), collection.ledger.last_edge()
+    current = not marker["stale"] and marker["forest_seen"] == last
+    trees = collection.graph.run("read/counts")[0]["tree"]
+    return Check("forest", current, f"{trees:,} edges" + ("" if current else ", not up to date: `lmr link` completes it"))
+
+
+__all__ = ["Check", "Path", "examine"]

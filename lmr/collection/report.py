@@ -1,0 +1,133 @@
+"""The pictures of a search or an explanation, from the photos' files and the stored features."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from lmr.collection.core import Collection
+from lmr.collection.search import Found, Start, path_to
+from lmr.errors import PhotoError
+from lmr.features.pack import unpack
+from lmr.photos.decode import decode, read
+from lmr.photos.find import text_of
+from lmr.reports.gallery import Album, Card, Picture, Step
+from lmr.reports.pictures import PANEL, match_picture, placeholder, thumbnail
+from lmr.values import Array, Features, Hop
+from lmr.verification.matching import prepare
+from lmr.verification.verify import correspondences
+
+_PATHS_SHOWN = 50
+
+
+class Pictures:
+    """Reads photos and draws matches for one report; `start` may be a photo that is not stored."""
+
+    def __init__(self, collection: Collection, start: Start) -> None:
+        self._collection, self._start = collection, start
+        self._drawn: dict[tuple[str, str], Array] = {}
+
+    def name(self, id: str | None) -> str:
+        """File name for people."""
+        path = self._path(id)
+        return text_of(os.path.basename(path)) if path else (id or self._start.id)[:12]
+
+    def thumbnail(self, id: str | None) -> Array:
+        """A small picture of a photo; a placeholder where its file is gone."""
+        return thumbnail(self._pixels(id)[0])
+
+    def match(self, hop: Hop) -> Array:
+        """The picture of one verified match."""
+        key = (hop.a or self._start.id, hop.b)
+        if key not in self._drawn:
+            first, second = prepare(self._features(hop.a)), prepare(self._features(hop.b))
+            found, places_a, places_b = correspondences(first, second)
+            self._drawn[key] = match_picture(self._pixels(hop.a), self._pixels(hop.b), (places_a, places_b), found)
+        return self._drawn[key]
+
+    def _path(self, id: str | None) -> bytes | None:
+        if id is None or (id == self._start.id and self._start.number is None):
+            return os.fsencode(self._start.path)
+        image = self._collection.ledger.image(id)
+        paths = self._collection.ledger.paths(image.number) if image else []
+        return next((path for path in paths if os.path.exists(path)), paths[0] if paths else None)
+
+    def _pixels(self, id: str | None) -> tuple[Array, float]:
+        path, settings = self._path(id), self._collection.settings
+        try:
+            if path is None:
+                raise PhotoError("it has no file")
+            data = read(path, settings.max_bytes)
+            photo = decode(data, max_pixels=settings.max_pixels, min_side=settings.min_side, enough=PANEL)
+        except PhotoError:
+            return placeholder(), self._reduction(id)
+        return photo.pixels, photo.reduction
+
+    def _reduction(self, id: str | None) -> float:
+        image = self._collection.ledger.image(id or "")
+        return max(image.width / 240, image.height / 180) if image else 1.0
+
+    def _features(self, id: str | None) -> Features:
+        if id is None or (id == self._start.id and self._start.features is not None):
+            if self._start.features is None:
+                raise PhotoError("the photo has no features")
+            return self._start.features
+        image = self._collection.ledger.image(id)
+        if image is None:
+            raise PhotoError(f"{id} is not stored")
+        return unpack(self._collection.ledger.features(image.number))
+
+
+def write_gallery(collection: Collection, found: Found, page: Path) -> None:
+    """The results of a search as a page with thumbnails and, for verified ones, the matches that lead to them."""
+    album, pictures = Album(page), Pictures(collection, found.start)
+    drawn: dict[tuple[str | None, str], str] = {}
+
+    def picture_of(hop: Hop) -> str:
+        if (hop.a, hop.b) not in drawn:
+            drawn[hop.a, hop.b] = album.add(pictures.match(hop))
+        return drawn[hop.a, hop.b]
+
+    cards = []
+    with collection.progress.task("Pictures", len(found.hits), "results") as advance:
+        for hit in found.hits:
+            path: tuple[Step, ...] = ()
+            if hit.reached == "verified" and hit.rank <= _PATHS_SHOWN:
+                hops = path_to(collection, found.start, hit.id, found.via[hit.id])
+                path = tuple(Step(pictures.name(h.a), pictures.name(h.b), h.inliers, picture_of(h)) for h in hops)
+            image = collection.ledger.image(hit.id)
+            cards.append(
+                Card(
+                    hit.rank,
+                    pictures.name(hit.id),
+                    album.add(pictures.thumbnail(hit.id)),
+                    hit.reached,
+                    hit.hops,
+                    hit.inliers,
+                    hit.similarity,
+                    image.landmark if image else None,
+                    path,
+                )
+            )
+            advance(1)
+    verified = sum(hit.reached == "verified" for hit in found.hits)
+    name = pictures.name(found.start.id)
+    summary = (
+        f"{verified} of {len(found.hits)} results were reached over verified matches (green), the others by "
+        f"similarity alone (grey). Searched in {found.seconds:.2f} s."
+    )
+    query = Picture(found.start.path or name, album.add(thumbnail(pictures._pixels(found.start.id)[0], 480)))
+    album.write(f"All photos of the place in {name}", summary, query, cards)
+
+
+def write_explanation(collection: Collection, start: Start, hops: list[Hop], target: Path) -> None:
+    """The matches of a path below each other, as one JPEG."""
+    from lmr.reports.pictures import jpeg
+
+    pictures = Pictures(collection, start)
+    rows = [pictures.match(hop) for hop in hops]
+    width = max(row.shape[1] for row in rows)
+    padded = [np.pad(row, ((0, 12), (0, width - row.shape[1]), (0, 0)), constant_values=245) for row in rows]
+    target.write_bytes(jpeg(np.vstack(padded)))

@@ -1,0 +1,1 @@
+"""Metrics of retrieval, and rungs of the ladder measured with them."""
