@@ -47,7 +47,9 @@ def nearest_edges(descriptors: Array) -> tuple[Array, Array, Array]:
 
 def prim(neighbours: csr_matrix, start: int, limit: int) -> list[int]:
     """The first `limit` images that Prim's algorithm adds on the whole graph."""
-    order, seen, heap = [], {start}, []
+    order: list[int] = []
+    heap: list[tuple[float, int]] = []
+    seen = {start}
     current = start
     while len(order) < limit:
         span = slice(neighbours.indptr[current], neighbours.indptr[current + 1])
@@ -155,7 +157,7 @@ def fill(graph: Graph, count: int, a: Array, b: Array, weights: Array) -> None:
     print(f"forest in {time.perf_counter() - begin:.1f} s")
 
 
-def name(number: int) -> str:
+def name(number: int | np.integer) -> str:
     """Id of an image of the benchmark."""
     return f"{number:06d}"
 

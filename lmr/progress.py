@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Protocol
+from contextlib import AbstractContextManager, contextmanager
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from rich.progress import ProgressColumn
 
 Advance = Callable[[int], None]
 
@@ -12,18 +15,13 @@ Advance = Callable[[int], None]
 class Progress(Protocol):
     """Shows how far long work has come."""
 
-    def task(self, label: str, total: int, unit: str = "") -> _Task:
+    def task(self, label: str, total: int, unit: str = "") -> AbstractContextManager[Advance]:
         """A context manager that yields `advance(n)`; `unit` is what is counted, such as pairs."""
         ...
 
     def note(self, text: str) -> None:
         """A line for people."""
         ...
-
-
-class _Task(Protocol):
-    def __enter__(self) -> Advance: ...
-    def __exit__(self, *error: object) -> bool | None: ...
 
 
 class Silent:
@@ -33,7 +31,7 @@ class Silent:
     def _quiet(self) -> Iterator[Advance]:
         yield lambda n: None
 
-    def task(self, label: str, total: int, unit: str = "") -> _Task:
+    def task(self, label: str, total: int, unit: str = "") -> AbstractContextManager[Advance]:
         """See Progress."""
         return self._quiet()
 
@@ -53,7 +51,7 @@ class Bars:
         """See Progress."""
         self._console.print(text, markup=False)
 
-    def task(self, label: str, total: int, unit: str = "") -> _Task:
+    def task(self, label: str, total: int, unit: str = "") -> AbstractContextManager[Advance]:
         """See Progress."""
         return self._bar(label, total, unit) if self._console.is_terminal else self._lines(label, total, unit)
 
@@ -76,7 +74,7 @@ class Bars:
             rich.BarColumn(),
             rich.MofNCompleteColumn(),
             rich.TextColumn("{task.fields[unit]}  {task.speed_text}" if False else "{task.fields[unit]}"),
-            _Speed(),
+            _speed_column(),
             rich.TimeRemainingColumn(),
         )
         with rich.Progress(*columns, console=self._console, transient=False) as bar:
@@ -84,7 +82,8 @@ class Bars:
             yield lambda n: bar.advance(task, n)
 
 
-def _Speed() -> object:  # noqa: N802  a column class made on first use, so that --help does not load rich
+def _speed_column() -> ProgressColumn:
+    """A column class made on first use, so that --help does not load rich."""
     from rich.progress import ProgressColumn, Task
     from rich.text import Text
 

@@ -24,8 +24,8 @@ class Settings:
     home: Path = _setting(Path(".lmr"), "the collection's folder")
     preset: str = _setting("classic", "local features and global descriptor of a new collection")
     top: int = _setting(50, "neighbours proposed for each image", minimum=1)
-    nfa_weak: float = _setting(3.0, "least -log10(false alarms) of a match that is kept at all")
-    nfa_accept: float = _setting(4.0, "least -log10(false alarms) of a match that the forest uses")
+    nfa_weak: float = _setting(1.5, "least -log10(false alarms) of a match that is kept at all")
+    nfa_accept: float = _setting(3.0, "least -log10(false alarms) of a match that the forest uses")
     similarity_weight: float = _setting(10.0, "lambda: edge weight = inliers + lambda * similarity")
     workers: int = _setting(0, "worker processes; 0 = one a core")
     max_pixels: int = _setting(150_000_000, "a photo with more pixels is set aside", minimum=1)
@@ -38,7 +38,7 @@ class Settings:
     milvus_uri: str = _setting("", "an external Milvus; empty = the local Milvus Lite")
     milvus_token: str = _setting("", "its token", secret=True)
     heap_mb: int = _setting(0, "heap of the local Neo4j in MB; 0 = a quarter of memory, at most 4096")
-    java_options: str = _setting("", "more options for the local Neo4j's Java")
+    java_options: str = _setting("-XX:+UseParallelGC", "options for the local Neo4j's Java")
     start_timeout: float = _setting(180.0, "seconds to wait for a local database", minimum=1)
     maven_repository: str = _setting("", "mirror to fetch server jars from; empty = the public one")
     cache: Path = _setting(Path(), "per-user cache of server jars; empty = the platform's place")
@@ -116,7 +116,7 @@ def _read_file(path: Path) -> dict[str, Any]:
 
 
 def _convert(spec: dataclasses.Field[Any], value: Any, source: str) -> Any:
-    kind = type(spec.default)
+    kind: type[Any] = type(spec.default)
     try:
         converted = kind(value)
     except (TypeError, ValueError) as error:

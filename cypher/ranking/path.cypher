@@ -1,8 +1,8 @@
 // The way through the forest between two images, edge by edge.
-// params: from, to
+// params: start, goal
 // returns: a, b, weight, inliers
 // mode: read
-MATCH (start:Image {id: $from}), (goal:Image {id: $to})
+MATCH (start:Image {id: $start}), (goal:Image {id: $goal})
 WHERE start.component = goal.component AND start <> goal
 MATCH way = SHORTEST 1 (start)-[:TREE]-+(goal)
 UNWIND range(0, length(way) - 1) AS k

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import Annotated, Any
 
 import typer
 
@@ -16,13 +16,17 @@ app = typer.Typer(
 )
 
 Home = Annotated[
-    Optional[Path],  # noqa: UP045
-    typer.Option("--home", envvar="LMR_HOME", help="Folder of the collection.", show_default=".lmr", rich_help_panel="Collection"),
+    Path | None,
+    typer.Option(
+        "--home",
+        envvar="LMR_HOME",
+        help="Folder of the collection.",
+        show_default=".lmr",
+        rich_help_panel="Collection",
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
-Workers = Annotated[
-    Optional[int], typer.Option("--workers", min=1, help="Worker processes.", show_default="one a core")  # noqa: UP045
-]
+Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Worker processes.", show_default="one a core")]
 
 
 def load_settings(home: Path | None, **flags: Any) -> Any:

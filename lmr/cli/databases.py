@@ -58,7 +58,10 @@ def status(home: Home = None, as_json: Json = False) -> None:
 
     settings, neo4j, milvus = _servers(home)
     rows = []
-    for name, external, server in (("neo4j", settings.neo4j_uri, neo4j), ("milvus", settings.milvus_uri, milvus)):
+    for name, external, server in (
+        ("neo4j", settings.neo4j_uri, neo4j),
+        ("milvus", settings.milvus_uri, milvus),
+    ):
         state = None if external else server.running()
         where = external or (state.address if state else "")
         rows.append({"server": name, "state": "external" if external else "up" if state else "down", "address": where})
@@ -79,7 +82,9 @@ def status(home: Home = None, as_json: Json = False) -> None:
 @app.command()
 def browse(
     home: Home = None,
-    show_password: Annotated[bool, typer.Option("--show-password", help="Print the password, on a terminal only.")] = False,
+    show_password: Annotated[
+        bool, typer.Option("--show-password", help="Print the password, on a terminal only.")
+    ] = False,
     open_: Annotated[bool, typer.Option("--open/--no-open", help="Open a web browser.")] = True,
 ) -> None:
     """Open Neo4j Browser on the collection, with its style and a guide to the analysts' queries.

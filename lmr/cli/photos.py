@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
@@ -18,10 +18,11 @@ def ingest(
     paths: Annotated[list[Path], typer.Argument(help="Photos, and folders that are searched recursively.")],
     home: Home = None,
     labels: Annotated[
-        Optional[str], typer.Option(help="A CSV file (image, landmark, split), or `folder`: folders name landmarks.")  # noqa: UP045
+        str | None,
+        typer.Option(help="A CSV file (image, landmark, split), or `folder`: folders name landmarks."),
     ] = None,
-    split: Annotated[Optional[str], typer.Option(help="`index` or `query`, where labels do not say it.")] = None,  # noqa: UP045
-    preset: Annotated[Optional[str], typer.Option(help="Extractors of a new collection.")] = None,  # noqa: UP045
+    split: Annotated[str | None, typer.Option(help="`index` or `query`, where labels do not say it.")] = None,
+    preset: Annotated[str | None, typer.Option(help="Extractors of a new collection.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would be done.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first photo that cannot be used.")] = False,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try again what was set aside.")] = False,
@@ -67,7 +68,9 @@ def ingest(
             say(f"{what}: {', '.join(listed[:_TOLD])}{more}")
     if dry_run:
         return
-    say(f"{counts.bytes_a_photo / 1000:.0f} kB of features a photo" + (f", {counts.labelled} labelled" if given else ""))
+    say(
+        f"{counts.bytes_a_photo / 1000:.0f} kB of features a photo" + (f", {counts.labelled} labelled" if given else "")
+    )
     if counts.reasons:
         say(f"reasons for setting aside: {counts.reasons}")
     if counts.outgrown:
@@ -95,9 +98,11 @@ def train(home: Home = None, workers: Workers = None, as_json: Json = False) -> 
 @app.command()
 def link(
     home: Home = None,
-    top: Annotated[Optional[int], typer.Option(min=1, help="Neighbours proposed for each image.", show_default="50")] = None,  # noqa: UP045
+    top: Annotated[
+        int | None, typer.Option(min=1, help="Neighbours proposed for each image.", show_default="50")
+    ] = None,
     bridge_queries: Annotated[
-        Optional[bool],  # noqa: UP045
+        bool | None,
         typer.Option("--bridge-queries/--no-bridge-queries", help="Let query photos join others (kept as a setting)."),
     ] = None,
     workers: Workers = None,
@@ -117,8 +122,8 @@ def link(
         print_json(done)
         return
     print(
-        f"{done.proposed} pairs proposed, {done.verified} verified now; {done.edges_new} new edges, {done.edges} in all, "
-        f"{done.accepted} accepted"
+        f"{done.proposed} pairs proposed, {done.verified} verified now; "
+        f"{done.edges_new} new edges, {done.edges} in all, {done.accepted} accepted"
     )
     if done.forest:
         print(f"forest: {done.forest.added} edges added, {done.forest.removed} removed, {done.forest.kept} kept")
@@ -163,7 +168,13 @@ def clusters(
         print_json(found)
         return
     rows = (
-        (c.id[:12], c.size, c.central[:12], c.name, ", ".join(f"{n} {s:.0%}" for n, s in list(c.landmarks.items())[:3]))
+        (
+            c.id[:12],
+            c.size,
+            c.central[:12],
+            c.name,
+            ", ".join(f"{n} {s:.0%}" for n, s in list(c.landmarks.items())[:3]),
+        )
         for c in found
     )
     print_table(("cluster", "size", "central", "name", "labels"), rows)

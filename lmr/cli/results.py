@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import Annotated, Any
 
 import typer
 
@@ -13,17 +13,19 @@ from lmr.cli.show import print_json, print_table, say
 
 @app.command()
 def search(
-    photo: Annotated[str, typer.Argument(metavar="PHOTO|IMAGE_ID", help="A photo's file, or the id of a stored image.")],
+    photo: Annotated[
+        str, typer.Argument(metavar="PHOTO|IMAGE_ID", help="A photo's file, or the id of a stored image.")
+    ],
     home: Home = None,
     top: Annotated[int, typer.Option(min=1, help="The most results.")] = 20,
     max_depth: Annotated[
-        Optional[int],  # noqa: UP045
+        int | None,
         typer.Option(min=1, help="Leave out verified results over this many hops away in the forest."),
     ] = None,
     min_weight: Annotated[float, typer.Option(min=0, help="Pass only over matches of at least this weight.")] = 0.0,
     verified_only: Annotated[bool, typer.Option("--verified-only", help="Leave out what is only similar.")] = False,
     query_images: Annotated[bool, typer.Option("--query-images", help="List photos of the query split too.")] = False,
-    html: Annotated[Optional[Path], typer.Option(help="Write a page with pictures of every match.")] = None,  # noqa: UP045
+    html: Annotated[Path | None, typer.Option(help="Write a page with pictures of every match.")] = None,
     as_json: Json = False,
 ) -> None:
     """Find all photos of the place in a photo, which need not be in the collection. Nothing is stored.
@@ -56,7 +58,16 @@ def search(
         return
     columns = ("rank", "image", "reached", "inliers", "hops", "similarity", "landmark", "path")
     table = (
-        (r["rank"], r["id"][:12], r["reached"], r["inliers"], r["hops"], r["similarity"], r["landmark"], r["paths"][:1])
+        (
+            r["rank"],
+            r["id"][:12],
+            r["reached"],
+            r["inliers"],
+            r["hops"],
+            r["similarity"],
+            r["landmark"],
+            r["paths"][:1],
+        )
         for r in rows
     )
     print_table(columns, ((*row[:-1], row[-1][0] if row[-1] else "-") for row in table))
@@ -88,7 +99,7 @@ def explain(
     a: Annotated[str, typer.Argument(metavar="A", help="A photo's file, or an image id.")],
     b: Annotated[str, typer.Argument(metavar="B", help="The path of a stored photo, or an image id.")],
     home: Home = None,
-    picture: Annotated[Optional[Path], typer.Option(help="Write the matches of the path as a JPEG.")] = None,  # noqa: UP045
+    picture: Annotated[Path | None, typer.Option(help="Write the matches of the path as a JPEG.")] = None,
     as_json: Json = False,
 ) -> None:
     """Why two photos belong together: the strongest path of verified matches between them, hop by hop.
@@ -112,7 +123,9 @@ def explain(
     elif not hops:
         print("they are the same image")
     else:
-        table = ((k, _name(hop.a, names, start.path), _name(hop.b, names, ""), hop.inliers) for k, hop in enumerate(hops, 1))
+        table = (
+            (k, _name(hop.a, names, start.path), _name(hop.b, names, ""), hop.inliers) for k, hop in enumerate(hops, 1)
+        )
         print_table(("hop", "from", "to", "inliers"), table)
         if picture is not None:
             say(f"picture: {picture.resolve().as_uri()}")
@@ -125,8 +138,8 @@ def _name(id: str | None, names: dict[str, list[str]], otherwise: str) -> str:
 
 @app.command()
 def query(
-    name: Annotated[Optional[str], typer.Argument(help="Name of the query; without one, all are listed.")] = None,  # noqa: UP045
-    param: Annotated[Optional[list[str]], typer.Option("--param", help="A parameter, as name=value.")] = None,  # noqa: UP045
+    name: Annotated[str | None, typer.Argument(help="Name of the query; without one, all are listed.")] = None,
+    param: Annotated[list[str] | None, typer.Option("--param", help="A parameter, as name=value.")] = None,
     home: Home = None,
     as_json: Json = False,
 ) -> None:
@@ -141,7 +154,10 @@ def query(
         if as_json:
             print_json([{"name": q.name, "about": q.about, "params": q.params} for q in listed])
         else:
-            print_table(("name", "parameters", "what it lists"), ((q.name, " ".join(q.params), q.about) for q in listed))
+            print_table(
+                ("name", "parameters", "what it lists"),
+                ((q.name, " ".join(q.params), q.about) for q in listed),
+            )
         return
     with open_collection(home, quiet=as_json) as collection:
         rows = run_query(collection.graph, name, param or [])

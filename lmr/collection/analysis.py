@@ -30,7 +30,9 @@ def run_query(graph: Graph, name: str, params: Sequence[str]) -> list[dict[str, 
     for text in params:
         key, equals, value = text.partition("=")
         if not equals or key not in query.params:
-            raise UsageError(f"--param {text}: {name} takes {', '.join(query.params) or 'no parameters'}, as name=value")
+            raise UsageError(
+                f"--param {text}: {name} takes {', '.join(query.params) or 'no parameters'}, as name=value"
+            )
         values[key] = _value(value)
     missing = [key for key in query.params if key not in values]
     if missing:

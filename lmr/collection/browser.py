@@ -10,4 +10,5 @@ from lmr.servers.neo4j import Access
 def browser_address(access: Access) -> str:
     """The Browser's page, which then asks for the password."""
     port = access.uri.rsplit(":", 1)[1]
-    return f"{access.http.replace('127.0.0.1', 'localhost')}/browser/?dbms={quote(f'neo4j://neo4j@localhost:{port}', safe='')}"
+    server = quote(f"neo4j://{access.username}@localhost:{port}", safe="")
+    return f"{access.http.replace('127.0.0.1', 'localhost')}/browser/?dbms={server}"

@@ -149,9 +149,7 @@ class Collection:
 def graph_access(settings: Settings, progress: Progress) -> Access:
     """How to reach the graph database; the local one is started if need be."""
     if settings.neo4j_uri:
-        return Access(
-            settings.neo4j_uri, settings.neo4j_username, settings.neo4j_password, settings.neo4j_database
-        )
+        return Access(settings.neo4j_uri, settings.neo4j_username, settings.neo4j_password, settings.neo4j_database)
     return LocalNeo4j(settings.home, settings).start(progress)
 
 

@@ -100,7 +100,12 @@ def _reweigh(collection: Collection) -> None:
                 seq,
                 similar,
                 weight(
-                    ids[a], ids[b], inliers, similar, similarity_weight=settings.similarity_weight, attempt=attempt
+                    ids[a],
+                    ids[b],
+                    inliers,
+                    similar,
+                    similarity_weight=settings.similarity_weight,
+                    attempt=attempt,
                 ),
             ):
                 attempt += 1
@@ -126,6 +131,9 @@ def _describe(numbers: list[int]) -> list[Array]:
     ledger, descriptor = _Describer.ledger, _Describer.preset.descriptor
     found = []
     for number in numbers:
-        features, material = unpack(ledger.features(number)), descriptor.material_from(ledger.material(number))
+        features, material = (
+            unpack(ledger.features(number)),
+            descriptor.material_from(ledger.material(number)),
+        )
         found.append(descriptor.describe(features, material, _Describer.model))
     return found

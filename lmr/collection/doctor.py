@@ -74,14 +74,22 @@ def _memory(settings: Settings) -> Check:
 
     free = psutil.virtual_memory().available
     enough = free >= _LEAST_MEMORY
-    return Check("memory", enough, f"{free / 2**30:.1f} GiB free" + ("" if enough else ": set LMR_HEAP_MB=1024 or close programs"))
+    return Check(
+        "memory",
+        enough,
+        f"{free / 2**30:.1f} GiB free" + ("" if enough else ": set LMR_HEAP_MB=1024 or close programs"),
+    )
 
 
 def _disk(settings: Settings) -> Check:
     place = next(folder for folder in (settings.home.resolve(), *settings.home.resolve().parents) if folder.exists())
     free = shutil.disk_usage(place).free
     enough = free >= _LEAST_DISK
-    return Check("disk", enough, f"{free / 2**30:.1f} GiB free at {place}" + ("" if enough else ": make room, or use --home"))
+    return Check(
+        "disk",
+        enough,
+        f"{free / 2**30:.1f} GiB free at {place}" + ("" if enough else ": make room, or use --home"),
+    )
 
 
 def _gpu(settings: Settings) -> Check:
@@ -120,7 +128,11 @@ def _counts(collection: Collection) -> Check:
     counts = collection.ledger.counts()
     graph = collection.graph.run("read/counts")[0]
     held = 0 if collection.vectors.dimension() is None else collection.vectors.count()
-    agree = (graph["images"], held, graph["matches"]) == (counts["images"], counts["descriptors"], counts["edges"])
+    agree = (graph["images"], held, graph["matches"]) == (
+        counts["images"],
+        counts["descriptors"],
+        counts["edges"],
+    )
     found = (
         f"ledger {counts['images']:,} images, {counts['descriptors']:,} descriptors, {counts['edges']:,} edges; "
         f"Milvus {held:,}; Neo4j {graph['images']:,} and {graph['matches']:,}"
@@ -132,7 +144,11 @@ def _forest(collection: Collection) -> Check:
     marker, last = collection.graph.marker(), collection.ledger.last_edge()
     current = not marker["stale"] and marker["forest_seen"] == last
     trees = collection.graph.run("read/counts")[0]["tree"]
-    return Check("forest", current, f"{trees:,} edges" + ("" if current else ", not up to date: `lmr link` completes it"))
+    return Check(
+        "forest",
+        current,
+        f"{trees:,} edges" + ("" if current else ", not up to date: `lmr link` completes it"),
+    )
 
 
 __all__ = ["Check", "Path", "examine"]

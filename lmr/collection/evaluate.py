@@ -41,9 +41,7 @@ def _descriptor(collection: Collection, start: Start) -> list[str]:
 
 
 def _mmst(collection: Collection, start: Start) -> list[str]:
-    hits, _ = rank(
-        collection, start, top=None, max_depth=None, min_weight=0.0, verified_only=False, query_images=False
-    )
+    hits, _ = rank(collection, start, top=None, max_depth=None, min_weight=0.0, verified_only=False, query_images=False)
     return [hit.id for hit in hits]
 
 

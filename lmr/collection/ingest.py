@@ -182,7 +182,12 @@ def _extract_one(item: Found) -> _Extracted:
 
 
 def _extract(
-    collection: Collection, work: list[Found], labels: Labels, split: Split | None, counts: Ingested, strict: bool
+    collection: Collection,
+    work: list[Found],
+    labels: Labels,
+    split: Split | None,
+    counts: Ingested,
+    strict: bool,
 ) -> None:
     if not work:
         return

@@ -137,7 +137,12 @@ def _keep(collection: Collection, ids: dict[int, str], a: int, b: int, found: Ve
     excluded = None if found.nfa >= settings.nfa_accept else WEAK
     for attempt in range(100):
         value = weight(
-            ids[a], ids[b], found.inliers, similar, similarity_weight=settings.similarity_weight, attempt=attempt
+            ids[a],
+            ids[b],
+            found.inliers,
+            similar,
+            similarity_weight=settings.similarity_weight,
+            attempt=attempt,
         )
         if ledger.put_pair(PairRow(a, b, found, round_, excluded, similar, value)):
             return
@@ -147,4 +152,3 @@ def pair_similarity(ledger: Ledger, a: int, b: int) -> float:
     """Similarity of the stored original descriptors of two images."""
     first, second = ledger.descriptor(a), ledger.descriptor(b)
     return 0.0 if first is None or second is None else similarity(first, second)
-

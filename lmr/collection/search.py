@@ -117,7 +117,9 @@ def start_of_stored(collection: Collection, id: str) -> Start:
     in_forest = image.split == "index" or collection.bridge_queries
     if in_forest and collection.ledger.verified(image.number):
         return Start(id, path, image.number, vector, None)
-    stored = [QueryEdge(row["id"], row["inliers"], row["weight"]) for row in collection.graph.run("ranking/edges_of", id=id)]
+    stored = [
+        QueryEdge(row["id"], row["inliers"], row["weight"]) for row in collection.graph.run("ranking/edges_of", id=id)
+    ]
     features = unpack(collection.ledger.features(image.number))
     known = {edge.id for edge in stored}
     fresh = [edge for edge in _edges_of(collection, id, image.number, features, vector) if edge.id not in known]
@@ -248,9 +250,7 @@ def explain(collection: Collection, a: str, b: str) -> tuple[Start, list[Hop] | 
 def _way(collection: Collection, start: Start, goal: str) -> list[Hop] | None:
     if start.id == goal:
         return []
-    _, via = rank(
-        collection, start, top=None, max_depth=None, min_weight=0.0, verified_only=True, query_images=True
-    )
+    _, via = rank(collection, start, top=None, max_depth=None, min_weight=0.0, verified_only=True, query_images=True)
     return path_to(collection, start, goal, via[goal]) if goal in via else None
 
 

@@ -76,9 +76,7 @@ def update_forest(collection: Collection) -> ForestChange | None:
     current = marker["forest_seen"] == last and marker["bridge_queries"] == collection.bridge_queries
     if current and not marker["stale"]:
         return None
-    return build_forest(
-        graph, bridge_queries=collection.bridge_queries, seen=last, progress=collection.progress
-    )
+    return build_forest(graph, bridge_queries=collection.bridge_queries, seen=last, progress=collection.progress)
 
 
 def check_current(collection: Collection) -> dict[str, Any]:
@@ -100,7 +98,7 @@ def check_current(collection: Collection) -> dict[str, Any]:
 
 def _image_rows(collection: Collection) -> Iterator[dict[str, Any]]:
     names = collection.ledger.names()
-    rows = []
+    rows: list[dict[str, Any]] = []
     for image in collection.ledger.images():
         paths = names.get(image.number, [])
         rows.append(

@@ -44,5 +44,10 @@ def unpack(data: bytes) -> Features:
     name = extractor.rstrip(b"\0").decode("utf-8", "replace")
     view = (x, y, w, h)
     return Features(
-        readonly(keypoints.astype(np.float32)), readonly(sizes.astype(np.float32)), descriptors, view, unit, name
+        readonly(keypoints.astype(np.float32)),
+        readonly(sizes.astype(np.float32)),
+        descriptors,
+        view,
+        unit,
+        name,
     )

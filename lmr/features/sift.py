@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass
 from importlib.resources import files
+from typing import Any
 
 import cv2
 import numpy as np
@@ -55,17 +56,27 @@ def dense_descriptors(view: View) -> Array:
     return reduce(dense_sift(view.grey), "dense")
 
 
+def _sift(**options: float) -> Any:
+    return cv2.SIFT_create(**options)  # type: ignore[attr-defined]  # the stubs of OpenCV lack it
+
+
 def sparse_sift(grey: Array) -> tuple[Array, Array]:
     """(h, w) -> geometry (n, 3) x, y, size in px, strongest first, and SIFT (n, 128) uint8."""
-    sift = cv2.SIFT_create(nfeatures=0, contrastThreshold=0.01, edgeThreshold=10)
+    sift = _sift(nfeatures=0, contrastThreshold=0.01, edgeThreshold=10)
     found = sorted(
         sift.detect(grey, None),
-        key=lambda k: (-round(k.response, 7), round(k.pt[0], 3), round(k.pt[1], 3), round(k.size, 3), k.angle),
+        key=lambda k: (
+            -round(k.response, 7),
+            round(k.pt[0], 3),
+            round(k.pt[1], 3),
+            round(k.size, 3),
+            k.angle,
+        ),
     )
     upright: dict[tuple[float, float, float], cv2.KeyPoint] = {}  # one for all orientations found at a place
     for k in found:
         place = (round(k.pt[0], 2), round(k.pt[1], 2), round(k.size, 2))
-        upright.setdefault(place, cv2.KeyPoint(*k.pt, k.size, 0.0, k.response, k.octave, k.class_id))
+        upright.setdefault(place, cv2.KeyPoint(k.pt[0], k.pt[1], k.size, 0.0, k.response, k.octave, k.class_id))
     if not upright:
         return np.zeros((0, 3), np.float32), np.zeros((0, 128), np.uint8)
     points, described = sift.compute(grey, list(upright.values()))
@@ -85,7 +96,7 @@ def dense_sift(grey: Array) -> Array:
         kept = np.sqrt(np.maximum(square - mean * mean, 0))[y, x] > _LEAST_CONTRAST
         grid = [cv2.KeyPoint(float(a), float(b), 4.0, 0.0, 1.0, 0, -1) for a, b in zip(x[kept], y[kept], strict=True)]
         if grid:
-            values = cv2.SIFT_create(contrastThreshold=0).compute(image, grid)[1]
+            values = _sift(contrastThreshold=0).compute(image, grid)[1]
             parts.append(values[values.sum(1) > 0].astype(np.uint8))
     return np.concatenate(parts)
 
@@ -104,5 +115,8 @@ def reduce(sift: Array, kind: str) -> Array:
 
 @functools.cache
 def _basis() -> dict[str, Array]:
-    with (files("lmr.features") / "rootsift_basis.npz").open("rb") as file, np.load(file, allow_pickle=False) as stored:
+    with (
+        (files("lmr.features") / "rootsift_basis.npz").open("rb") as file,
+        np.load(file, allow_pickle=False) as stored,
+    ):
         return {name: stored[name] for name in stored.files}

@@ -106,8 +106,8 @@ class Vlad:
         sparse, dense = tuple(books[: self.sparse.books]), tuple(books[self.sparse.books :])
         described = [(features, material) for features, material in photos if len(features) or len(material)]
         with threadpool_limits(1), ThreadPoolExecutor() as threads:
-            raw = list(threads.map(lambda photo: self._raw(*photo, sparse, dense), described))
-        raw = np.stack(raw or [np.zeros(self._raw_dimension(sparse, dense), np.float32)])
+            vectors = list(threads.map(lambda photo: self._raw(photo[0], photo[1], sparse, dense), described))
+        raw = np.stack(vectors or [np.zeros(self._raw_dimension(sparse, dense), np.float32)])
         dimension = min(self.dimension, max(1, len(raw) // _PHOTOS_A_DIMENSION))
         return VladModel(sparse, dense, *whitening(raw, dimension), len(photos))
 

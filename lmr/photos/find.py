@@ -11,7 +11,21 @@ from pathlib import Path
 from lmr.errors import UsageError
 
 SUFFIXES = frozenset(
-    ".jpg .jpeg .jpe .jfif .png .webp .tif .tiff .gif .bmp .mpo .jp2 .avif".split()
+    [
+        ".jpg",
+        ".jpeg",
+        ".jpe",
+        ".jfif",
+        ".png",
+        ".webp",
+        ".tif",
+        ".tiff",
+        ".gif",
+        ".bmp",
+        ".mpo",
+        ".jp2",
+        ".avif",
+    ]
 )
 
 

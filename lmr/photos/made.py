@@ -20,6 +20,7 @@ WIDTH, HEIGHT = 640, 480
 _TEXTURE = 64  # px of texture for each unit of length
 _FOCAL = 620.0
 _EYE = 1.7
+_SHAPES = 9  # patches of paint a unit of area
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,50 +143,46 @@ def _visible_faces(building: Building, camera: Array) -> Iterator[tuple[Array, A
 
 
 def _facade(seed: int, width: float, height: float) -> Array:
-    """Texture (height, width, 3): wall, one repeated kind of window, and ornaments that no other façade has."""
+    """Texture (height, width, 3): a weathered, painted wall that no other façade has, and windows all alike."""
     rng = np.random.default_rng(seed)
     w, h = int(width * _TEXTURE), int(height * _TEXTURE)
-    wall = np.empty((h, w, 3), np.float32)
-    wall[:] = rng.uniform(95, 200, 3)
-    for size, strength in ((8, 14), (32, 10)):
-        grain = rng.normal(0, strength, (h // size + 2, w // size + 2)).astype(np.float32)
-        wall += cv2.resize(grain, (w, h), interpolation=cv2.INTER_CUBIC)[..., None]
-    texture = np.clip(wall, 0, 255).astype(np.uint8)
-    for _ in range(int(width * height * 1.6)):
-        _ornament(texture, rng)
+    base = rng.uniform(95, 190, 3)
+    texture = np.empty((h, w, 3), np.uint8)
+    texture[:] = base.astype(np.uint8)
+    for _ in range(int(width * height * _SHAPES)):
+        _shape(texture, base, rng)
+    grain = rng.normal(0, 9, (h // 24 + 2, w // 24 + 2)).astype(np.float32)
+    stained = texture + cv2.resize(grain, (w, h), interpolation=cv2.INTER_CUBIC)[..., None]
+    texture = np.clip(stained, 0, 255).astype(np.uint8)
     _windows(texture, rng)
     return texture
 
 
-def _ornament(texture: Array, rng: np.random.Generator) -> None:
+def _shape(texture: Array, base: Array, rng: np.random.Generator) -> None:
+    """One patch of paint, of a size by a power law, over what was there."""
     h, w = texture.shape[:2]
-    centre = (int(rng.integers(w)), int(rng.integers(h)))
-    size, tone = int(rng.integers(6, 34)), tuple(int(x) for x in rng.integers(0, 255, 3))
-    kind = rng.integers(4)
-    if kind == 0:
-        cv2.circle(texture, centre, size // 2, tone, -1, cv2.LINE_AA)
-    elif kind == 1:
-        corner = (centre[0] + size, centre[1] + int(size * rng.uniform(0.3, 1.6)))
-        cv2.rectangle(texture, centre, corner, tone, int(rng.choice([-1, 3])))
-    elif kind == 2:
-        points = np.array(centre) + rng.integers(-size, size, (3, 2))
-        cv2.fillPoly(texture, [points.astype(np.int32)], tone, cv2.LINE_AA)
+    size = min(7.0 * (1 - rng.random()) ** -0.6, 90.0)
+    tone = tuple(int(x) for x in np.clip(base + rng.normal(0, 38) + rng.normal(0, 16, 3), 0, 255))
+    centre = rng.uniform((0, 0), (w, h))
+    if rng.random() < 0.2:
+        axes = (int(size), int(size * rng.uniform(0.3, 1)))
+        place = (int(centre[0]), int(centre[1]))
+        cv2.ellipse(texture, place, axes, rng.uniform(0, 180), 0, 360, tone, -1, cv2.LINE_AA)
     else:
-        letter = "".join(chr(rng.integers(65, 91)) for _ in range(2))
-        cv2.putText(texture, letter, centre, cv2.FONT_HERSHEY_SIMPLEX, size / 28, tone, 2, cv2.LINE_AA)
+        corners = centre + rng.uniform(-size, size, (int(rng.integers(3, 7)), 2))
+        cv2.fillPoly(texture, [corners.astype(np.int32)], tone, cv2.LINE_AA)
 
 
 def _windows(texture: Array, rng: np.random.Generator) -> None:
-    """One kind of window over and over; there are few kinds, and they hang a little unevenly, as in life."""
-    kind = np.random.default_rng(int(rng.integers(3)))
-    frame, glass = (tuple(int(x) for x in kind.integers(low, high, 3)) for low, high in ((180, 250), (30, 90)))
-    bars, tall = int(kind.integers(1, 3)), kind.uniform(1.1, 1.7)
+    """One kind of window over and over, as tempting to a matcher as in life, hung a little unevenly."""
+    frame, glass = (tuple(int(x) for x in rng.integers(low, high, 3)) for low, high in ((110, 250), (30, 120)))
+    bars, tall = int(rng.integers(0, 3)), rng.uniform(0.8, 1.9)
     h, w = texture.shape[:2]
-    step_x, step_y = int(rng.integers(110, 190)), int(rng.integers(130, 200))
+    step_x, step_y = int(rng.integers(170, 250)), int(rng.integers(170, 250))
     for y in range(step_y // 4, h - step_y // 2, step_y):
         for x in range(step_x // 4, w - step_x // 2, step_x):
-            left, top = x + int(rng.integers(-14, 15)), y + int(rng.integers(-14, 15))
-            wide = int(46 * rng.uniform(0.85, 1.15))
+            left, top = x + int(rng.integers(-30, 31)), y + int(rng.integers(-30, 31))
+            wide = int(46 * rng.uniform(0.8, 1.3))
             high = int(wide * tall)
             cv2.rectangle(texture, (left, top), (left + wide, top + high), frame, -1)
             shade = tuple(int(x) for x in np.clip(np.array(glass) + rng.integers(-30, 60), 0, 255))

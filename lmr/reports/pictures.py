@@ -76,6 +76,6 @@ def _panel(pixels: Array, reduction: float) -> tuple[Array, float]:
 
 def _colour(k: int) -> tuple[int, int, int]:
     """Colours far apart for neighbouring k: steps of the golden angle around the hues."""
-    hsv = np.uint8([[[int(k * 180 * 0.382) % 180, 200, 235]]])  # type: ignore[call-overload]
+    hsv = np.array([[[int(k * 180 * 0.382) % 180, 200, 235]]], np.uint8)
     red, green, blue = cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)[0, 0]
     return int(red), int(green), int(blue)

@@ -55,7 +55,7 @@ class LocalMilvus:
             progress.note("Starting Milvus Lite ...")
             path = self._socket()
             path.unlink(missing_ok=True)
-            command = [sys.executable, "-m", "lmr.servers.milvus", "--data", data, "--socket", path]
+            command: list[str | Path] = [sys.executable, "-m", "lmr.servers.milvus", "--data", data, "--socket", path]
             process = proc.launch(command, self.log)
             state = proc.State(process.pid, process.create_time(), f"unix:{path}")
             proc.write_state(self._state, state)
@@ -97,7 +97,10 @@ class LocalMilvus:
                     "If its data are damaged, stop everything (`lmr down`), move the folder `milvus` of the "
                     "collection away and run the command again: it is filled anew from the ledger."
                 )
-            with grpc.insecure_channel(state.address) as channel, contextlib.suppress(grpc.FutureTimeoutError):
+            with (
+                grpc.insecure_channel(state.address) as channel,
+                contextlib.suppress(grpc.FutureTimeoutError),
+            ):
                 grpc.channel_ready_future(channel).result(timeout=0.5)
                 return
             if time.monotonic() > end:
@@ -118,7 +121,10 @@ def serve(data: str, socket: str) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
     store = MilvusLite(data)
-    limits = [("grpc.max_receive_message_length", _MAX_MESSAGE), ("grpc.max_send_message_length", _MAX_MESSAGE)]
+    limits = [
+        ("grpc.max_receive_message_length", _MAX_MESSAGE),
+        ("grpc.max_send_message_length", _MAX_MESSAGE),
+    ]
     server = grpc.server(ThreadPoolExecutor(8), options=limits)
     milvus_pb2_grpc.add_MilvusServiceServicer_to_server(MilvusServicer(store), server)
     server.add_insecure_port(f"unix:{socket}")

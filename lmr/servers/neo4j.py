@@ -91,7 +91,9 @@ class LocalNeo4j:
             bolt, http = self._ports(previous if attempt == 0 else None)
             self._configure(cached, bolt, http)
             process = proc.launch(self._command(cached), self.log)
-            state = proc.State(process.pid, process.create_time(), f"bolt://127.0.0.1:{bolt}", f"http://127.0.0.1:{http}")
+            state = proc.State(
+                process.pid, process.create_time(), f"bolt://127.0.0.1:{bolt}", f"http://127.0.0.1:{http}"
+            )
             proc.write_state(self._state, state)
             try:
                 return self._wait(state, process)
@@ -144,7 +146,6 @@ class LocalNeo4j:
             *(f"--add-opens={package}=ALL-UNNAMED" for package in _OPENS),
             "--enable-native-access=ALL-UNNAMED",
             "-Djol.skipHotspotSAAttach=true",
-            "-XX:+UseParallelGC",
             "-Xms256m",
             f"-Xmx{heap}m",
             *self._settings.java_options.split(),

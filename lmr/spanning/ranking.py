@@ -71,9 +71,11 @@ def _in_one_query(
     """The rows, or None where more ways lead from the starts than the query should walk."""
     budget = _WAYS if limits.limit else _WAYS_OF_ALL
     own = len(starts[0]["weights"])  # a match of the photo itself is the first hop
+    # with several starts the best way to an image may be longer than another: it has to be seen to be judged
+    prunes = limits.depth is not None and len(starts) == 1
     rows = graph.run(
         "ranking/rank",
-        hops=None if limits.depth is None else max(limits.depth - own, 0),
+        hops=max((limits.depth or 0) - own, 0) if prunes else None,
         starts=starts,
         floor=limits.floor,
         depth=limits.depth or NO_LIMIT,
@@ -149,5 +151,5 @@ def _ask(graph: Queries, ids: list[str], around: dict[str, _Edges], floor: float
 
 def path_between(graph: Queries, start: str, goal: str) -> list[Hop] | None:
     """The strongest path between two images, which is the forest's; None if nothing joins them."""
-    rows = graph.run("ranking/path", **{"from": start, "to": goal})
+    rows = graph.run("ranking/path", start=start, goal=goal)
     return [Hop(row["a"], row["b"], row["inliers"], row["weight"]) for row in rows] or None

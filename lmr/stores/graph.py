@@ -94,11 +94,11 @@ class Graph:
     def _run(self, query: Query, text: str, params: Row) -> list[Row]:
         def work(transaction: neo4j.ManagedTransaction) -> list[Row]:
             # the text is a file of cypher/, chosen by name; values travel as parameters
-            return [record.data() for record in transaction.run(neo4j.Query(text).text, params)]  # type: ignore[arg-type]
+            return [record.data() for record in transaction.run(neo4j.Query(text).text, params)]
 
         with _translated(), self._session(query.mode) as session:
             if query.mode == "schema":
-                return [record.data() for record in session.run(text)]  # type: ignore[arg-type]
+                return [record.data() for record in session.run(text)]
             execute = session.execute_read if query.mode == "read" else session.execute_write
             return execute(work)
 
@@ -131,7 +131,7 @@ def batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
         yield batch
 
 
-class _translated:  # noqa: N801  reads as a context
+class _translated:
     """Errors of the driver as ours."""
 
     def __enter__(self) -> None:

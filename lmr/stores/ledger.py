@@ -70,7 +70,7 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class PairRow:
-    """A verified pair by ledger numbers, the image of the smaller id first; weight is None below the lower threshold."""
+    """A verified pair by numbers, the image of the smaller id first; weight is None below the lower threshold."""
 
     a: int
     b: int
@@ -148,7 +148,9 @@ class Ledger:
 
     def set_meta(self, key: str, value: str) -> None:
         """Keep one fact."""
-        self._db.execute("INSERT INTO meta VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value", (key, value))
+        self._db.execute(
+            "INSERT INTO meta VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value", (key, value)
+        )
 
     def model(self, name: str) -> bytes | None:
         """What was learned, as bytes; None if nothing yet."""
@@ -325,9 +327,19 @@ class Ledger:
             " FROM pairs JOIN images x ON x.number = a JOIN images y ON y.number = b"
             " WHERE seq > ? AND weight IS NOT NULL ORDER BY seq LIMIT ?"
         )
-        for seq, a, b, matches, inliers, nfa, geometry, round_, excluded, similarity, weight in self._db.execute(
-            select, (after, limit)
-        ):
+        for (
+            seq,
+            a,
+            b,
+            matches,
+            inliers,
+            nfa,
+            geometry,
+            round_,
+            excluded,
+            similarity,
+            weight,
+        ) in self._db.execute(select, (after, limit)):
             values = _GEOMETRY.unpack(geometry)
             found = Verification(matches, inliers, nfa, values[:6], values[6:10], values[10:])
             yield seq, Edge(a, b, found, similarity, weight, round_, excluded)

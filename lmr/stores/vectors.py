@@ -175,7 +175,7 @@ def checked(vector: Array) -> Any:
     return vector
 
 
-class _translated:  # noqa: N801  reads as a context
+class _translated:
     """Errors of the client as ours."""
 
     def __init__(self, uri: str) -> None:

@@ -16,6 +16,7 @@ REFINED = 3
 REFITS = 3
 CELL = 4.0
 _SCALE_CHANCE = 0.5
+_OCCUPIED = 40.0  # px, side of the cells in which the area that matches lie in is measured
 
 
 def inliers_of(p: Array, q: Array, jump: Array) -> tuple[Array, Array]:
@@ -26,9 +27,7 @@ def inliers_of(p: Array, q: Array, jump: Array) -> tuple[Array, Array]:
     """
     votes = kernels.vote(p, q, jump, min(HYPOTHESES, len(p)), VOTE_TOLERANCE, SCALE_TOLERANCE)
     seeds = np.argsort(-votes, kind="stable")[:REFINED]
-    found = [
-        kernels.refine(p, q, jump, seed, TOLERANCE, VOTE_TOLERANCE, SCALE_TOLERANCE, REFITS) for seed in seeds
-    ]
+    found = [kernels.refine(p, q, jump, seed, TOLERANCE, VOTE_TOLERANCE, SCALE_TOLERANCE, REFITS) for seed in seeds]
     return max(found, key=lambda result: int(result[0].sum()))
 
 
@@ -36,6 +35,15 @@ def distinct(points: Array) -> int:
     """Number of cells of 4 px that hold one of the points (n, 2)."""
     cells = np.floor(points / CELL).astype(np.int64)
     return len(set((cells[:, 0] * (1 << 32) + cells[:, 1]).tolist()))
+
+
+def occupied_area(points: Array, area: float) -> float:
+    """Square px of the part of an image that its matched points (n, 2) lie in; at most the whole view's area.
+
+    A random match falls where there is texture, not in the sky: chance is judged by that part alone.
+    """
+    cells = np.unique(np.floor(points / _OCCUPIED).astype(np.int64), axis=0)
+    return min(area, len(cells) * _OCCUPIED**2)
 
 
 def log_nfa(matches: int, inliers: int, area: float) -> float:

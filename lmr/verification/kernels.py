@@ -8,6 +8,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from lmr.values import Array
+
 _LANES = 128
 _NEVER = np.float32(-3.0e38)
 _MIN_SCALE, _MAX_SCALE = 0.1, 10.0
@@ -18,7 +20,17 @@ _SHIFT_SUPPORT = 3
 
 
 @njit(cache=True, fastmath={"nnan", "ninf", "nsz", "reassoc"})
-def scan_block(products, half1, half2, row_best, row_second, col_best, col_second, col_row, start):  # noqa: ANN001, ANN201
+def scan_block(
+    products: Array,
+    half1: Array,
+    half2: Array,
+    row_best: Array,
+    row_second: Array,
+    col_best: Array,
+    col_second: Array,
+    col_row: Array,
+    start: int,
+) -> None:
     """Take a block of rows of the product matrix into the best and second best of rows and columns.
 
     products (r, n2), overwritten; half1 (n1,), half2 (n2,) half the squared lengths; then the running results, (n1,)
@@ -55,7 +67,9 @@ def scan_block(products, half1, half2, row_best, row_second, col_best, col_secon
 
 
 @njit(cache=True)
-def mutual(row_best, row_second, col_best, col_second, col_row, ratio):  # noqa: ANN001, ANN201
+def mutual(
+    row_best: Array, row_second: Array, col_best: Array, col_second: Array, col_row: Array, ratio: float
+) -> tuple[Array, Array, Array]:
     """Pairs that are each other's nearest, with the greater of both ratios of distances at most `ratio`.
 
     Returns rows (n,), columns (n,) and squared ratios (n,), in the order of the columns.
@@ -78,7 +92,7 @@ def mutual(row_best, row_second, col_best, col_second, col_row, ratio):  # noqa:
 
 
 @njit(cache=True)
-def vote(p, q, jump, hypotheses, tolerance, scale_tolerance):  # noqa: ANN001, ANN201
+def vote(p: Array, q: Array, jump: Array, hypotheses: int, tolerance: float, scale_tolerance: float) -> Array:
     """Votes (h,) for each of the first h matches as a hypothesis of scale and shift.
 
     p, q (n, 2) px; jump (n,) log ratio of scales. The error is the geometric mean of those in both images.
@@ -98,7 +112,7 @@ def vote(p, q, jump, hypotheses, tolerance, scale_tolerance):  # noqa: ANN001, A
 
 
 @njit(cache=True)
-def agree(model, p, q, jump, tolerance, scale_tolerance):  # noqa: ANN001, ANN201
+def agree(model: Array, p: Array, q: Array, jump: Array, tolerance: float, scale_tolerance: float) -> Array:
     """(n,) bool: matches whose place and scale agree with an affine model (2, 3), measured alike in both images."""
     inside = np.zeros(len(p), np.bool_)
     a, b, c, d = model[0, 0], model[0, 1], model[1, 0], model[1, 1]
@@ -118,7 +132,7 @@ def agree(model, p, q, jump, tolerance, scale_tolerance):  # noqa: ANN001, ANN20
 
 
 @njit(cache=True)
-def fit(p, q, support):  # noqa: ANN001, ANN201
+def fit(p: Array, q: Array, support: Array) -> tuple[Array, bool]:
     """Least squares (2, 3) on the supporters: affine from 6, scale and shift from 3; second value: usable."""
     model = np.zeros((2, 3))
     count = support.sum()
@@ -158,7 +172,7 @@ def fit(p, q, support):  # noqa: ANN001, ANN201
 
 
 @njit(cache=True)
-def plausible(model):  # noqa: ANN001, ANN201
+def plausible(model: Array) -> bool:
     """Neither mirrored, nor turned by over 30 degrees, nor stretched over 3, nor scaled over 10."""
     a, b, c, d = model[0, 0], model[0, 1], model[1, 0], model[1, 1]
     determinant = a * d - b * c
@@ -171,7 +185,16 @@ def plausible(model):  # noqa: ANN001, ANN201
 
 
 @njit(cache=True)
-def refine(p, q, jump, seed, tolerance, vote_tolerance, scale_tolerance, refits):  # noqa: ANN001, ANN201
+def refine(
+    p: Array,
+    q: Array,
+    jump: Array,
+    seed: int,
+    tolerance: float,
+    vote_tolerance: float,
+    scale_tolerance: float,
+    refits: int,
+) -> tuple[Array, Array]:
     """Inliers (n,) bool and model (2, 3) of the best among a single-match hypothesis and its refits."""
     scale = np.exp(jump[seed])
     model = np.zeros((2, 3))

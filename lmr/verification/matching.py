@@ -60,7 +60,15 @@ def match(a: Prepared, b: Prepared, ratio: float = RATIO) -> Matches:
         rows = a.descriptors[start : start + _BLOCK]
         products = np.dot(rows, other, out=buffer[: len(rows)])
         kernels.scan_block(
-            products, a.half_squares, b.half_squares, row_best, row_second, col_best, col_second, col_row, start
+            products,
+            a.half_squares,
+            b.half_squares,
+            row_best,
+            row_second,
+            col_best,
+            col_second,
+            col_row,
+            start,
         )
     first, second, ratios = kernels.mutual(row_best, row_second, col_best, col_second, col_row, ratio)
     order = np.lexsort((second, first, ratios))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from lmr.values import Array, Verification
-from lmr.verification.geometry import distinct, inliers_of, log_nfa
+from lmr.verification.geometry import distinct, inliers_of, log_nfa, occupied_area
 from lmr.verification.matching import Prepared, match
 
 _LEAST_MATCHES = 3
@@ -31,9 +31,10 @@ def _ordered(a: Prepared, b: Prepared) -> tuple[Verification, Array, Array]:
         return Verification(count, 0, 0.0), np.zeros((0, 2)), np.zeros((0, 2))
     p, q = a.points[matches.first], b.points[matches.second]
     inside, model = inliers_of(p, q, b.log_scales[matches.second] - a.log_scales[matches.first])
+    areas = occupied_area(p, a.area), occupied_area(q, b.area)
     p, q = p[inside], q[inside]
     inliers = min(distinct(p), distinct(q))
-    nfa = min(log_nfa(count, inliers, image.area) for image in (a, b))
+    nfa = min(log_nfa(count, inliers, area) for area in areas)
     places_a, places_b = p * a.unit, q * b.unit
     if inliers < _LEAST_MATCHES:
         return Verification(count, inliers, 0.0), places_a, places_b
@@ -47,4 +48,3 @@ def _ordered(a: Prepared, b: Prepared) -> tuple[Verification, Array, Array]:
 def _box(points: Array) -> tuple[float, ...]:
     """x, y of the least and of the greatest corner."""
     return tuple(round(float(x), 1) for x in (*points.min(0), *points.max(0)))
-

@@ -1,0 +1,55 @@
+# Two commands do everything: `make demo` and `make test`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV := $(shell command -v uv 2>/dev/null)
+ifdef UV
+MAKE_VENV = $(UV) venv -q --python $(PYTHON) $(VENV)
+INSTALL = $(UV) pip install -q --python $(BIN)/python
+else
+MAKE_VENV = $(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install -q --upgrade pip
+INSTALL = $(BIN)/python -m pip install -q
+endif
+
+.PHONY: demo test check tests setup soak clean
+.DEFAULT_GOAL := demo
+
+demo: $(VENV)/.installed  ## render photos, run the main job on them, show where to look
+	@$(BIN)/lmr demo --home demo
+
+test: check tests  ## every check: format, lint, types, tests on real databases
+
+check: $(VENV)/.ready
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+tests: $(VENV)/.ready
+	$(BIN)/python -m pytest
+
+setup: $(VENV)/.ready  ## prepare .venv with everything, also torch and the tools
+
+soak: $(VENV)/.ready  ## what takes longer than make test may
+	$(BIN)/python -m benchmarks.photos
+	$(BIN)/python -m benchmarks.verification
+	$(BIN)/python -m benchmarks.ranking
+
+$(VENV)/bin/python:
+	@echo "Making $(VENV) ..."
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))' \
+	  || { echo "lmr needs Python 3.11 to 3.14; name one: make PYTHON=python3.12"; exit 2; }
+	@$(MAKE_VENV)
+
+$(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
+	@echo "Installing lmr ..."
+	@$(INSTALL) -e .
+	@touch $@
+
+$(VENV)/.ready: pyproject.toml | $(VENV)/bin/python
+	@echo "Installing lmr with torch and the tools (3 GB to fetch the first time) ..."
+	@$(INSTALL) -e '.[deep]' --group dev
+	@touch $(VENV)/.installed $@
+
+clean:  ## stop the demo's databases, remove what make made
+	-@test ! -x $(BIN)/lmr || $(BIN)/lmr down --home demo/lmr
+	rm -rf $(VENV) demo

@@ -1,0 +1,64 @@
+"""The main job on real labelled photos, from nothing: how long each stage takes, and how good the rankings are.
+
+    python -m benchmarks.photos [--photos FOLDER] [--home FOLDER]
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from pathlib import Path
+
+from benchmarks.data import SHARED
+from lmr.collection import Collection
+from lmr.collection.evaluate import evaluate
+from lmr.collection.ingest import ingest, labels_from_csv
+from lmr.collection.link import link
+from lmr.progress import Bars
+from lmr.servers.milvus import LocalMilvus
+from lmr.servers.neo4j import LocalNeo4j
+from lmr.settings import Settings, load
+from lmr.spanning.clusters import write_clusters
+
+
+def main() -> None:
+    """Run in a temporary collection unless told where; stops its databases at the end."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--photos", type=Path, default=SHARED / "photos", help="has images/ and labels.csv")
+    parser.add_argument("--home", type=Path, help="keep the collection here")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        settings, _ = load({"home": options.home or Path(temporary)})
+        try:
+            run(settings, options.photos)
+        finally:
+            LocalNeo4j(settings.home, settings).stop()
+            LocalMilvus(settings.home, settings).stop()
+
+
+def run(settings: Settings, photos: Path) -> None:
+    """Ingest, link, cluster, evaluate; print where the time goes and the ladder."""
+    seconds: dict[str, float] = {}
+    with Collection.open(settings, Bars(), create=True) as collection:
+        begin = time.perf_counter()
+        counts = ingest(collection, [photos / "images"], labels=labels_from_csv(photos / "labels.csv"))
+        seconds["ingest"] = time.perf_counter() - begin
+        done = link(collection)
+        seconds |= {f"link: {name}": value for name, value in done.seconds.items()}
+        begin = time.perf_counter()
+        clusters = write_clusters(collection.graph, floor=15.0)
+        seconds["cluster"] = time.perf_counter() - begin
+        print(f"{counts.new} photos, {counts.bytes_a_photo / 1000:.0f} kB of features each")
+        print(f"{done.proposed} pairs, {done.edges} edges, {done.accepted} accepted, {clusters} clusters")
+        for name, value in seconds.items():
+            print(f"  {name:20} {value:7.1f} s")
+        print(f"  {'in all':20} {sum(seconds.values()):7.1f} s")
+        found = evaluate(collection)
+        print(f"{found.queries} queries, {found.index} index images\n{'rung':12} {'mAP':>6} {'mAP@100':>8} {'P@1':>6}")
+        for rung in found.rungs:
+            print(f"{rung.name:12} {rung.map:6.3f} {rung.map_at_100:8.3f} {rung.p_at_1:6.3f}  {rung.seconds:.3f} s")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,137 @@
+"""Real databases, started once for all tests: a collection of made photos, and a scratch graph."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from lmr.photos.made import make_photos
+from lmr.progress import Silent
+from lmr.servers.neo4j import LocalNeo4j
+from lmr.settings import Settings, load
+from lmr.stores.graph import Graph
+
+ROOT = Path(__file__).parents[1]
+SHARED = Path(os.environ.get("LMR_SHARED_DATA", ROOT.parent / "shared" / "data"))
+
+# tests start many short-lived servers: a quick start and little memory matter more than peak speed
+os.environ["LMR_JAVA_OPTIONS"] = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1"
+os.environ.setdefault("LMR_HEAP_MB", "768")
+
+
+@dataclass(frozen=True)
+class Cli:
+    """Runs `lmr` as a user would, as a process of its own."""
+
+    home: Path
+
+    def __call__(self, *words: object, code: int = 0, env: dict[str, str] | None = None) -> str:
+        done = self.run(*words, env=env)
+        assert done.returncode == code, f"{words}: exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return done.stdout
+
+    def json(self, *words: object) -> object:
+        return json.loads(self(*words, "--json"))
+
+    def run(self, *words: object, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "lmr", *map(str, words)]
+        environment = {**os.environ, "LMR_HOME": str(self.home), **(env or {})}
+        return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=600, cwd=ROOT)
+
+
+def stop_databases(home: Path) -> None:
+    from lmr.servers.milvus import LocalMilvus
+
+    settings, _ = load({"home": home})
+    LocalNeo4j(home, settings).stop()
+    LocalMilvus(home, settings).stop()
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo's photos with labels.csv."""
+    folder = tmp_path_factory.mktemp("made")
+    list(make_photos(folder))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def demo(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cli]:
+    """A linked and clustered collection of the made photos; tests must leave it as it is."""
+    cli = Cli(tmp_path_factory.mktemp("demo") / "lmr")
+    try:
+        cli("ingest", made, "--labels", made / "labels.csv")
+        cli("link")
+        cli("cluster")
+        yield cli
+    finally:
+        stop_databases(cli.home)
+
+
+@pytest.fixture
+def fresh(tmp_path: Path) -> Iterator[Cli]:
+    """A collection of a test's own, not yet made."""
+    cli = Cli(tmp_path / "lmr")
+    yield cli
+    stop_databases(cli.home)
+
+
+@pytest.fixture(scope="session")
+def scratch_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Graph]:
+    home = tmp_path_factory.mktemp("scratch")
+    settings: Settings = load({"home": home})[0]
+    server = LocalNeo4j(home, settings)
+    graph = Graph(server.start(Silent()))
+    graph.prepare("scratch")
+    yield graph
+    graph.close()
+    server.stop()
+
+
+@pytest.fixture
+def graph(scratch_server: Graph) -> Graph:
+    """A graph database of a test's own: empty but for the marker."""
+    wipe(scratch_server)
+    return scratch_server
+
+
+def wipe(graph: Graph) -> None:
+    import neo4j
+
+    access = graph.access
+    with neo4j.GraphDatabase.driver(access.uri, auth=(access.username, access.password)) as driver:
+        driver.execute_query("MATCH (n) WHERE NOT n:Collection DETACH DELETE n")
+        driver.execute_query("MATCH (c:Collection) SET c.edges_seen = 0, c.forest_seen = 0, c.stale = false")
+
+
+@pytest.fixture
+def write_graph(graph: Graph) -> Callable[..., Graph]:
+    """Write images and weighted matches into the scratch graph."""
+
+    def write(images: list[str], edges: list[tuple[str, str, float]], queries: frozenset[str] = frozenset()) -> Graph:
+        wipe(graph)
+        blank = {"paths": [], "name": "", "width": 1, "height": 1, "landmark": None}
+        splits = ({"id": id, "split": "query" if id in queries else "index", **blank} for id in images)
+        graph.write_batches("write/images", splits)
+        rows = [
+            {"a": min(a, b), "b": max(a, b), "properties": {"weight": w, "inliers": int(w)}} for a, b, w in sorted(edges)
+        ]
+        graph.write_batches("write/edges", rows, seen=1)
+        return graph
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The shared data, read in place."""
+    if not SHARED.exists():
+        pytest.skip(f"needs the shared data in {SHARED} (or LMR_SHARED_DATA)")
+    return SHARED

@@ -1,0 +1,158 @@
+"""Forest and rankings in the real database against plain Kruskal and Prim in Python."""
+
+from __future__ import annotations
+
+import heapq
+import random
+from collections.abc import Callable
+
+import pytest
+
+from lmr.progress import Silent
+from lmr.spanning import ranking
+from lmr.spanning.forest import build_forest
+from lmr.spanning.ranking import Limits, path_between, rank_from_edges, rank_from_image
+from lmr.stores.graph import Graph
+from lmr.values import QueryEdge
+
+Edges = list[tuple[str, str, float]]
+
+
+def kruskal(images: list[str], edges: Edges) -> set[tuple[str, str]]:
+    parent = {id: id for id in images}
+
+    def root(id: str) -> str:
+        while parent[id] != id:
+            id = parent[id]
+        return id
+
+    kept = set()
+    for a, b, _ in sorted(edges, key=lambda edge: -edge[2]):
+        if root(a) != root(b):
+            parent[root(a)] = root(b)
+            kept.add((min(a, b), max(a, b)))
+    return kept
+
+
+def prim(edges: Edges, starts: list[tuple[str, float]], floor: float) -> list[tuple[str, float, int]]:
+    """(image, weakest weight on the way, hops) in the order of Prim's algorithm on the whole graph."""
+    around: dict[str, list[tuple[str, float]]] = {}
+    for a, b, w in edges:
+        around.setdefault(a, []).append((b, w))
+        around.setdefault(b, []).append((a, w))
+    heap = [(-w, id, w, 1 if w != float("inf") else 0) for id, w in starts if w >= floor]
+    heapq.heapify(heap)
+    seen, order = set(), []
+    while heap:
+        _, id, weakest, hops = heapq.heappop(heap)
+        if id in seen:
+            continue
+        seen.add(id)
+        order.append((id, weakest, hops))
+        for other, w in around.get(id, []):
+            if other not in seen and w >= floor:
+                heapq.heappush(heap, (-w, other, min(weakest, w), hops + 1))
+    return order
+
+
+def random_graph(seed: int) -> tuple[list[str], Edges]:
+    """Several components, isolated images, a star, and weights that nearly tie."""
+    rng = random.Random(seed)
+    images = [f"{rng.getrandbits(48):012x}" for _ in range(rng.randint(12, 60))]
+    group = {id: rng.randrange(3) for id in images}
+    pairs = {
+        (min(a, b), max(a, b))
+        for a in images
+        for b in images
+        if a != b and group[a] == group[b] and rng.random() < 0.12
+    }
+    pairs |= {(min(images[0], b), max(images[0], b)) for b in images[1:9]}
+    edges = [(a, b, rng.randint(5, 9) + rng.random() * 1e-6) for a, b in sorted(pairs)]
+    return images, edges
+
+
+@pytest.fixture(params=["query", "loop"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Both ways to rank: the one query, and the loop that a large component needs."""
+    if request.param == "loop":
+        monkeypatch.setattr(ranking, "_WAYS", 1)
+        monkeypatch.setattr(ranking, "_WAYS_OF_ALL", 1)
+        monkeypatch.setattr(ranking, "_FRONTIER", 3)
+    return str(request.param)
+
+
+def built(write_graph: Callable[..., Graph], images: list[str], edges: Edges, **options: bool) -> Graph:
+    graph = write_graph(images, edges)
+    build_forest(graph, bridge_queries=options.get("bridge_queries", False), seen=1, progress=Silent())
+    return graph
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_every_ranking_is_prims(write_graph: Callable[..., Graph], way: str, seed: int) -> None:
+    images, edges = random_graph(seed)
+    graph = built(write_graph, images, edges)
+    assert {(row["a"], row["b"]) for row in graph.run("forest/stored")} == kruskal(images, edges)
+    rng = random.Random(seed)
+    for start in rng.sample(images, 5):
+        for floor, depth, limit in ((0.0, None, None), (7.0, None, None), (0.0, 2, None), (0.0, 8, None), (0.0, None, 5)):
+            rows = rank_from_image(graph, start, Limits(floor, depth, limit))
+            expected = [row for row in prim(edges, [(start, float("inf"))], floor)[1:] if depth is None or row[2] <= depth]
+            assert [(row.id, row.weight, row.hops) for row in rows] == expected[:limit]
+            assert all(row.inliers == int(row.weight) and row.via == start for row in rows)
+
+
+@pytest.mark.parametrize("seed", range(4, 7))
+def test_a_photo_with_several_matches_is_ranked_as_if_it_were_stored(
+    write_graph: Callable[..., Graph], way: str, seed: int
+) -> None:
+    images, edges = random_graph(seed)
+    graph = built(write_graph, images, edges)
+    rng = random.Random(seed)
+    for count in (1, 4, 12):
+        starts = [(id, rng.randint(5, 9) + rng.random() * 1e-6) for id in rng.sample(images, count)]
+        own = [QueryEdge(id, int(w), w) for id, w in starts]
+        for floor, depth in ((0.0, None), (7.0, None), (0.0, 1), (0.0, 3)):
+            expected = [row for row in prim(edges, starts, floor) if depth is None or row[2] <= depth]
+            rows = rank_from_edges(graph, own, Limits(floor, depth))
+            assert [(row.id, row.weight, row.hops) for row in rows] == expected
+            assert {row.via for row in rows} <= {id for id, _ in starts}
+
+
+def test_a_forest_is_rewritten_by_its_difference(write_graph: Callable[..., Graph]) -> None:
+    images, edges = random_graph(20)
+    graph = built(write_graph, images, edges)
+    again = build_forest(graph, bridge_queries=False, seen=1, progress=Silent())
+    assert (again.added, again.removed) == (0, 0)
+    a, b, w = edges[0]
+    graph.run("write/edges", rows=[{"a": a, "b": b, "properties": {"weight": 50.5, "inliers": 50}}], seen=1)
+    changed = build_forest(graph, bridge_queries=False, seen=1, progress=Silent())
+    edges[0] = (a, b, 50.5)
+    assert changed.added <= 2
+    stored = {(row["a"], row["b"]): row["weight"] for row in graph.run("forest/stored")}
+    assert set(stored) == kruskal(images, edges)
+    assert stored[a, b] == 50.5
+
+
+def test_query_photos_bridge_only_if_wanted(write_graph: Callable[..., Graph]) -> None:
+    edges = [("a", "q", 9.1), ("b", "q", 8.2)]
+    graph = write_graph(["a", "b", "q"], edges, frozenset("q"))
+    build_forest(graph, bridge_queries=False, seen=1, progress=Silent())
+    assert rank_from_image(graph, "a", Limits()) == []
+    build_forest(graph, bridge_queries=True, seen=1, progress=Silent())
+    assert [row.id for row in rank_from_image(graph, "a", Limits())] == ["b"]
+    assert [row.id for row in rank_from_image(graph, "a", Limits(query_images=True))] == ["q", "b"]
+    build_forest(graph, bridge_queries=False, seen=1, progress=Silent())
+    assert graph.run("read/counts")[0]["tree"] == 0
+
+
+def test_path_is_the_strongest_one(write_graph: Callable[..., Graph]) -> None:
+    graph = built(write_graph, ["a", "b", "c", "d"], [("a", "b", 9.0), ("b", "c", 8.0), ("a", "c", 5.0)])
+    hops = path_between(graph, "a", "c")
+    assert hops is not None
+    assert [(hop.a, hop.b, hop.inliers) for hop in hops] == [("a", "b", 9), ("b", "c", 8)]
+    assert path_between(graph, "a", "d") is None
+
+
+def test_an_empty_graph_has_an_empty_forest(write_graph: Callable[..., Graph]) -> None:
+    graph = built(write_graph, ["a"], [])
+    assert rank_from_image(graph, "a", Limits()) == []
