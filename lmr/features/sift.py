@@ -89,7 +89,8 @@ def dense_sift(grey: Array) -> Array:
     for scale, step in _DENSE_STEPS.items():
         image = grey if scale == 1 else cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
         half = _PATCH // 2
-        y, x = np.mgrid[half : image.shape[0] - half : step, half : image.shape[1] - half : step].reshape(2, -1)
+        rows, columns = (np.arange(half, length - half, step) for length in image.shape)
+        y, x = (grid.ravel() for grid in np.meshgrid(rows, columns, indexing="ij"))
         if not len(x):
             continue
         mean, square = (cv2.blur(image.astype(np.float32) ** power, (_PATCH, _PATCH)) for power in (1, 2))

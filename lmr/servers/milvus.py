@@ -121,11 +121,13 @@ def serve(data: str, socket: str) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
     store = MilvusLite(data)
-    limits = [
+    options = [
         ("grpc.max_receive_message_length", _MAX_MESSAGE),
         ("grpc.max_send_message_length", _MAX_MESSAGE),
+        ("grpc.keepalive_permit_without_calls", 1),  # the client pings through long verifications
+        ("grpc.http2.max_ping_strikes", 0),
     ]
-    server = grpc.server(ThreadPoolExecutor(8), options=limits)
+    server = grpc.server(ThreadPoolExecutor(8), options=options)
     milvus_pb2_grpc.add_MilvusServiceServicer_to_server(MilvusServicer(store), server)
     server.add_insecure_port(f"unix:{socket}")
     server.start()

@@ -59,7 +59,8 @@ def build_forest(graph: Queries, *, bridge_queries: bool, seen: int, progress: P
 def _components(graph: Queries, bridge_queries: bool) -> None:
     graph.run("forest/drop", name=_PLAIN)
     try:
-        if graph.run("forest/project", name=_PLAIN, bridge_queries=bridge_queries):
+        projected = graph.run("forest/project", name=_PLAIN, bridge_queries=bridge_queries)
+        if projected and projected[0]["nodes"]:
             graph.run("forest/components", name=_PLAIN)
     finally:
         graph.run("forest/drop", name=_PLAIN)

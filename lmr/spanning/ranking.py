@@ -105,15 +105,17 @@ def _grown(graph: Queries, edges: Sequence[QueryEdge], start: str | None, limits
         heap.append((-float("inf"), start, Reached(start, float("inf"), NO_LIMIT, 0, start), False))
     heapq.heapify(heap)
     done: set[str] = set()
+    waiting = {edge.id for edge in edges}  # a match of the photo may yet turn out to be passed by a longer, better way
     rows: list[Reached] = []
     while heap and (limits.limit is None or len(rows) < limits.limit):
         _, id, reached, shown = heapq.heappop(heap)
         if id in done:
             continue
         done.add(id)
-        if shown:
+        waiting.discard(id)
+        if shown and (limits.depth is None or reached.hops <= limits.depth):
             rows.append(reached)
-        if limits.depth is not None and reached.hops >= limits.depth:
+        if limits.depth is not None and reached.hops >= limits.depth and not waiting:
             continue
         if id not in around:
             _ask(graph, [id, *(row[1] for row in heapq.nsmallest(_FRONTIER, heap))], around, limits.floor)

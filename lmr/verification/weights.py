@@ -8,13 +8,13 @@ import numpy as np
 
 from lmr.values import Array
 
-_STEP = 1e-4
+_DIGITS = 4
 _SPREAD = 1e-6
 
 
 def similarity(a: Array, b: Array) -> float:
     """Product of two stored descriptors (D,), in float64 and rounded, so that every way to compute it agrees."""
-    return float(np.round(np.dot(a.astype(np.float64), b.astype(np.float64)) / _STEP) * _STEP)
+    return round(float(np.dot(a.astype(np.float64), b.astype(np.float64))), _DIGITS)
 
 
 def weight(a: str, b: str, inliers: int, similar: float, *, similarity_weight: float, attempt: int = 0) -> float:

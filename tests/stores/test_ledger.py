@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lmr.errors import CollectionError
+from lmr.stores.ledger import File, Ledger, PairRow
+from lmr.values import Verification
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Ledger:
+    return Ledger.create(tmp_path / "ledger.sqlite", id="x")
+
+
+def add(ledger: Ledger, id: str) -> int:
+    with ledger.transaction():
+        number = ledger.add_image(id, 10, 20, "index", b"features", b"material")
+        ledger.put_descriptors([(number, np.ones(4, np.float32))])
+    return number
+
+
+FOUND = Verification(50, 20, 9.5, (1.0, 0, 0, 0, 1, 0), (0.0, 0, 1, 1), (0.0, 0, 2, 2))
+
+
+def test_a_pair_is_kept_once_and_weights_are_distinct(ledger: Ledger) -> None:
+    a, b, c = (add(ledger, id * 64) for id in "abc")
+    assert ledger.put_pair(PairRow(a, b, FOUND, 1, None, 0.5, 25.0))
+    assert ledger.put_pair(PairRow(a, b, FOUND, 1, None, 0.5, 99.0))
+    assert not ledger.put_pair(PairRow(a, c, FOUND, 1, None, 0.5, 25.0))
+    assert ledger.put_pair(PairRow(b, c, Verification(3, 0, 0.0), 1, None, None, None))
+    (_, edge), *more = ledger.edges()
+    assert not more
+    assert (edge.a, edge.b, edge.weight, edge.verification) == ("a" * 64, "b" * 64, 25.0, FOUND)
+    assert ledger.verified(b) == {a, c}
+    assert ledger.outcome(b, a) == (Verification(50, 20, 9.5), 25.0, None)
+    assert ledger.outcome(a, c) is None
+
+
+def test_a_rolled_back_transaction_leaves_nothing(ledger: Ledger) -> None:
+    with pytest.raises(RuntimeError), ledger.transaction():
+        ledger.add_image("d" * 64, 1, 1, "index", b"", b"")
+        raise RuntimeError
+    assert ledger.counts()["images"] == 0
+
+
+def test_damage_is_named(ledger: Ledger) -> None:
+    number = add(ledger, "a" * 64)
+    with sqlite3.connect(ledger.path) as db:
+        db.execute("UPDATE features SET data = x'00'")
+        db.execute("UPDATE descriptors SET data = x'00000000'")
+    with pytest.raises(CollectionError, match="local features of image 1 .*damaged"):
+        ledger.features(number)
+    with pytest.raises(CollectionError, match="lmr train"):
+        list(ledger.descriptors())
+
+
+def test_another_format_or_no_ledger_is_refused(ledger: Ledger, tmp_path: Path) -> None:
+    with ledger.transaction():
+        ledger.set_meta("format", "99")
+    with pytest.raises(CollectionError, match="format 99"):
+        Ledger.open(ledger.path)
+    with pytest.raises(CollectionError, match="lmr ingest"):
+        Ledger.open(tmp_path / "none.sqlite")
+    (tmp_path / "text.sqlite").write_text("not a database, but long enough to look at" * 99)
+    with pytest.raises(CollectionError, match="cannot be read"):
+        Ledger.open(tmp_path / "text.sqlite")
+
+
+def test_names_that_are_not_utf8_are_kept(ledger: Ledger) -> None:
+    number = add(ledger, "a" * 64)
+    with ledger.transaction():
+        ledger.put_file(File(b"/x/\xff'\n.jpg", "n", 1, 1, number, None))
+    assert ledger.paths(number) == [b"/x/\xff'\n.jpg"]
+    assert ledger.names()[number] == ["/x/\\xff'\n.jpg"]
+    assert ledger.file(b"/x/\xff'\n.jpg") is not None
+
+
+def test_ids_by_their_beginning(ledger: Ledger) -> None:
+    for id in ("ab" + "0" * 62, "ab" + "f" * 62, "ac" + "0" * 62):
+        add(ledger, id)
+    assert len(ledger.ids_starting("ab")) == 2
+    assert ledger.ids_starting("abf") == ["ab" + "f" * 62]
+    assert ledger.ids_starting("0") == []
+
+
+def test_labels_tell_whether_they_changed_anything(ledger: Ledger) -> None:
+    number = add(ledger, "a" * 64)
+    assert ledger.set_label(number, "mill", "query")
+    assert not ledger.set_label(number, "mill", None)
+    assert ledger.set_label(number, None, None)
