@@ -1,6 +1,6 @@
 """The main job on real labelled photos, from nothing: how long each stage takes, and how good the rankings are.
 
-    python -m benchmarks.photos [--photos FOLDER] [--home FOLDER]
+python -m benchmarks.photos [--photos FOLDER] [--home FOLDER]
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def run(settings: Settings, photos: Path) -> None:
         done = link(collection)
         seconds |= {f"link: {name}": value for name, value in done.seconds.items()}
         begin = time.perf_counter()
-        clusters = write_clusters(collection.graph, floor=15.0)
+        clusters = write_clusters(collection.graph, floor=20.0)
         seconds["cluster"] = time.perf_counter() - begin
         print(f"{counts.new} photos, {counts.bytes_a_photo / 1000:.0f} kB of features each")
         print(f"{done.proposed} pairs, {done.edges} edges, {done.accepted} accepted, {clusters} clusters")

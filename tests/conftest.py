@@ -121,7 +121,8 @@ def write_graph(graph: Graph) -> Callable[..., Graph]:
         splits = ({"id": id, "split": "query" if id in queries else "index", **blank} for id in images)
         graph.write_batches("write/images", splits)
         rows = [
-            {"a": min(a, b), "b": max(a, b), "properties": {"weight": w, "inliers": int(w)}} for a, b, w in sorted(edges)
+            {"a": min(a, b), "b": max(a, b), "properties": {"weight": w, "inliers": int(w)}}
+            for a, b, w in sorted(edges)
         ]
         graph.write_batches("write/edges", rows, seen=1)
         return graph

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from lmr.cli.app import Home, Json, Workers, app, open_collection
+from lmr.cli.app import Home, Json, Workers, app, load_settings, open_collection
 from lmr.cli.show import print_json, print_table, say
 
 _TOLD = 5
@@ -36,24 +36,29 @@ def ingest(
     Example: `lmr ingest ~/photos --labels labels.csv`
     """
     from lmr.collection.ingest import ingest as run
-    from lmr.collection.ingest import labels_from_csv, labels_from_folders
+    from lmr.collection.ingest import labels_from_csv, labels_from_folders, plan
     from lmr.errors import UsageError
+    from lmr.photos.find import check_exist
 
     if split not in (None, "index", "query"):
         raise UsageError(f"--split is {split!r}; it takes index or query")
     given = None
     if labels is not None:
         given = labels_from_folders if labels == "folder" else labels_from_csv(Path(labels))
-    with open_collection(home, create=True, quiet=as_json, preset=preset, workers=workers) as collection:
-        counts = run(
-            collection,
-            paths,
-            labels=given,
-            split=split,  # type: ignore[arg-type]  # checked above
-            dry_run=dry_run,
-            strict=strict,
-            retry_failed=retry_failed,
-        )
+    check_exist(paths)
+    flags = {"quiet": as_json, "preset": preset, "workers": workers}
+    if dry_run:
+        counts = plan(paths, load_settings(home, preset=preset), retry_failed=retry_failed)
+    else:
+        with open_collection(home, create=True, **flags) as collection:
+            counts = run(
+                collection,
+                paths,
+                labels=given,
+                split=split,  # type: ignore[arg-type]  # checked above
+                strict=strict,
+                retry_failed=retry_failed,
+            )
     if as_json:
         print_json(counts)
         return
@@ -133,7 +138,7 @@ def link(
 @app.command()
 def cluster(
     home: Home = None,
-    min_weight: Annotated[float, typer.Option(min=0, help="Leave out edges of the forest below this weight.")] = 15.0,
+    min_weight: Annotated[float, typer.Option(min=0, help="Leave out edges of the forest below this weight.")] = 20.0,
     as_json: Json = False,
 ) -> None:
     """Write clusters: what hangs together in the forest above a floor on weight.

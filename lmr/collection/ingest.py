@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lmr.collection.core import Collection
+from lmr.collection.core import LEDGER, Collection
 from lmr.collection.describe import describe_new
 from lmr.collection.sync import sync
 from lmr.errors import CollectionError, LmrError, PhotoError, UsageError
@@ -55,13 +55,22 @@ class Label:
 Labels = Callable[[Found], Label | None]
 
 
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What an ingest has to do: files to read, all files found, known files that are gone, counts so far."""
+
+    work: list[Found]
+    found: list[Found]
+    gone: list[File]
+    counts: Ingested
+
+
 def ingest(
     collection: Collection,
     paths: Sequence[Path],
     *,
     labels: Labels | None = None,
     split: Split | None = None,
-    dry_run: bool = False,
     strict: bool = False,
     retry_failed: bool = False,
 ) -> Ingested:
@@ -69,28 +78,40 @@ def ingest(
 
     Raises UsageError for a path that does not exist and, if `strict`, LmrError at the first photo set aside.
     """
-    known = {file.path: file for file in collection.ledger.files()}
-    counts = Ingested()
-    found = list(find(paths))
-    work = [item for item in found if _is_work(item, known, counts, retry_failed)]
-    seen = {item.path for item in found}
-    roots = [os.path.abspath(os.fsencode(path)) for path in paths]
-    gone = [file for file in known.values() if file.path not in seen and _below(file.path, roots)]
-    if dry_run:
-        counts.new = len(work)
-        counts.vanished = [text_of(file.path) for file in gone]
-        return counts
     with collection.writing():
-        given = labels or (lambda item: None)
-        _extract(collection, work, given, split, counts, strict)
-        _note_vanished(collection.ledger, gone, counts)
-        counts.labelled = _label(collection, found, given, split)
+        made = _plan(paths, collection.ledger.files(), retry_failed)
+        counts, given = made.counts, labels or (lambda item: None)
+        _extract(collection, made.work, given, split, counts, strict)
+        _note_vanished(collection.ledger, made.gone, counts)
+        counts.labelled = _label(collection, made.found, given, split)
         counts.reasons = _write_reasons(collection)
         counts.bytes_a_photo = collection.ledger.feature_bytes()
         describe_new(collection)
         counts.outgrown = _outgrown(collection)
         sync(collection)
     return counts
+
+
+def plan(paths: Sequence[Path], settings: Settings, *, retry_failed: bool = False) -> Ingested:
+    """What an ingest would read, without reading or writing anything; there need not be a collection yet."""
+    known: list[File] = []
+    if (settings.home / LEDGER).exists():
+        with Ledger.open(settings.home / LEDGER, readonly=True) as ledger:
+            known = list(ledger.files())
+    made = _plan(paths, known, retry_failed)
+    made.counts.new = len(made.work)
+    made.counts.vanished = [text_of(file.path) for file in made.gone]
+    return made.counts
+
+
+def _plan(paths: Sequence[Path], files: Iterable[File], retry_failed: bool) -> _Plan:
+    known = {file.path: file for file in files}
+    counts, found = Ingested(), list(find(paths))
+    work = [item for item in found if _is_work(item, known, counts, retry_failed)]
+    seen = {item.path for item in found}
+    roots = [os.path.abspath(os.fsencode(path)) for path in paths]
+    gone = [file for file in known.values() if file.path not in seen and _below(file.path, roots)]
+    return _Plan(work, found, gone, counts)
 
 
 def labels_from_csv(file: Path) -> Labels:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,16 +55,22 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
-def find(paths: Iterable[Path]) -> Iterator[Found]:
+def check_exist(paths: Iterable[Path]) -> None:
+    """Raise UsageError for a path that does not exist."""
+    for path in paths:
+        if not os.path.lexists(path):
+            raise UsageError(f"{printable(str(path))}: no such file or folder")
+
+
+def find(paths: Sequence[Path]) -> Iterator[Found]:
     """Every file named, and those with a photo's suffix below every folder named, in the order of their names.
 
     Links to folders are not followed, so loops cannot trap it; links to files are. What is no regular file (FIFO,
     device, dangling link) comes with a reason. Raises UsageError for a path that does not exist.
     """
+    check_exist(paths)
     for path in paths:
         raw = os.path.abspath(os.fsencode(path))
-        if not os.path.lexists(raw):
-            raise UsageError(f"{printable(str(path))}: no such file or folder")
         if os.path.isdir(raw):
             yield from _below(raw, raw)
         else:

@@ -160,6 +160,8 @@ def _download(url: str, part: Path, size: int, advance: Advance) -> None:
                 advance(len(block))
                 if file.tell() > size:
                     break
+            if file.tell() < size:
+                raise OSError(f"the connection ended after {file.tell():,} of {size:,} bytes")
 
 
 def _complete(path: Path, jar: Jar) -> bool:

@@ -38,7 +38,9 @@ def bomb(width: int, height: int) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
     head = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(b"\0" * 1000)) + chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(b"\0" * 1000)) + chunk(b"IEND", b"")
+    )
 
 
 @pytest.mark.parametrize(
@@ -67,7 +69,13 @@ def test_a_missing_end_marker_alone_is_harmless() -> None:
 
 def test_flipped_bits_never_escape_as_another_error() -> None:
     rng = np.random.default_rng(1)
-    for data in (JPEG, encoded(scene(), "PNG"), encoded(scene(), "WEBP"), encoded(scene(), "TIFF"), encoded(scene(), "GIF")):
+    for data in (
+        JPEG,
+        encoded(scene(), "PNG"),
+        encoded(scene(), "WEBP"),
+        encoded(scene(), "TIFF"),
+        encoded(scene(), "GIF"),
+    ):
         for _ in range(60):
             broken = bytearray(data)
             for place in rng.integers(0, len(data), 3):
@@ -85,7 +93,9 @@ def test_exif_orientation_is_applied(orientation: int) -> None:
     image = Image.new("RGB", (96, 64))
     image.paste((255, 0, 0), (0, 0, 24, 24))
     photo = decode(encoded(image, quality=95, exif=exif), **LIMITS)
-    corner = {1: (0, 0), 2: (0, -1), 3: (-1, -1), 4: (-1, 0), 5: (0, 0), 6: (0, -1), 7: (-1, -1), 8: (-1, 0)}[orientation]
+    corner = {1: (0, 0), 2: (0, -1), 3: (-1, -1), 4: (-1, 0), 5: (0, 0), 6: (0, -1), 7: (-1, -1), 8: (-1, 0)}[
+        orientation
+    ]
     assert photo.pixels.shape[:2] == ((96, 64) if orientation >= 5 else (64, 96))
     assert (photo.height, photo.width) == photo.pixels.shape[:2]
     assert photo.pixels[corner][0] > 200
@@ -121,7 +131,12 @@ def test_read_refuses_what_is_no_usable_file(tmp_path) -> None:
     empty, large = tmp_path / "empty.jpg", tmp_path / "large.jpg"
     empty.touch()
     large.write_bytes(b"x" * 100)
-    for path, reason in ((empty, "empty"), (large, "larger"), (tmp_path / "none.jpg", "cannot be read"), (tmp_path, "read")):
+    for path, reason in (
+        (empty, "empty"),
+        (large, "larger"),
+        (tmp_path / "none.jpg", "cannot be read"),
+        (tmp_path, "read"),
+    ):
         with pytest.raises(PhotoError, match=reason):
             read(path, 50)
     assert len(content_id(b"")) == 64

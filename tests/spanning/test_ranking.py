@@ -94,9 +94,17 @@ def test_every_ranking_is_prims(write_graph: Callable[..., Graph], way: str, see
     assert {(row["a"], row["b"]) for row in graph.run("forest/stored")} == kruskal(images, edges)
     rng = random.Random(seed)
     for start in rng.sample(images, 5):
-        for floor, depth, limit in ((0.0, None, None), (7.0, None, None), (0.0, 2, None), (0.0, 8, None), (0.0, None, 5)):
+        for floor, depth, limit in (
+            (0.0, None, None),
+            (7.0, None, None),
+            (0.0, 2, None),
+            (0.0, 8, None),
+            (0.0, None, 5),
+        ):
             rows = rank_from_image(graph, start, Limits(floor, depth, limit))
-            expected = [row for row in prim(edges, [(start, float("inf"))], floor)[1:] if depth is None or row[2] <= depth]
+            expected = [
+                row for row in prim(edges, [(start, float("inf"))], floor)[1:] if depth is None or row[2] <= depth
+            ]
             assert [(row.id, row.weight, row.hops) for row in rows] == expected[:limit]
             assert all(row.inliers == int(row.weight) and row.via == start for row in rows)
 

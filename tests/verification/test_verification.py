@@ -47,7 +47,9 @@ def test_matching_equals_the_plain_reference(n: int, m: int, seed: int, spread: 
     rng = np.random.default_rng(seed)
     first, second = features(rng, n, spread), features(rng, m, spread)
     found = match(prepare(first), prepare(second), 0.95)
-    assert set(zip(found.first.tolist(), found.second.tolist())) == plain_match(first.descriptors, second.descriptors, 0.95)
+    assert set(zip(found.first.tolist(), found.second.tolist())) == plain_match(
+        first.descriptors, second.descriptors, 0.95
+    )
     assert (np.diff(found.ratios) >= 0).all()
 
 

@@ -1,0 +1,127 @@
+"""The local databases: started once, found again, started anew after every kind of end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from lmr.errors import ServerError
+from lmr.progress import Silent
+from lmr.servers import java
+from lmr.servers import process as proc
+from lmr.servers.milvus import LocalMilvus
+from lmr.servers.neo4j import LocalNeo4j
+from lmr.settings import load
+from lmr.stores.graph import Graph
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    folder = tmp_path_factory.mktemp("servers")
+    yield folder
+    neo4j(folder).stop()
+
+
+def neo4j(home: Path, **flags: object) -> LocalNeo4j:
+    return LocalNeo4j(home, load({"home": home, **flags})[0])
+
+
+def test_neo4j_is_started_once_and_again_after_being_killed(home: Path) -> None:
+    first = neo4j(home).start(Silent())
+    pid = neo4j(home).running().pid
+    assert neo4j(home).start(Silent()) == first
+    assert neo4j(home).running().pid == pid
+    os.kill(pid, signal.SIGKILL)
+    psutil.wait_procs([psutil.Process(pid)] if psutil.pid_exists(pid) else [])
+    assert neo4j(home).running() is None
+    again = neo4j(home).start(Silent())
+    assert again == first  # same ports and password, so that open Browser pages go on
+    graph = Graph(again)
+    assert graph.run("read/versions")[0]["neo4j"].startswith("5.26.")
+    graph.close()
+
+
+def test_it_listens_on_loopback_with_a_password_that_only_the_user_can_read(home: Path) -> None:
+    server = neo4j(home)
+    access = server.start(Silent())
+    listening = [c.laddr.ip for c in psutil.Process(server.running().pid).net_connections() if c.status == "LISTEN"]
+    assert listening
+    assert set(listening) <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
+    assert stat.S_IMODE((server.folder / "password").stat().st_mode) == 0o600
+    assert stat.S_IMODE(server.folder.stat().st_mode) == 0o700
+    assert access.password not in " ".join(psutil.Process(server.running().pid).cmdline())
+    wrong = Graph(type(access)(access.uri, "neo4j", "guess", "neo4j"))
+    with pytest.raises(ServerError, match="refused user or password"):
+        wrong.marker()
+    wrong.close()
+
+
+def test_a_stale_state_and_a_taken_port_do_no_harm(home: Path) -> None:
+    server = neo4j(home)
+    access = server.start(Silent())
+    server.stop()
+    port = int(access.uri.rsplit(":", 1)[1])
+    stale = proc.State(os.getpid(), 1.0, access.uri, access.http)  # a living process that is not the server
+    proc.write_state(server.folder / "server.json", stale)
+    assert server.running() is None
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        taken.bind(("127.0.0.1", port))
+        taken.listen()
+        moved = server.start(Silent())
+    assert moved.uri != access.uri
+
+
+def test_a_start_whose_command_was_cut_off_is_cleaned_up(home: Path) -> None:
+    server = neo4j(home)
+    server.start(Silent())
+    forgotten = server.running().pid
+    (server.folder / "server.json").unlink()
+    server.start(Silent())
+    assert not psutil.pid_exists(forgotten) or psutil.Process(forgotten).status() == psutil.STATUS_ZOMBIE
+
+
+def test_a_failed_start_shows_the_log_and_what_to_try(tmp_path: Path) -> None:
+    broken = neo4j(tmp_path, java_options="-XX:NoSuchOption")
+    with pytest.raises(ServerError) as caught:
+        broken.start(Silent())
+    assert "NoSuchOption" in str(caught.value)
+    assert "lmr doctor" in str(caught.value)
+
+
+def test_milvus_listens_on_a_private_socket_also_in_a_deep_folder(tmp_path: Path) -> None:
+    from pymilvus import MilvusClient
+
+    home = tmp_path / ("deep" * 20)
+    home.mkdir()
+    server = LocalMilvus(home, load({"home": home})[0])
+    address = server.start(Silent())
+    try:
+        assert server.start(Silent()) == address
+        assert MilvusClient(uri=address).list_collections() == []
+        folder = Path(address.removeprefix("unix:")).parent
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+        assert not psutil.Process(server.running().pid).net_connections("inet")
+        os.kill(server.running().pid, signal.SIGKILL)
+        assert MilvusClient(uri=server.start(Silent())).list_collections() == []
+    finally:
+        assert server.stop()
+    assert not server.stop()
+
+
+def test_only_a_suitable_java_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = tmp_path / "bin" / "java"
+    fake.parent.mkdir()
+    fake.write_text("#!/bin/sh\necho 'openjdk version \"25.0.1\" 2026' >&2\n")
+    fake.chmod(0o755)
+    assert java.version_of(fake) == 25
+    monkeypatch.setattr(java, "candidates", lambda: [fake, tmp_path / "none"])
+    found, version = java.find()
+    assert (version, java.version_of(found)) == (21, 21)

@@ -1,0 +1,382 @@
+"""Whole commands, as processes, on real databases."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lmr.settings import load
+from tests.conftest import ROOT, Cli
+
+
+def commands() -> list[str]:
+    from typer.main import get_command
+
+    from lmr.cli.app import app
+
+    return sorted(get_command(app).commands)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("command", commands())
+def test_every_command_has_help_with_an_example(command: str) -> None:
+    from typer.main import get_command
+
+    from lmr.cli.app import app
+
+    text = get_command(app).commands[command].help or ""  # type: ignore[attr-defined]
+    assert f"Example: `lmr {command}" in text
+
+
+def test_help_is_quick_and_loads_nothing_heavy() -> None:
+    code = "import sys; from lmr.cli.app import app; print({'torch', 'cv2', 'neo4j', 'pymilvus', 'numba'} & set(sys.modules))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
+
+
+def fingerprint(cli: Cli) -> tuple[Any, ...]:
+    """Everything that a search might write: ledger rows, graph, vectors, files of the collection."""
+    with sqlite3.connect(f"file:{cli.home}/ledger.sqlite?mode=ro", uri=True) as db:
+        tables = [row[0] for row in db.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")]
+        digest = hashlib.sha256()
+        for table in tables:
+            for row in db.execute(f"SELECT * FROM {table}"):  # noqa: S608  names from the schema
+                digest.update(repr(row).encode())
+    from lmr.collection import Collection
+
+    with Collection.open(load({"home": cli.home})[0]) as collection:
+        counts = collection.graph.run("read/counts")[0]
+        generation = collection.graph.marker()["generation"]
+        return digest.hexdigest(), counts, generation, collection.vectors.count()
+
+
+def photo_of(made: Path, name: str) -> Path:
+    return made / f"{name}.jpg"
+
+
+def test_a_photo_that_is_not_stored_finds_the_side_through_the_corner_and_writes_nothing(
+    demo: Cli, made: Path, tmp_path: Path
+) -> None:
+    front = tmp_path / "new.jpg"
+    image = Image.open(photo_of(made, "town-hall-front-1"))
+    image.crop((20, 10, image.width - 30, image.height - 20)).save(front, quality=80)
+    before = fingerprint(demo)
+    found = demo.json("search", front, "--top", 40, "--min-weight", 25)
+    assert fingerprint(demo) == before
+    assert found["query"]["stored"] is False
+    verified = [row for row in found["results"] if row["reached"] == "verified"]
+    names = [Path(row["paths"][0]).stem for row in verified]
+    assert {f"town-hall-side-{k}" for k in range(8, 12)} <= set(names)
+    assert all(name.startswith("town-hall") for name in names)
+    side = next(row for row in verified if "side" in row["paths"][0])
+    assert side["hops"] >= 2
+    way = demo.json("explain", front, side["id"])
+    assert any("corner" in name for hop in way["path"] for name in names_of(demo, hop["b"]))
+
+
+def names_of(cli: Cli, id: str) -> list[str]:
+    with sqlite3.connect(f"file:{cli.home}/ledger.sqlite?mode=ro", uri=True) as db:
+        select = "SELECT path FROM files JOIN images ON number = image WHERE id = ?"
+        return [os.fsdecode(row[0]) for row in db.execute(select, (id,))]
+
+
+def test_options_of_search(demo: Cli, made: Path) -> None:
+    photo = photo_of(made, "mill-front-0")
+    all_rows = demo.json("search", photo, "--top", 70)["results"]
+    assert [row["rank"] for row in all_rows] == list(range(1, len(all_rows) + 1))
+    ids = [row["id"] for row in all_rows]
+    assert len(set(ids)) == len(ids) == 64  # all index images but itself
+    kinds = [row["reached"] for row in all_rows]
+    assert kinds == sorted(kinds, key=lambda kind: kind != "verified")
+    near = demo.json("search", photo, "--top", 70, "--max-depth", 1, "--verified-only")["results"]
+    assert {row["hops"] for row in near} == {1}
+    assert [r["id"] for r in near] == [r["id"] for r in all_rows if r["hops"] == 1]
+    strong = demo.json("search", photo, "--top", 70, "--min-weight", 60, "--verified-only")["results"]
+    verified = [row for row in all_rows if row["reached"] == "verified"]
+    assert [r["id"] for r in strong] == [r["id"] for r in verified][: len(strong)]
+    assert all(row["weight"] >= 60 for row in strong)
+    by_id = demo.json("search", all_rows[0]["id"][:10], "--top", 3)
+    assert by_id["query"]["id"] == all_rows[0]["id"]
+    assert "rank" in demo("search", photo, "--top", 3)
+
+
+def test_the_page_shows_results_and_loads_nothing_from_outside(demo: Cli, made: Path, tmp_path: Path) -> None:
+    page = tmp_path / "result.html"
+    demo("search", photo_of(made, "town-hall-front-1"), "--top", 15, "--html", page)
+    text = page.read_text()
+    pictures = list((tmp_path / "result.files").glob("*.jpg"))
+    assert text.count('class="card verified"') >= 11
+    assert text.count("why:") >= 11
+    assert len(pictures) > 25
+    assert "http" not in text.replace("http-equiv", "")
+    assert all(Image.open(picture).width > 30 for picture in pictures)
+
+
+def test_explain(demo: Cli, made: Path, tmp_path: Path) -> None:
+    picture = tmp_path / "why.jpg"
+    text = demo(
+        "explain", photo_of(made, "town-hall-front-1"), photo_of(made, "town-hall-side-9"), "--picture", picture
+    )
+    assert "corner" in text
+    assert Image.open(picture).height > 400
+    there = demo.json("explain", photo_of(made, "mill-query"), photo_of(made, "mill-side-9"))
+    back = demo.json("explain", photo_of(made, "mill-side-9"), photo_of(made, "mill-query"))
+    assert [(h["a"], h["b"]) for h in there["path"]] == [(h["b"], h["a"]) for h in reversed(back["path"])]
+    same = demo("explain", photo_of(made, "mill-query"), photo_of(made, "mill-query"))
+    assert "same image" in same
+    failed = demo.run("explain", photo_of(made, "mill-query"), "nothing.jpg")
+    assert failed.returncode == 2
+    assert "neither an image id nor" in failed.stderr
+
+
+def test_evaluate(demo: Cli) -> None:
+    found = demo.json("evaluate")
+    assert found["queries"] == 6
+    rungs = {rung["name"]: rung for rung in found["rungs"]}
+    assert rungs["mmst"]["map_at_100"] > 0.97
+    assert rungs["mmst"]["map"] >= rungs["descriptor"]["map"]
+    assert rungs["mmst"]["p_at_1"] == 1
+    assert all(0 <= rung[key] <= 1 for rung in rungs.values() for key in ("map", "map_at_100", "p_at_1"))
+
+
+def test_clusters_and_every_analyst_query(demo: Cli, made: Path) -> None:
+    clusters = demo.json("clusters")
+    assert sum(cluster["size"] >= 4 for cluster in clusters) >= 4
+    listed = demo.json("query")
+    assert len(listed) >= 8
+    assert all(query["about"] for query in listed)
+    with sqlite3.connect(f"file:{demo.home}/ledger.sqlite?mode=ro", uri=True) as db:
+        a, b = (row[0] for row in db.execute("SELECT id FROM images LIMIT 2"))
+    for query in listed:
+        values = [
+            word
+            for name in query["params"]
+            if name != "limit"
+            for word in ("--param", f"{name}={a if name == 'a' else b}")
+        ]
+        assert isinstance(demo.json("query", query["name"], *values), list)
+    assert demo.json("query", "most-central", "--param", "limit=2")[0]["size"] >= 4
+    failed = demo.run("query", "path")
+    assert failed.returncode == 2
+    assert "--param a" in failed.stderr
+    assert demo.run("query", "nothing").returncode == 2
+
+
+def test_the_same_ingest_and_link_again_change_nothing(demo: Cli, made: Path) -> None:
+    before = fingerprint(demo)
+    begin = time.monotonic()
+    counts = demo.json("ingest", made, "--labels", made / "labels.csv")
+    assert time.monotonic() - begin < 20
+    assert (counts["new"], counts["known"], counts["set_aside"]) == (0, 71, 0)
+    linked = demo.json("link")
+    assert (linked["verified"], linked["edges_new"], linked["forest"]) == (0, 0, None)
+    assert fingerprint(demo) == before
+
+
+def test_two_commands_at_once_and_a_second_writer(demo: Cli, made: Path) -> None:
+    command = [sys.executable, "-m", "lmr", "search", str(photo_of(made, "bank-1")), "--json"]
+    environment = {**os.environ, "LMR_HOME": str(demo.home)}
+    searches = [subprocess.Popen(command, stdout=subprocess.PIPE, env=environment, cwd=ROOT) for _ in range(3)]
+    results = [json.loads(search.communicate(timeout=120)[0])["results"] for search in searches]
+    assert results[0] == results[1] == results[2]
+    from lmr.collection.core import writer
+
+    with writer(demo.home):
+        refused = demo.run("link")
+    assert refused.returncode == 1
+    assert f"process {os.getpid()} is writing" in refused.stderr
+
+
+def test_status_doctor_config(demo: Cli) -> None:
+    status = demo.json("status")
+    assert [server["state"] for server in status["servers"]] == ["up", "up"]
+    assert status["counts"]["images"] == 71
+    checks = {check["name"]: check for check in demo.json("doctor")}
+    assert all(check["ok"] for check in checks.values())
+    assert {"python", "java", "server jars", "ports", "memory", "disk", "gpu", "versions", "counts", "forest"} <= set(
+        checks
+    )
+    rows = {
+        row["name"]: row
+        for row in json.loads(demo("config", "--json", env={"LMR_TOP": "7", "NEO4J_PASSWORD": "secret"}))
+    }
+    assert (rows["top"]["value"], rows["top"]["source"]) == ("7", "LMR_TOP")
+    assert rows["neo4j_password"]["value"] == "(set)"
+    assert rows["nfa_weak"]["source"] == "default"
+
+
+def test_bridging_queries_and_training_again(demo: Cli, made: Path, tmp_path: Path) -> None:
+    """On a copy of the collection, as the others need it as it is; its databases are made anew from the ledger."""
+    copy = Cli(tmp_path / "copy")
+    copy.home.mkdir()
+    with sqlite3.connect(demo.home / "ledger.sqlite") as source, sqlite3.connect(copy.home / "ledger.sqlite") as target:
+        source.backup(target)
+    try:
+        linked = copy.json("link", "--bridge-queries")
+        assert linked["verified"] == 0
+        photo = photo_of(made, "mill-front-0")
+        with_queries = copy.json("search", photo, "--top", 70, "--verified-only", "--query-images")["results"]
+        without = copy.json("search", photo, "--top", 70, "--verified-only")["results"]
+        assert len(with_queries) > len(without)
+        linked = copy.json("link", "--no-bridge-queries")
+        assert linked["forest"]["removed"] >= 1
+        rows = copy.json("search", photo, "--top", 70)["results"]
+        expected = demo.json("search", photo, "--top", 70)["results"]
+        assert [row["id"] for row in rows] == [row["id"] for row in expected]
+        assert copy.json("train") == {"trained_on": 65}
+        assert copy.json("link")["verified"] == 0
+        assert all(check["ok"] for check in copy.json("doctor"))
+        again = copy.json("search", photo, "--top", 70)["results"]
+        assert [row["id"] for row in again] == [row["id"] for row in expected]  # the same photos give the same model
+    finally:
+        copy("down")
+
+
+HOSTILE = [
+    b"q'uo\"te`s.jpg",
+    b"<img src=x onerror=alert(1)>.jpg",
+    b"new\nline.jpg",
+    b"=cmd|x.jpg",
+    b"not\xffutf8.jpg",
+    b"} DETACH DELETE.jpg",
+]
+
+
+def test_bad_input_and_hostile_names(fresh: Cli, made: Path, tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    good = sorted(made.glob("school-*.jpg"))
+    for name, source in zip(HOSTILE, good, strict=True):
+        shutil.copy(source, os.path.join(os.fsencode(photos), name))
+    shutil.copy(good[0], photos / "copy.jpg")
+    whole = good[1].read_bytes()
+    (photos / "empty.jpg").touch()
+    (photos / "page.jpg").write_text("<html>no</html>")
+    (photos / "half.jpg").write_bytes(whole[: len(whole) // 2])
+    (photos / "wrong-ending.png").write_bytes(good[2].read_bytes() + b"\0")
+    Image.new("RGB", (1, 1)).save(photos / "dot.png")
+    Image.new("RGB", (300, 200), "grey").save(photos / "plain.png")
+    os.mkfifo(photos / "pipe.jpg")
+    (photos / "loop").symlink_to(photos)
+    labels = tmp_path / "labels.csv"
+    with labels.open("w", newline="") as lines:
+        rows = [(name.decode("utf-8", "backslashreplace"), f'it\'s "{k}" \\ `x`') for k, name in enumerate(HOSTILE)]
+        csv.writer(lines).writerows([("image", "landmark"), *rows])
+    dry = fresh.json("ingest", photos, "--dry-run")
+    assert dry["new"] == 14
+    assert not fresh.home.exists()
+    counts = fresh.json("ingest", photos, "--labels", labels)
+    assert (counts["new"], counts["set_aside"], counts["duplicates"], counts["labelled"]) == (8, 5, 1, 6)
+    with Path(counts["reasons"]).open(newline="") as lines:
+        reasons = {Path(row["path"]).name: row["reason"] for row in csv.DictReader(lines)}
+    assert set(reasons) == {"empty.jpg", "page.jpg", "half.jpg", "dot.png", "pipe.jpg"}
+    assert all(reasons.values())
+    fresh("link")
+    found = fresh.json("search", os.path.join(photos, "plain.png"), "--top", 20)["results"]
+    names = {os.path.basename(path) for row in found for path in row["paths"]}
+    assert {name.decode("utf-8", "backslashreplace") for name in HOSTILE} <= names
+    assert {row["landmark"] for row in found} == {f'it\'s "{k}" \\ `x`' for k in range(len(HOSTILE))}
+    page = tmp_path / "page.html"
+    fresh("search", photos / "copy.jpg", "--top", 20, "--html", page)
+    assert "<img src=x" not in page.read_text()
+    assert "&lt;img src=x onerror=alert(1)&gt;" in page.read_text()
+    rows = fresh.json("query", "isolated", "--param", "limit=50")
+    assert isinstance(rows, list)
+    again = fresh.json("ingest", photos)
+    assert (again["new"], again["known"], again["set_aside_before"]) == (0, 9, 5)
+    retried = fresh.json("ingest", photos, "--retry-failed")
+    assert retried["set_aside"] == 5
+    stopped = fresh.run("ingest", photos, "--retry-failed", "--strict")
+    assert stopped.returncode == 1
+    assert "--strict" in stopped.stderr
+
+
+def test_changed_moved_and_vanished_photos_are_told(fresh: Cli, made: Path, tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for source in sorted(made.glob("bank-*.jpg")):
+        shutil.copy(source, photos)
+    fresh("ingest", photos)
+    (photos / "bank-0.jpg").rename(photos / "moved.jpg")
+    (photos / "bank-1.jpg").unlink()
+    shutil.copy(made / "mill-front-0.jpg", photos / "bank-2.jpg")
+    os.utime(photos / "bank-3.jpg")
+    counts = fresh.json("ingest", photos)
+    assert [Path(text).name for text in counts["moved"]] == ["moved.jpg"]
+    assert [Path(text).name for text in counts["vanished"]] == ["bank-1.jpg"]
+    assert [Path(text).name for text in counts["changed"]] == ["bank-2.jpg"]
+    assert (counts["new"], counts["known"]) == (1, 3)
+
+
+@pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGINT])
+def test_a_link_that_is_stopped_goes_on(demo: Cli, tmp_path: Path, sign: signal.Signals) -> None:
+    copy = Cli(tmp_path / "copy")
+    copy.home.mkdir()
+    with sqlite3.connect(demo.home / "ledger.sqlite") as source, sqlite3.connect(copy.home / "ledger.sqlite") as target:
+        source.backup(target)
+    with sqlite3.connect(copy.home / "ledger.sqlite") as db:
+        db.execute("DELETE FROM pairs")
+    try:
+        copy("up")
+        environment = {**os.environ, "LMR_HOME": str(copy.home)}
+        link = subprocess.Popen(
+            [sys.executable, "-m", "lmr", "link"], env=environment, cwd=ROOT, stderr=subprocess.PIPE, text=True
+        )
+        for _ in range(600):
+            time.sleep(0.1)
+            with sqlite3.connect(f"file:{copy.home}/ledger.sqlite?mode=ro", uri=True) as db:
+                if db.execute("SELECT count(*) FROM pairs").fetchone()[0] > 100:
+                    break
+        link.send_signal(sign)
+        _, told = link.communicate(timeout=60)
+        assert link.returncode == (-9 if sign == signal.SIGKILL else 130), told
+        before = copy.json("status")["counts"]["pairs"]
+        done = copy.json("link")
+        assert before > 100
+        assert 0 < done["verified"] < done["proposed"]
+        with sqlite3.connect(demo.home / "ledger.sqlite") as one, sqlite3.connect(copy.home / "ledger.sqlite") as two:
+            select = "SELECT a, b, inliers, nfa, excluded, similarity, weight FROM pairs ORDER BY a, b"
+            assert one.execute(select).fetchall() == two.execute(select).fetchall()
+        assert all(check["ok"] for check in copy.json("doctor"))
+    finally:
+        copy("down")
+
+
+def test_mistakes_are_answered_in_words(fresh: Cli, tmp_path: Path) -> None:
+    for words, code, text in (
+        (("link",), 1, "is not a collection yet"),
+        (("ingest", tmp_path / "none"), 2, "no such file"),
+        (("ingest", tmp_path, "--split", "other"), 2, "index or query"),
+        (("ingest", tmp_path, "--preset", "other"), 2, "there is no preset"),
+        (("nonsense",), 2, "No such command"),
+    ):
+        done = fresh.run(*words)
+        assert done.returncode == code, done.stderr
+        assert text in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_a_collection_refuses_other_settings_than_it_was_made_with(demo: Cli) -> None:
+    done = demo.run("link", env={"LMR_NFA_ACCEPT": "9"})
+    assert done.returncode == 1
+    assert "was made with nfa_accept = 3.0" in done.stderr
+
+
+def test_one_photo_is_a_legal_collection(fresh: Cli, tmp_path: Path) -> None:
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (80, 90, 3), np.uint8)).save(tmp_path / "noise.png")
+    fresh("ingest", tmp_path / "noise.png")
+    fresh("link")
+    assert fresh.json("search", tmp_path / "noise.png")["results"] == []
+    assert fresh.run("evaluate").returncode == 2
