@@ -287,7 +287,7 @@ def test_bad_input_and_hostile_names(fresh: Cli, made: Path, tmp_path: Path) -> 
     found = fresh.json("search", os.path.join(photos, "plain.png"), "--top", 20)["results"]
     names = {os.path.basename(path) for row in found for path in row["paths"]}
     assert {name.decode("utf-8", "backslashreplace") for name in HOSTILE} <= names
-    assert {row["landmark"] for row in found} == {f'it\'s "{k}" \\ `x`' for k in range(len(HOSTILE))}
+    assert {row["landmark"] for row in found} >= {f'it\'s "{k}" \\ `x`' for k in range(len(HOSTILE))}
     page = tmp_path / "page.html"
     fresh("search", photos / "copy.jpg", "--top", 20, "--html", page)
     assert "<img src=x" not in page.read_text()

@@ -46,11 +46,10 @@ def ingest(
     if labels is not None:
         given = labels_from_folders if labels == "folder" else labels_from_csv(Path(labels))
     check_exist(paths)
-    flags = {"quiet": as_json, "preset": preset, "workers": workers}
     if dry_run:
         counts = plan(paths, load_settings(home, preset=preset), retry_failed=retry_failed)
     else:
-        with open_collection(home, create=True, **flags) as collection:
+        with open_collection(home, create=True, quiet=as_json, preset=preset, workers=workers) as collection:
             counts = run(
                 collection,
                 paths,

@@ -28,7 +28,7 @@ def photos(count: int) -> list[tuple[Features, Array]]:
     return [(made(60), RNG.integers(-60, 60, (40, 32)).astype(np.int8)) for _ in range(count)]
 
 
-def each(function, items):  # noqa: ANN001  the built-in map as a list
+def each(function, items):
     return [function(item) for item in items]
 
 

@@ -131,7 +131,7 @@ def test_a_forest_is_rewritten_by_its_difference(write_graph: Callable[..., Grap
     graph = built(write_graph, images, edges)
     again = build_forest(graph, bridge_queries=False, seen=1, progress=Silent())
     assert (again.added, again.removed) == (0, 0)
-    a, b, w = edges[0]
+    a, b, _ = edges[0]
     graph.run("write/edges", rows=[{"a": a, "b": b, "properties": {"weight": 50.5, "inliers": 50}}], seen=1)
     changed = build_forest(graph, bridge_queries=False, seen=1, progress=Silent())
     edges[0] = (a, b, 50.5)

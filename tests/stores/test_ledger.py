@@ -52,7 +52,7 @@ def test_damage_is_named(ledger: Ledger) -> None:
     with sqlite3.connect(ledger.path) as db:
         db.execute("UPDATE features SET data = x'00'")
         db.execute("UPDATE descriptors SET data = x'00000000'")
-    with pytest.raises(CollectionError, match="local features of image 1 .*damaged"):
+    with pytest.raises(CollectionError, match=r"local features of image 1 .*damaged"):
         ledger.features(number)
     with pytest.raises(CollectionError, match="lmr train"):
         list(ledger.descriptors())

@@ -1,0 +1,48 @@
+"""The wheel in an empty environment, and the compose file."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import venv
+import zipfile
+from pathlib import Path
+
+import yaml
+
+from lmr.servers.jars import pinned_version
+from tests.conftest import ROOT, Cli
+
+
+def test_a_wheel_in_an_empty_environment_searches(demo: Cli, made: Path, tmp_path: Path) -> None:
+    subprocess.run(
+        [sys.executable, "-m", "build", "--wheel", "-o", tmp_path], cwd=ROOT, check=True, capture_output=True
+    )
+    (wheel,) = tmp_path.glob("*.whl")
+    names = zipfile.ZipFile(wheel).namelist()
+    assert "lmr/shipped/cypher/ranking/rank.cypher" in names
+    assert "lmr/shipped/deploy/server-jars.txt" in names
+    assert any(name.endswith("LICENSE") for name in names) and any(name.endswith("NOTICE") for name in names)
+    venv.create(tmp_path / "venv", with_pip=True)
+    python = tmp_path / "venv" / "bin" / "python"
+    uv = shutil.which("uv")
+    install = [uv, "pip", "install", "-q", "--python", python] if uv else [python, "-m", "pip", "install", "-q"]
+    subprocess.run([*install, wheel], check=True)
+    search = [tmp_path / "venv" / "bin" / "lmr", "search", made / "chapel-query.jpg", "--json", "--top", "5"]
+    environment = {**os.environ, "LMR_HOME": str(demo.home)}
+    done = subprocess.run(search, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+    rows = json.loads(done.stdout)["results"]
+    assert [row["landmark"] for row in rows] == ["chapel"] * 5
+
+
+def test_compose_file_fits_the_pins() -> None:
+    services = yaml.safe_load((ROOT / "deploy" / "compose.yaml").read_text())["services"]
+    assert services["neo4j"]["image"] == f"neo4j:{pinned_version('org/neo4j/neo4j')}-community"
+    assert services["neo4j"]["environment"]["NEO4J_PLUGINS"] == '["graph-data-science"]'
+    client = (ROOT / "pyproject.toml").read_text().split('"pymilvus>=')[1][:3]
+    assert services["milvus"]["image"].startswith(f"milvusdb/milvus:v{client}.")
+    for service in services.values():
+        assert all(port.startswith("127.0.0.1:") for port in service["ports"])

@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lmr.errors import UsageError
+from lmr.settings import Settings, load, origins
+
+
+def test_flag_beats_environment_beats_file_beats_default(tmp_path: Path) -> None:
+    (tmp_path / "settings.toml").write_text("top = 11\nworkers = 3\n")
+    settings, sources = load({"home": tmp_path, "top": None}, {"LMR_WORKERS": "4"})
+    assert (settings.top, settings.workers, settings.max_bytes) == (11, 4, Settings().max_bytes)
+    assert (sources["top"], sources["workers"], sources["max_bytes"]) == ("settings.toml", "LMR_WORKERS", "default")
+    settings, sources = load({"home": tmp_path, "top": 5}, {})
+    assert (settings.top, sources["top"]) == (5, "flag")
+
+
+def test_secrets_are_not_shown() -> None:
+    rows = origins(*load({}, {"NEO4J_PASSWORD": "hidden", "LMR_MILVUS_TOKEN": "hidden"}))
+    assert "hidden" not in repr(rows)
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("top = 'many'", "not a valid int"),
+        ("top = 0", "least"),
+        ("x = 1", "sets x"),
+        ("top =", "TOML"),
+        ("neo4j_password = 'x'", "cannot"),
+    ],
+)
+def test_a_wrong_file_is_refused(tmp_path: Path, text: str, fault: str) -> None:
+    (tmp_path / "settings.toml").write_text(text)
+    with pytest.raises(UsageError, match=fault):
+        load({"home": tmp_path}, {})
