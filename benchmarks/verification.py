@@ -89,11 +89,11 @@ def opencv(a: Prepared, b: Prepared) -> int:
 def original(a: Prepared, b: Prepared) -> int:
     """Nearest neighbours within a distance by a kd-tree, then 1,000 affine maps from three matches each."""
     scale = np.sqrt(2 * a.half_squares.mean())
-    distances, nearest = cKDTree(a.descriptors).query(b.descriptors, distance_upper_bound=0.8 * scale)
+    distances, neighbours = cKDTree(a.descriptors).query(b.descriptors, distance_upper_bound=0.8 * scale)
     kept = np.flatnonzero(np.isfinite(distances))
     if len(kept) < 3:
         return 0
-    p, q = a.points[nearest[kept]], b.points[kept]
+    p, q = a.points[np.asarray(neighbours)[kept]], b.points[kept]
     rng, best = np.random.default_rng(0), 0
     whole = np.c_[p, np.ones(len(p))]
     for _ in range(_TRIALS):
