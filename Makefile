@@ -1,6 +1,7 @@
 # Two commands do everything: `make demo` and `make test`.
 PYTHON ?= python3
 VENV := .venv
+DEMO ?= demo
 BIN := $(VENV)/bin
 UV := $(shell command -v uv 2>/dev/null)
 ifdef UV
@@ -15,7 +16,7 @@ endif
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/.installed  ## render photos, run the main job on them, show where to look
-	@$(BIN)/lmr demo --home demo
+	@$(BIN)/lmr demo --home $(DEMO)
 
 test: check tests  ## every check: format, lint, types, tests on real databases
 
@@ -51,5 +52,5 @@ $(VENV)/.ready: pyproject.toml | $(VENV)/bin/python
 	@touch $(VENV)/.installed $@
 
 clean:  ## stop the demo's databases, remove what make made
-	-@test ! -x $(BIN)/lmr || $(BIN)/lmr down --home demo/lmr
-	rm -rf $(VENV) demo
+	-@test ! -x $(BIN)/lmr || $(BIN)/lmr down --home $(DEMO)/lmr
+	rm -rf $(VENV) $(DEMO)

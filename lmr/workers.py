@@ -11,13 +11,15 @@ from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context, parent_process
 from typing import Any, TypeVar
 
+from lmr.errors import LmrError
+
 T = TypeVar("T")
 R = TypeVar("R")
 
 _SINGLE = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
-class WorkerDied(Exception):
+class WorkerDied(LmrError):
     """The process that worked on an item was killed or crashed."""
 
 
@@ -73,7 +75,7 @@ class Workers:
             return self._submit(function, item).result()
         except BrokenProcessPool:
             self._close(cancel=False)
-            return WorkerDied("the worker process died while working on it")
+            return WorkerDied("the worker process died while working on it (if memory ran out, try --workers 1)")
 
     def _submit(self, function: Callable[[T], R], item: T) -> Future[R]:
         if self._pool is None:

@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 
 from lmr.collection.core import Collection, is_writing
 from lmr.collection.link import WEAK, pair_similarity
-from lmr.collection.sync import check_current
+from lmr.collection.sync import check_counts, check_whole
 from lmr.errors import CollectionError, UsageError
 from lmr.features.pack import pack, unpack
 from lmr.photos.decode import content_id, decode, read
@@ -84,14 +84,20 @@ def search(
 
 
 def wait_for_forest(collection: Collection) -> None:
-    """Wait while another command rewrites the forest. Raises CollectionError where ledger and databases differ."""
+    """Wait while another command rewrites the forest. Raises CollectionError where ledger and databases differ.
+
+    While another command is writing, the ledger is ahead of the databases: a search then finds what these have.
+    """
     end = time.monotonic() + _PATIENCE
     while True:
+        writing = is_writing(collection.home)
         try:
-            check_current(collection)
+            check_whole(collection)
+            if not writing:
+                check_counts(collection)
             return
         except CollectionError:
-            if not is_writing(collection.home) or time.monotonic() > end:
+            if not writing or time.monotonic() > end:
                 raise
             time.sleep(0.2)
 

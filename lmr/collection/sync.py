@@ -79,12 +79,15 @@ def update_forest(collection: Collection) -> ForestChange | None:
     return build_forest(graph, bridge_queries=collection.bridge_queries, seen=last, progress=collection.progress)
 
 
-def check_current(collection: Collection) -> dict[str, Any]:
-    """The graph's marker, for a search. Raises CollectionError where ledger and databases differ."""
-    ledger, graph = collection.ledger, collection.graph
-    marker = graph.marker()
-    if marker["stale"]:
+def check_whole(collection: Collection) -> None:
+    """Raise CollectionError if the forest is half written."""
+    if collection.graph.marker()["stale"]:
         raise CollectionError("the forest was being rewritten when that was interrupted; `lmr link` completes it")
+
+
+def check_counts(collection: Collection) -> None:
+    """Raise CollectionError where ledger and databases differ: Milvus opens a damaged store with rows missing."""
+    ledger, graph = collection.ledger, collection.graph
     images, descriptors = ledger.counts()["images"], ledger.counts()["descriptors"]
     found = graph.run("read/counts")[0]["images"]
     held = 0 if collection.vectors.dimension() is None else collection.vectors.count()
@@ -93,7 +96,6 @@ def check_current(collection: Collection) -> dict[str, Any]:
             f"the ledger holds {images:,} images and {descriptors:,} descriptors, Neo4j {found:,} and Milvus {held:,}; "
             "`lmr link` brings them up to date"
         )
-    return marker
 
 
 def _image_rows(collection: Collection) -> Iterator[dict[str, Any]]:
@@ -120,4 +122,4 @@ def _vector_rows(collection: Collection, images: dict[int, Any]) -> Iterator[tup
         yield images[number].id, vector, images[number].split == "query"
 
 
-__all__ = ["check_current", "sync", "text_of", "update_forest", "write_edges", "write_vectors"]
+__all__ = ["check_counts", "check_whole", "sync", "text_of", "update_forest", "write_edges", "write_vectors"]

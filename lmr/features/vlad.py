@@ -105,11 +105,12 @@ class Vlad:
         books = each(k_means, jobs)
         sparse, dense = tuple(books[: self.sparse.books]), tuple(books[self.sparse.books :])
         described = [(features, material) for features, material in photos if len(features) or len(material)]
-        with threadpool_limits(1), ThreadPoolExecutor() as threads:
-            vectors = list(threads.map(lambda photo: self._raw(photo[0], photo[1], sparse, dense), described))
-        raw = np.stack(vectors or [np.zeros(self._raw_dimension(sparse, dense), np.float32)])
-        dimension = min(self.dimension, max(1, len(raw) // _PHOTOS_A_DIMENSION))
-        return VladModel(sparse, dense, *whitening(raw, dimension), len(photos))
+        with threadpool_limits(1):  # sums of another order would make another model
+            with ThreadPoolExecutor() as threads:
+                vectors = list(threads.map(lambda photo: self._raw(photo[0], photo[1], sparse, dense), described))
+            raw = np.stack(vectors or [np.zeros(self._raw_dimension(sparse, dense), np.float32)])
+            dimension = min(self.dimension, max(1, len(raw) // _PHOTOS_A_DIMENSION))
+            return VladModel(sparse, dense, *whitening(raw, dimension), len(photos))
 
     def describe(self, features: Features, material: Array, model: VladModel) -> Array:
         """(dimension,) float32 of length 1; zeros for a photo without any local feature."""

@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import stat
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -61,6 +62,13 @@ def test_it_listens_on_loopback_with_a_password_that_only_the_user_can_read(home
     with pytest.raises(ServerError, match="refused user or password"):
         wrong.marker()
     wrong.close()
+
+
+def test_the_browser_is_served_with_our_style_and_guide(home: Path) -> None:
+    http = neo4j(home).start(Silent()).http
+    for page, text in (("index.html", "Neo4j"), ("lmr.grass", "node.Image"), ("lmr-guide.html", "strongest-bridges")):
+        with urllib.request.urlopen(f"{http}/browser/{page}") as answer:
+            assert text in answer.read().decode()
 
 
 def test_a_stale_state_and_a_taken_port_do_no_harm(home: Path) -> None:
