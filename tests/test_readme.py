@@ -90,7 +90,7 @@ def test_every_command_and_place_that_is_named_exists() -> None:
         assert (ROOT / place).exists(), place
     for picture in re.findall(r"!\[[^\]]*\]\(([^)]+)\)", README):
         assert (ROOT / picture).exists(), picture
-    for module in re.findall(r"`\.(\w+)`", README):
+    for module in re.findall(r"`(?:python -m benchmarks)?\.(\w+)`(?=, |: figures)", README):
         assert (ROOT / "benchmarks" / f"{module}.py").exists(), module
 
 

@@ -15,8 +15,7 @@ from lmr.spanning.forest import Queries
 from lmr.values import Hop, QueryEdge
 
 NO_LIMIT = 1_000_000_000
-_WAYS = 2_000  # walked by the one query when a short list is wanted; more would be slower than the loop
-_WAYS_OF_ALL = 12_000  # the same when all are wanted
+_WAYS = 2_000  # walked by the one query; with more the loop is quicker
 _FRONTIER = 24  # images of the frontier to ask about in one round trip
 
 
@@ -69,7 +68,6 @@ def _in_one_query(
     graph: Queries, starts: list[dict], inliers: dict[float, int], limits: Limits
 ) -> list[Reached] | None:
     """The rows, or None where more ways lead from the starts than the query should walk."""
-    budget = _WAYS if limits.limit else _WAYS_OF_ALL
     own = len(starts[0]["weights"])  # a match of the photo itself is the first hop
     # with several starts the best way to an image may be longer than another: it has to be seen to be judged
     prunes = limits.depth is not None and len(starts) == 1
@@ -81,9 +79,9 @@ def _in_one_query(
         depth=limits.depth or NO_LIMIT,
         limit=limits.limit or NO_LIMIT,
         query_images=limits.query_images,
-        budget=budget,
+        budget=_WAYS,
     )
-    if rows and rows[0]["walked"] == budget:
+    if rows and rows[0]["walked"] == _WAYS:
         return None
     return [
         Reached(
@@ -104,6 +102,8 @@ def _grown(graph: Queries, edges: Sequence[QueryEdge], start: str | None, limits
     if start is not None:
         heap.append((-float("inf"), start, Reached(start, float("inf"), NO_LIMIT, 0, start), False))
     heapq.heapify(heap)
+    if limits.limit is None:
+        _ask_all(graph, [row[1] for row in heap], around, limits.floor)
     done: set[str] = set()
     waiting = {edge.id for edge in edges}  # a match of the photo may yet turn out to be passed by a longer, better way
     rows: list[Reached] = []
@@ -118,7 +118,7 @@ def _grown(graph: Queries, edges: Sequence[QueryEdge], start: str | None, limits
         if limits.depth is not None and reached.hops >= limits.depth and not waiting:
             continue
         if id not in around:
-            _ask(graph, [id, *(row[1] for row in heapq.nsmallest(_FRONTIER, heap))], around, limits.floor)
+            _ask_around(graph, [id, *(row[1] for row in heapq.nsmallest(_FRONTIER, heap))], around, limits.floor)
         for other, (weight, inliers, is_query) in around[id].items():
             if other not in done:
                 weakest = (weight, inliers) if weight < reached.weight else (reached.weight, reached.inliers)
@@ -134,19 +134,29 @@ def _from_start(rows: list[Reached], start: str | None) -> list[Reached]:
     return [Reached(row.id, row.weight, row.inliers, row.hops, start) for row in rows]
 
 
-def _ask(graph: Queries, ids: list[str], around: dict[str, _Edges], floor: float) -> None:
-    """Learn all edges around images not asked about before, and around their neighbours.
+def _ask_around(graph: Queries, ids: list[str], around: dict[str, _Edges], floor: float) -> None:
+    """Learn all edges around images not asked about before, and around their neighbours."""
+    fresh = list(dict.fromkeys(id for id in ids if id not in around))
+    rows = graph.run("ranking/around", ids=fresh, floor=floor)
+    _learn(rows, around, complete={*fresh, *(row["neighbour"] for row in rows if row["id"] in set(fresh))})
 
-    Ways of two edges do not turn back, so each edge is entered at both its ends.
-    """
-    fresh = dict.fromkeys(id for id in ids if id not in around)
-    found: dict[str, _Edges] = {id: {} for id in fresh}
-    for row in graph.run("ranking/around", ids=list(fresh), floor=floor):
+
+def _ask_all(graph: Queries, ids: list[str], around: dict[str, _Edges], floor: float) -> None:
+    """Learn all edges that can be reached: one walk for each component that a start lies in."""
+    for id in ids:
+        if id not in around:
+            rows = graph.run("ranking/reachable", id=id, floor=floor)
+            _learn(rows, around, complete={id, *(row["neighbour"] for row in rows)})
+
+
+def _learn(rows: list[dict], around: dict[str, _Edges], complete: set[str]) -> None:
+    """Enter edges at those of their ends around which all are known. (A walk passes each edge in one direction.)"""
+    found: dict[str, _Edges] = {id: {} for id in complete}
+    for row in rows:
         a, b, measures = row["id"], row["neighbour"], (row["weight"], row["inliers"])
-        found.setdefault(a, {})[b] = (*measures, row["neighbour_is_query"])
-        if a in fresh:
-            found.setdefault(b, {})[a] = (*measures, row["id_is_query"])
-        elif b in found:
+        if a in found:
+            found[a][b] = (*measures, row["neighbour_is_query"])
+        if b in found:
             found[b][a] = (*measures, row["id_is_query"])
     around.update(found)
 

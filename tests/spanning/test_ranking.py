@@ -76,7 +76,6 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Both ways to rank: the one query, and the loop that a large component needs."""
     if request.param == "loop":
         monkeypatch.setattr(ranking, "_WAYS", 1)
-        monkeypatch.setattr(ranking, "_WAYS_OF_ALL", 1)
         monkeypatch.setattr(ranking, "_FRONTIER", 3)
     return str(request.param)
 

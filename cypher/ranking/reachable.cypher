@@ -1,0 +1,8 @@
+// The forest's edges that can be reached from an image.
+// params: id, floor
+// returns: id, neighbour, weight, inliers, id_is_query, neighbour_is_query
+// mode: read
+MATCH (:Image {id: $id})((a:Image)-[t:TREE WHERE t.weight >= $floor]-(b:Image))+(n:Image)
+WITH a[-1] AS image, t[-1] AS edge, n
+RETURN image.id AS id, n.id AS neighbour, edge.weight AS weight, edge.inliers AS inliers,
+       image.split = 'query' AS id_is_query, n.split = 'query' AS neighbour_is_query
