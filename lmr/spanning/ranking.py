@@ -16,7 +16,7 @@ from lmr.values import Hop, QueryEdge
 
 NO_LIMIT = 1_000_000_000
 _WAYS = 2_000  # walked by the one query; with more the loop is quicker
-_FRONTIER = 24  # images of the frontier to ask about in one round trip
+_FRONTIER = 16  # images of the frontier to ask about in one round trip
 
 
 _Edges = dict[str, tuple[float, int, bool]]  # neighbour -> weight, inliers, whether it is a query photo
@@ -135,10 +135,10 @@ def _from_start(rows: list[Reached], start: str | None) -> list[Reached]:
 
 
 def _ask_around(graph: Queries, ids: list[str], around: dict[str, _Edges], floor: float) -> None:
-    """Learn all edges around images not asked about before, and around their neighbours."""
+    """Learn the edges around images not asked about before, and around those near them."""
     fresh = list(dict.fromkeys(id for id in ids if id not in around))
     rows = graph.run("ranking/around", ids=fresh, floor=floor)
-    _learn(rows, around, complete={*fresh, *(row["neighbour"] for row in rows if row["id"] in set(fresh))})
+    _learn(rows, around, complete={*fresh, *(row["neighbour"] for row in rows if row["whole"])})
 
 
 def _ask_all(graph: Queries, ids: list[str], around: dict[str, _Edges], floor: float) -> None:
