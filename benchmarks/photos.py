@@ -13,7 +13,8 @@ from pathlib import Path
 from benchmarks.data import SHARED
 from lmr.collection import Collection
 from lmr.collection.evaluate import evaluate
-from lmr.collection.ingest import ingest, labels_from_csv
+from lmr.collection.ingest import ingest
+from lmr.collection.labels import labels_from_csv
 from lmr.collection.link import link
 from lmr.progress import Bars
 from lmr.servers.milvus import LocalMilvus

@@ -29,10 +29,14 @@ def up(home: Home = None) -> None:
 
     settings, neo4j, milvus = _servers(home)
     private_folder(settings.home)
-    if not settings.neo4j_uri:
+    if settings.neo4j_uri:
+        print(f"Neo4j is external: {settings.neo4j_uri}")
+    else:
         access = neo4j.start(Bars())
         print(f"Neo4j {access.uri}, Browser {access.http}/browser/")
-    if not settings.milvus_uri:
+    if settings.milvus_uri:
+        print(f"Milvus is external: {settings.milvus_uri}")
+    else:
         print(f"Milvus Lite {milvus.start(Bars())}")
 
 

@@ -9,7 +9,8 @@ from lmr.cli.app import load_settings
 from lmr.cli.show import print_table, say
 from lmr.collection import Collection
 from lmr.collection.browser import browser_address
-from lmr.collection.ingest import ingest, labels_from_csv
+from lmr.collection.ingest import ingest
+from lmr.collection.labels import labels_from_csv
 from lmr.collection.link import link
 from lmr.collection.report import write_gallery
 from lmr.collection.search import explain, names_of, search
@@ -35,7 +36,7 @@ def run(home: Path) -> None:
         link(collection)
         with collection.writing():
             count = write_clusters(collection.graph, floor=_FLOOR)
-        print(f"\n{len(wanted)} photos, {collection.ledger.accepted()} verified matches, {count} clusters\n")
+        print(f"\n{len(wanted)} photos, {collection.ledger.pairs.accepted()} verified matches, {count} clusters\n")
         _table(collection, photos)
         _way(collection, photos)
         page = home / "report.html"

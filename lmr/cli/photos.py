@@ -36,7 +36,8 @@ def ingest(
     Example: `lmr ingest ~/photos --labels labels.csv`
     """
     from lmr.collection.ingest import ingest as run
-    from lmr.collection.ingest import labels_from_csv, labels_from_folders, plan
+    from lmr.collection.ingest import plan
+    from lmr.collection.labels import labels_from_csv, labels_from_folders
     from lmr.errors import UsageError
     from lmr.photos.find import check_exist
 

@@ -86,17 +86,17 @@ def _learn(collection: Collection) -> None:
 def _reweigh(collection: Collection) -> None:
     """Give every edge the weight that its similarity has now; the graph is then written from the beginning."""
     ledger, settings = collection.ledger, collection.settings
-    rows = ledger.edge_similarities()
+    rows = ledger.pairs.to_reweigh()
     if not rows:
         return
     ids = {image.number: image.id for image in ledger.images()}
     vectors = dict(ledger.descriptors())
     with ledger.transaction():
-        ledger.clear_weights()
+        ledger.pairs.clear_weights()
         for seq, a, b, inliers in rows:
             similar = similarity(vectors[a], vectors[b])
             attempt = 0
-            while not ledger.set_weight(
+            while not ledger.pairs.set_weight(
                 seq,
                 similar,
                 weight(

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from lmr.collection.core import LEDGER, Collection
 from lmr.collection.describe import describe_new
+from lmr.collection.labels import Labels
 from lmr.collection.sync import sync
-from lmr.errors import CollectionError, LmrError, PhotoError, UsageError
-from lmr.features.pack import pack, unpack
+from lmr.errors import CollectionError, LmrError, PhotoError
+from lmr.features.pack import pack
 from lmr.features.presets import Preset, preset
 from lmr.photos.decode import content_id, decode, read
 from lmr.photos.find import Found, find, printable, text_of
@@ -42,17 +43,6 @@ class Ingested:
     bytes_a_photo: float = 0.0
     outgrown: bool = False
     reasons: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Label:
-    """Landmark (None = unknown) and split of a photo, where given."""
-
-    landmark: str | None
-    split: Split | None
-
-
-Labels = Callable[[Found], Label | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,32 +102,6 @@ def _plan(paths: Sequence[Path], files: Iterable[File], retry_failed: bool) -> _
     roots = [os.path.abspath(os.fsencode(path)) for path in paths]
     gone = [file for file in known.values() if file.path not in seen and _below(file.path, roots)]
     return _Plan(work, found, gone, counts)
-
-
-def labels_from_csv(file: Path) -> Labels:
-    """Labels by a file's path below the ingested folder, or else its name. Raises UsageError for a wrong file."""
-    try:
-        with file.open(newline="", encoding="utf-8-sig") as lines:
-            reader = csv.DictReader(lines)
-            if not {"image", "landmark"} <= set(reader.fieldnames or ()):
-                raise UsageError(f"{file} needs the columns image and landmark (and may have split)")
-            rows = {row["image"]: _label_of(row, file, reader.line_num) for row in reader}
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UsageError(f"{file} cannot be read as CSV: {error}") from error
-    return lambda item: rows.get(item.name) or rows.get(text_of(os.path.basename(item.path)))
-
-
-def labels_from_folders(item: Found) -> Label | None:
-    """The name of the folder that a photo lies in, below the ingested one, is its landmark."""
-    folder = os.path.relpath(os.path.dirname(item.path), item.root)
-    return None if folder == b"." else Label(text_of(os.path.basename(folder)), None)
-
-
-def _label_of(row: dict[str, str | None], file: Path, line: int) -> Label:
-    split = row.get("split") or None
-    if split not in (None, "index", "query"):
-        raise UsageError(f"{file}:{line}: split is {split!r}, not index or query")
-    return Label(row.get("landmark") or None, split)  # type: ignore[arg-type]  # checked above
 
 
 def _is_work(item: Found, known: dict[bytes, File], counts: Ingested, retry_failed: bool) -> bool:
@@ -315,6 +279,3 @@ def _outgrown(collection: Collection) -> bool:
     if collection.model is None:
         return False
     return collection.preset.descriptor.outgrown(collection.model, collection.ledger.counts()["index_images"])
-
-
-__all__ = ["Ingested", "Label", "Labels", "ingest", "labels_from_csv", "labels_from_folders", "unpack"]

@@ -14,7 +14,8 @@ from lmr.collection.sync import sync, update_forest, write_edges
 from lmr.features.pack import unpack
 from lmr.spanning.forest import ForestChange
 from lmr.stores.graph import batches
-from lmr.stores.ledger import Ledger, PairRow
+from lmr.stores.ledger import Ledger
+from lmr.stores.pairs import PairRow
 from lmr.values import Array, Features, Verification
 from lmr.verification.pool import Reader, verify_pairs
 from lmr.verification.weights import similarity, weight
@@ -65,7 +66,7 @@ def link(collection: Collection, *, bridge_queries: bool | None = None) -> Linke
         forest = update_forest(collection)
         lap("forest")
     edges = ledger.counts()["edges"]
-    return Linked(len(pairs), len(fresh), edges - before, edges, ledger.accepted(), forest, seconds)
+    return Linked(len(pairs), len(fresh), edges - before, edges, ledger.pairs.accepted(), forest, seconds)
 
 
 def proposals(collection: Collection) -> Array:
@@ -90,7 +91,7 @@ def never_compared(ledger: Ledger, pairs: Array) -> Array:
     """Those of the pairs (P, 2) that the ledger has no outcome of."""
     if not len(pairs):
         return pairs
-    known = np.fromiter((_key(min(a, b), max(a, b)) for a, b in ledger.pair_keys()), np.int64)
+    known = np.fromiter((_key(min(a, b), max(a, b)) for a, b in ledger.pairs.compared()), np.int64)
     return pairs[~np.isin(_key(pairs[:, 0], pairs[:, 1]), known)]
 
 
@@ -131,7 +132,7 @@ def _keep(collection: Collection, ids: dict[int, str], a: int, b: int, found: Ve
     if ids[b] < ids[a]:
         a, b, found = b, a, found.swapped()
     if found.nfa < settings.nfa_weak:
-        ledger.put_pair(PairRow(a, b, found, round_, None, None, None))
+        ledger.pairs.put(PairRow(a, b, found, round_, None, None, None))
         return
     similar = pair_similarity(ledger, a, b)
     excluded = None if found.nfa >= settings.nfa_accept else WEAK
@@ -144,7 +145,7 @@ def _keep(collection: Collection, ids: dict[int, str], a: int, b: int, found: Ve
             similarity_weight=settings.similarity_weight,
             attempt=attempt,
         )
-        if ledger.put_pair(PairRow(a, b, found, round_, excluded, similar, value)):
+        if ledger.pairs.put(PairRow(a, b, found, round_, excluded, similar, value)):
             return
 
 

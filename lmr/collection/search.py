@@ -121,7 +121,7 @@ def start_of_stored(collection: Collection, id: str) -> Start:
     paths = collection.ledger.paths(image.number)
     path, vector = text_of(paths[0]) if paths else "", collection.ledger.descriptor(image.number)
     in_forest = image.split == "index" or collection.bridge_queries
-    if in_forest and collection.ledger.verified(image.number):
+    if in_forest and collection.ledger.pairs.verified(image.number):
         return Start(id, path, image.number, vector, None)
     stored = [
         QueryEdge(row["id"], row["inliers"], row["weight"]) for row in collection.graph.run("ranking/edges_of", id=id)
@@ -157,7 +157,7 @@ def _edges_of(
         other = ledger.image(other_id)
         if other is None or other_id == id:
             continue
-        stored = None if number is None else ledger.outcome(number, other.number)
+        stored = None if number is None else ledger.pairs.outcome(number, other.number)
         if stored is not None:
             found, value, excluded = stored
             if value is not None and excluded is None:

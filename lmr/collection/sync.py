@@ -61,7 +61,7 @@ def write_edges(collection: Collection) -> int:
     written, seen = 0, graph.marker()["edges_seen"]
     total = ledger.counts()["edges"]
     with collection.progress.task("Edges to the graph", total, "edges") as advance:
-        for batch in batches(ledger.edges(after=seen), _EDGES):
+        for batch in batches(ledger.pairs.edges(after=seen), _EDGES):
             rows = sorted((edge_row(edge) for _, edge in batch), key=lambda row: (row["a"], row["b"]))
             graph.run("write/edges", rows=rows, seen=batch[-1][0])
             written += len(batch)
@@ -72,7 +72,7 @@ def write_edges(collection: Collection) -> int:
 def update_forest(collection: Collection) -> ForestChange | None:
     """Build the forest again if edges, the participants or an interruption ask for it."""
     ledger, graph = collection.ledger, collection.graph
-    marker, last = graph.marker(), ledger.last_edge()
+    marker, last = graph.marker(), ledger.pairs.last_edge()
     current = marker["forest_seen"] == last and marker["bridge_queries"] == collection.bridge_queries
     if current and not marker["stale"]:
         return None

@@ -27,28 +27,19 @@ _MAX_SOCKET_PATH = 100  # the kernel takes 107 bytes
 _MAX_MESSAGE = 256 * 2**20
 
 
-class LocalMilvus:
+class LocalMilvus(proc.LocalServer):
     """Starts, watches and stops the Milvus Lite in `home`/milvus."""
 
     def __init__(self, home: Path, settings: Settings) -> None:
+        super().__init__(home / "milvus")
         self._settings = settings
-        self.folder = home / "milvus"
-        self.log = self.folder / "console.log"
-        self._state = self.folder / "server.json"
-
-    def running(self) -> proc.State | None:
-        """The state of the server if its process lives."""
-        state = proc.read_state(self._state)
-        return state if state and state.process() else None
 
     def start(self, progress: Progress) -> str:
         """Address of the server, started if it does not run. Raises ServerError with the end of its log."""
         proc.private_folder(self.folder)
-        with proc.locked(self.folder / "start.lock"):
-            state = self.running()
-            if state:
-                self._wait(state, None)
-                return state.address
+        with self.starting():
+            if found := self.found():
+                return found.address
             data = str((self.folder / "data").resolve())
             for stray in proc.strays(data):
                 proc.stop(stray)
@@ -62,17 +53,9 @@ class LocalMilvus:
             self._wait(state, process)
             return state.address
 
-    def stop(self) -> bool:
-        """Stop the server, which closes its store; False if none ran."""
-        if not self.folder.exists():
-            return False
-        with proc.locked(self.folder / "start.lock"):
-            state = self.running()
-            process = state.process() if state else None
-            if process:
-                proc.stop(process)
-            self._state.unlink(missing_ok=True)
-            return process is not None
+    def answers(self, state: proc.State) -> None:
+        """See LocalServer."""
+        self._wait(state, None)
 
     def _socket(self) -> Path:
         """In the collection's folder, or, where that name is too long for a socket, in a private temporary one."""

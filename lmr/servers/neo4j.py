@@ -42,20 +42,13 @@ class Access:
     http: str = ""
 
 
-class LocalNeo4j:
+class LocalNeo4j(proc.LocalServer):
     """Starts, watches and stops the Neo4j in `home`/neo4j."""
 
     def __init__(self, home: Path, settings: Settings) -> None:
+        super().__init__(home / "neo4j")
         self._settings = settings
-        self.folder = home / "neo4j"
-        self.log = self.folder / "console.log"
-        self._state = self.folder / "server.json"
         self._password = self.folder / "password"
-
-    def running(self) -> proc.State | None:
-        """The state of the server if its process lives."""
-        state = proc.read_state(self._state)
-        return state if state and state.process() else None
 
     def access(self, state: proc.State) -> Access:
         """Address and credentials of the running server."""
@@ -64,26 +57,14 @@ class LocalNeo4j:
     def start(self, progress: Progress) -> Access:
         """Reach the server, starting it if it does not run. Raises ServerError with the end of its log."""
         proc.private_folder(self.folder)
-        with proc.locked(self.folder / "start.lock"):
-            if state := self.running():
-                return self._wait(state, None)
+        with self.starting():
+            if state := self.found():
+                return self.access(state)
             cached = jars.fetch(self._settings, progress)
             for stray in proc.strays(f"--home-dir={self.folder.resolve()}"):
                 proc.stop(stray)
             progress.note("Starting Neo4j ...")
             return self._start(cached)
-
-    def stop(self) -> bool:
-        """Stop the server; False if none ran."""
-        if not self.folder.exists():
-            return False
-        with proc.locked(self.folder / "start.lock"):
-            state = self.running()
-            process = state.process() if state else None
-            if process:
-                proc.stop(process)
-            self._state.unlink(missing_ok=True)
-            return process is not None
 
     def _start(self, cached: Path) -> Access:
         previous = proc.read_state(self._state)
@@ -101,6 +82,10 @@ class LocalNeo4j:
                 if error.code != 1 or attempt + 1 == _ATTEMPTS:
                     raise
         raise ServerError("Neo4j did not start")
+
+    def answers(self, state: proc.State) -> None:
+        """See LocalServer."""
+        self._wait(state, None)
 
     def _ports(self, previous: proc.State | None) -> tuple[int, int]:
         """The ports of last time if they are free, so that open Browser pages go on working."""

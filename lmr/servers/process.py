@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import contextlib
 import fcntl
 import json
@@ -73,6 +74,53 @@ def locked(path: Path) -> Iterator[None]:
     with path.open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+class LocalServer(abc.ABC):
+    """A server that belongs to one collection: its folder, its log, its state."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.log = folder / "console.log"
+        self._state = folder / "server.json"
+
+    def running(self) -> State | None:
+        """The state of the server if its process lives."""
+        state = read_state(self._state)
+        return state if state and state.process() else None
+
+    def found(self) -> State | None:
+        """The state of a running server that answers; None if none runs, or if it is just ending."""
+        state = self.running()
+        if state is None:
+            return None
+        try:
+            self.answers(state)
+        except ServerError:
+            if self.running():
+                raise
+            return None
+        return state
+
+    @abc.abstractmethod
+    def answers(self, state: State) -> None:
+        """Wait until the running server answers. Raises ServerError."""
+
+    def stop(self) -> bool:
+        """Stop the server, which closes its store; False if none ran."""
+        if not self.folder.exists():
+            return False
+        with self.starting():
+            state = self.running()
+            process = state.process() if state else None
+            if process:
+                stop(process)
+            self._state.unlink(missing_ok=True)
+            return process is not None
+
+    def starting(self) -> contextlib.AbstractContextManager[None]:
+        """Held while the server is started or stopped."""
+        return locked(self.folder / "start.lock")
 
 
 def launch(command: Sequence[str | Path], log: Path) -> psutil.Popen:

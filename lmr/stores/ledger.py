@@ -7,7 +7,6 @@ no result may depend on these, as they follow the order of arrival.
 from __future__ import annotations
 
 import sqlite3
-import struct
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,7 +17,8 @@ import numpy as np
 
 from lmr.errors import CollectionError
 from lmr.photos.find import text_of
-from lmr.values import Array, Edge, Split, Verification
+from lmr.stores.pairs import Pairs
+from lmr.values import Array, Split
 
 FORMAT = 1
 _SCHEMA = """
@@ -41,7 +41,6 @@ CREATE TABLE pairs (
 CREATE INDEX pairs_b ON pairs (b);
 CREATE UNIQUE INDEX pairs_weight ON pairs (weight) WHERE weight IS NOT NULL;
 """
-_GEOMETRY = struct.Struct("<14d")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,24 +67,12 @@ class File:
     reason: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class PairRow:
-    """A verified pair by numbers, the image of the smaller id first; weight is None below the lower threshold."""
-
-    a: int
-    b: int
-    verification: Verification
-    round: int
-    excluded: str | None
-    similarity: float | None
-    weight: float | None
-
-
 class Ledger:
     """Open with `Ledger.create` or `Ledger.open`; close or use as a context manager."""
 
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         self._db = connection
+        self.pairs = Pairs(connection)
         self.path = path
 
     @classmethod
@@ -280,10 +267,6 @@ class Ledger:
             return None
         return np.frombuffer(_checked(row, f"descriptor {number}", "`lmr train` describes everything again"), "<f4")
 
-    def pair_keys(self) -> Iterator[tuple[int, int]]:
-        """(a, b) of every pair that was ever compared."""
-        return iter(self._db.execute("SELECT a, b FROM pairs"))
-
     def undescribed(self) -> list[int]:
         """Numbers of images without a global descriptor."""
         select = "SELECT number FROM images WHERE number NOT IN (SELECT number FROM descriptors) ORDER BY number"
@@ -295,89 +278,6 @@ class Ledger:
         for number, data, checksum in self._db.execute(select, (after,)):
             advice = "`lmr train` describes everything again"
             yield number, np.frombuffer(_checked((data, checksum), f"descriptor {number}", advice), "<f4")
-
-    # ------------------------------------------------------------ pairs
-
-    def verified(self, number: int) -> set[int]:
-        """Numbers of the images that this one was ever compared with."""
-        select = "SELECT b FROM pairs WHERE a = ? UNION ALL SELECT a FROM pairs WHERE b = ?"
-        return {row[0] for row in self._db.execute(select, (number, number))}
-
-    def put_pair(self, row: PairRow) -> bool:
-        """Keep the outcome of a pair. False (nothing kept) if another pair already has its weight."""
-        found = row.verification
-        geometry = None
-        if row.weight is not None:
-            geometry = _GEOMETRY.pack(*(found.transform or ()), *(found.region_a or ()), *(found.region_b or ()))
-        values = (row.a, row.b, found.matches, found.inliers, found.nfa, geometry, row.round, row.excluded)
-        insert = (
-            "INSERT INTO pairs (a, b, matches, inliers, nfa, geometry, round, excluded, similarity, weight)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (a, b) DO NOTHING"
-        )
-        try:
-            self._db.execute(insert, (*values, row.similarity, row.weight))
-        except sqlite3.IntegrityError:
-            return False
-        return True
-
-    def edges(self, after: int = 0, limit: int = -1) -> Iterator[tuple[int, Edge]]:
-        """(sequence, edge) of the pairs kept after a sequence, in that order."""
-        select = (
-            "SELECT seq, x.id, y.id, matches, inliers, nfa, geometry, round, excluded, similarity, weight"
-            " FROM pairs JOIN images x ON x.number = a JOIN images y ON y.number = b"
-            " WHERE seq > ? AND weight IS NOT NULL ORDER BY seq LIMIT ?"
-        )
-        for (
-            seq,
-            a,
-            b,
-            matches,
-            inliers,
-            nfa,
-            geometry,
-            round_,
-            excluded,
-            similarity,
-            weight,
-        ) in self._db.execute(select, (after, limit)):
-            values = _GEOMETRY.unpack(geometry)
-            found = Verification(matches, inliers, nfa, values[:6], values[6:10], values[10:])
-            yield seq, Edge(a, b, found, similarity, weight, round_, excluded)
-
-    def accepted(self) -> int:
-        """Number of edges that the forest may use."""
-        select = "SELECT count(*) FROM pairs WHERE weight IS NOT NULL AND excluded IS NULL"
-        return int(self._db.execute(select).fetchone()[0])
-
-    def last_edge(self) -> int:
-        """Sequence of the newest edge; 0 if there is none."""
-        return int(self._db.execute("SELECT coalesce(max(seq), 0) FROM pairs WHERE weight IS NOT NULL").fetchone()[0])
-
-    def outcome(self, a: int, b: int) -> tuple[Verification, float | None, str | None] | None:
-        """Verification, weight and exclusion of a pair in either order; None if it was never compared."""
-        select = (
-            "SELECT matches, inliers, nfa, weight, excluded FROM pairs WHERE a = ? AND b = ?"
-            " UNION ALL SELECT matches, inliers, nfa, weight, excluded FROM pairs WHERE a = ? AND b = ?"
-        )
-        row = self._db.execute(select, (a, b, b, a)).fetchone()
-        return (Verification(row[0], row[1], row[2]), row[3], row[4]) if row else None
-
-    def edge_similarities(self) -> list[tuple[int, int, int, int]]:
-        """(seq, a, b, inliers) of all edges, for giving them weights anew."""
-        select = "SELECT seq, a, b, inliers FROM pairs WHERE weight IS NOT NULL ORDER BY seq"
-        return list(self._db.execute(select))
-
-    def clear_weights(self) -> None:
-        """Take all weights away inside the transaction that gives them anew (geometry marks what is an edge)."""
-        self._db.execute("UPDATE pairs SET weight = NULL WHERE weight IS NOT NULL")
-
-    def set_weight(self, seq: int, similarity: float, weight: float) -> bool:
-        """Give an edge its weight; False if another edge has it."""
-        try:
-            self._db.execute("UPDATE pairs SET similarity = ?, weight = ? WHERE seq = ?", (similarity, weight, seq))
-        except sqlite3.IntegrityError:
-            return False
-        return True
 
     def _blob(self, select: str, number: int, what: str) -> bytes:
         row = self._db.execute(select, (number,)).fetchone()

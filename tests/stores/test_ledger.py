@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from lmr.errors import CollectionError
-from lmr.stores.ledger import File, Ledger, PairRow
+from lmr.stores.ledger import File, Ledger
+from lmr.stores.pairs import PairRow
 from lmr.values import Verification
 
 
@@ -28,16 +29,16 @@ FOUND = Verification(50, 20, 9.5, (1.0, 0, 0, 0, 1, 0), (0.0, 0, 1, 1), (0.0, 0,
 
 def test_a_pair_is_kept_once_and_weights_are_distinct(ledger: Ledger) -> None:
     a, b, c = (add(ledger, id * 64) for id in "abc")
-    assert ledger.put_pair(PairRow(a, b, FOUND, 1, None, 0.5, 25.0))
-    assert ledger.put_pair(PairRow(a, b, FOUND, 1, None, 0.5, 99.0))
-    assert not ledger.put_pair(PairRow(a, c, FOUND, 1, None, 0.5, 25.0))
-    assert ledger.put_pair(PairRow(b, c, Verification(3, 0, 0.0), 1, None, None, None))
-    (_, edge), *more = ledger.edges()
+    assert ledger.pairs.put(PairRow(a, b, FOUND, 1, None, 0.5, 25.0))
+    assert ledger.pairs.put(PairRow(a, b, FOUND, 1, None, 0.5, 99.0))
+    assert not ledger.pairs.put(PairRow(a, c, FOUND, 1, None, 0.5, 25.0))
+    assert ledger.pairs.put(PairRow(b, c, Verification(3, 0, 0.0), 1, None, None, None))
+    (_, edge), *more = ledger.pairs.edges()
     assert not more
     assert (edge.a, edge.b, edge.weight, edge.verification) == ("a" * 64, "b" * 64, 25.0, FOUND)
-    assert ledger.verified(b) == {a, c}
-    assert ledger.outcome(b, a) == (Verification(50, 20, 9.5), 25.0, None)
-    assert ledger.outcome(a, c) is None
+    assert ledger.pairs.verified(b) == {a, c}
+    assert ledger.pairs.outcome(b, a) == (Verification(50, 20, 9.5), 25.0, None)
+    assert ledger.pairs.outcome(a, c) is None
 
 
 def test_a_rolled_back_transaction_leaves_nothing(ledger: Ledger) -> None:
