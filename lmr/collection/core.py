@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import os
 import secrets
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cached_property
@@ -29,6 +30,7 @@ from lmr.values import Array
 LEDGER = "ledger.sqlite"
 _FIXED = ("preset", "nfa_weak", "nfa_accept", "similarity_weight")  # what stored results were made with
 MODEL = "descriptor"
+_GLANCE = 1.0  # seconds: a search that looks whether somebody writes holds the lock for an instant
 
 
 class Collection:
@@ -156,29 +158,39 @@ def graph_access(settings: Settings, progress: Progress) -> Access:
 @contextlib.contextmanager
 def writer(home: Path) -> Iterator[None]:
     """The lock that one writer of a collection holds; the kernel frees it however that process ends."""
-    file = os.open(home / "writer.lock", os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            holder = os.pread(file, 20, 0).decode() or "?"
-            raise BusyError(
-                f"process {holder} is writing to {home}; wait for it to end (searches go on meanwhile)"
-            ) from error
+    with _lock_file(home) as file:
+        end = time.monotonic() + _GLANCE
+        while not _locked(file, fcntl.LOCK_EX):
+            if time.monotonic() > end:
+                holder = os.pread(file, 20, 0).decode() or "?"
+                raise BusyError(f"process {holder} is writing to {home}; wait for it to end (searches go on meanwhile)")
+            time.sleep(0.05)
         os.ftruncate(file, 0)
         os.pwrite(file, str(os.getpid()).encode(), 0)
         yield
-    finally:
-        os.close(file)
 
 
 def is_writing(home: Path) -> bool:
     """Whether some process holds the writer's lock."""
+    with _lock_file(home) as file:
+        return not _locked(file, fcntl.LOCK_SH)
+
+
+@contextlib.contextmanager
+def _lock_file(home: Path) -> Iterator[int]:
+    file = os.open(home / "writer.lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        with writer(home):
-            return False
-    except BusyError:
-        return True
+        yield file
+    finally:
+        os.close(file)
+
+
+def _locked(file: int, kind: int) -> bool:
+    try:
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _as_made(settings: Settings, ledger: Ledger) -> Settings:
