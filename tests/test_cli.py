@@ -292,8 +292,9 @@ def test_bad_input_and_hostile_names(fresh: Cli, made: Path, tmp_path: Path) -> 
     fresh("search", photos / "copy.jpg", "--top", 20, "--html", page)
     assert "<img src=x" not in page.read_text()
     assert "&lt;img src=x onerror=alert(1)&gt;" in page.read_text()
-    rows = fresh.json("query", "isolated", "--param", "limit=50")
-    assert isinstance(rows, list)
+    isolated = fresh.json("query", "isolated", "--param", "limit=50")
+    assert "plain.png" in {row["name"] for row in isolated}
+    assert "no verified matches" in fresh("explain", photos / "plain.png", photos / "copy.jpg")
     again = fresh.json("ingest", photos)
     assert (again["new"], again["known"], again["set_aside_before"]) == (0, 9, 5)
     retried = fresh.json("ingest", photos, "--retry-failed")

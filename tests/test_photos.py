@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.conftest import Cli
 
-LANDMARKS, DISTRACTORS = 3, 40
+LANDMARKS, DISTRACTORS = 2, 30
 
 
 def test_rankings_on_real_photos(shared: Path, fresh: Cli, tmp_path: Path) -> None:

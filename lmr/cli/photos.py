@@ -86,7 +86,7 @@ def ingest(
 def train(home: Home = None, workers: Workers = None, as_json: Json = False) -> None:
     """Learn vocabulary and whitening again from the present index photos, and describe everything anew.
 
-    Verified pairs stay; edges get the weights of the new descriptors, and the forest follows with `lmr link`.
+    Verified pairs stay; their edges get the weights of the new descriptors, and the forest follows.
 
     Example: `lmr train`
     """
@@ -97,7 +97,7 @@ def train(home: Home = None, workers: Workers = None, as_json: Json = False) -> 
     if as_json:
         print_json({"trained_on": count})
     else:
-        print(f"learned from {count} index photos; `lmr link` brings the graph up to date")
+        print(f"learned from {count} index photos and described everything anew; `lmr link` looks for new neighbours")
 
 
 @app.command()

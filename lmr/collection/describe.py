@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from lmr.collection.core import MODEL, Collection
-from lmr.collection.sync import sync
+from lmr.collection.sync import sync, update_forest, write_edges
 from lmr.features.pack import unpack
 from lmr.features.presets import Preset, preset
 from lmr.stores.graph import batches
@@ -28,6 +28,8 @@ def train(collection: Collection) -> int:
         describe_new(collection)
         _reweigh(collection)
         sync(collection)
+        write_edges(collection)
+        update_forest(collection)
     return int(collection.model.trained_on)
 
 

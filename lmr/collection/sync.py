@@ -87,7 +87,11 @@ def check_whole(collection: Collection) -> None:
 
 def check_counts(collection: Collection) -> None:
     """Raise CollectionError where ledger and databases differ: Milvus opens a damaged store with rows missing."""
-    ledger, graph = collection.ledger, collection.graph
+    ledger, graph, marker = collection.ledger, collection.graph, collection.graph.marker()
+    if marker["weights_seen"] != (ledger.meta("weights") or "0"):
+        raise CollectionError("the graph still has the weights of earlier descriptors; `lmr link` writes the new ones")
+    if marker["forest_seen"] != ledger.pairs.last_edge():
+        collection.progress.note("a link was interrupted: its newest matches are not searched yet; `lmr link` goes on")
     images, descriptors = ledger.counts()["images"], ledger.counts()["descriptors"]
     found = graph.run("read/counts")[0]["images"]
     held = 0 if collection.vectors.dimension() is None else collection.vectors.count()
