@@ -67,8 +67,8 @@ def search(
     First the images reached over verified matches, in Prim's order; then, unless `verified_only`, all others by
     similarity. `top` None gives all. max_depth counts hops in the forest, min_weight is a floor on matches.
     """
-    begin = time.perf_counter()
     wait_for_forest(collection)
+    begin = time.perf_counter()  # the databases are up
     start = begin_at(collection, name)
     hits, via = rank(
         collection,
