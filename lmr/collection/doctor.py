@@ -8,7 +8,6 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
-from pathlib import Path
 
 from lmr.collection.core import LEDGER, Collection
 from lmr.errors import LmrError
@@ -149,6 +148,3 @@ def _forest(collection: Collection) -> Check:
         current,
         f"{trees:,} edges" + ("" if current else ", not up to date: `lmr link` completes it"),
     )
-
-
-__all__ = ["Check", "Path", "examine"]

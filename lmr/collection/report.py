@@ -36,7 +36,7 @@ class Pictures:
 
     def thumbnail(self, id: str | None) -> Array:
         """A small picture of a photo; a placeholder where its file is gone."""
-        return thumbnail(self._pixels(id)[0])
+        return thumbnail(self.pixels(id)[0])
 
     def match(self, hop: Hop) -> Array:
         """The picture of one verified match."""
@@ -44,7 +44,7 @@ class Pictures:
         if key not in self._drawn:
             first, second = prepare(self._features(hop.a)), prepare(self._features(hop.b))
             found, places_a, places_b = correspondences(first, second)
-            self._drawn[key] = match_picture(self._pixels(hop.a), self._pixels(hop.b), (places_a, places_b), found)
+            self._drawn[key] = match_picture(self.pixels(hop.a), self.pixels(hop.b), (places_a, places_b), found)
         return self._drawn[key]
 
     def _path(self, id: str | None) -> bytes | None:
@@ -54,7 +54,8 @@ class Pictures:
         paths = self._collection.ledger.paths(image.number) if image else []
         return next((path for path in paths if os.path.exists(path)), paths[0] if paths else None)
 
-    def _pixels(self, id: str | None) -> tuple[Array, float]:
+    def pixels(self, id: str | None) -> tuple[Array, float]:
+        """Pixels (H, W, 3) of a photo, and px of the original for each; a placeholder where its file is gone."""
         path, settings = self._path(id), self._collection.settings
         try:
             if path is None:
@@ -118,7 +119,7 @@ def write_gallery(collection: Collection, found: Found, page: Path) -> None:
         f"{verified} of {len(found.hits)} results were reached over verified matches (green), the others by "
         f"similarity alone (grey). Searched in {found.seconds:.2f} s."
     )
-    query = Picture(found.start.path or name, album.add(thumbnail(pictures._pixels(found.start.id)[0], 480)))
+    query = Picture(found.start.path or name, album.add(thumbnail(pictures.pixels(found.start.id)[0], 480)))
     album.write(f"All photos of the place in {name}", summary, query, cards)
 
 

@@ -11,7 +11,6 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from lmr.collection.core import Collection, is_writing
-from lmr.collection.link import WEAK, pair_similarity
 from lmr.collection.sync import check_counts, check_whole
 from lmr.errors import CollectionError, UsageError
 from lmr.features.pack import pack, unpack
@@ -267,6 +266,3 @@ def names_of(collection: Collection, ids: Sequence[str]) -> dict[str, list[str]]
         image = collection.ledger.image(id)
         found[id] = [text_of(path) for path in collection.ledger.paths(image.number)] if image else []
     return found
-
-
-__all__ = ["WEAK", "Found", "Start", "explain", "pair_similarity", "path_to", "rank", "search"]

@@ -7,7 +7,6 @@ from typing import Any
 
 from lmr.collection.core import Collection
 from lmr.errors import CollectionError
-from lmr.photos.find import text_of
 from lmr.spanning.forest import ForestChange, build_forest
 from lmr.stores.graph import batches, edge_row
 from lmr.values import Array
@@ -124,6 +123,3 @@ def _image_rows(collection: Collection) -> Iterator[dict[str, Any]]:
 def _vector_rows(collection: Collection, images: dict[int, Any]) -> Iterator[tuple[str, Array, bool]]:
     for number, vector in collection.ledger.descriptors():
         yield images[number].id, vector, images[number].split == "query"
-
-
-__all__ = ["check_counts", "check_whole", "sync", "text_of", "update_forest", "write_edges", "write_vectors"]

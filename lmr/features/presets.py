@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from lmr.errors import UsageError
 from lmr.features.sift import RootSift
-from lmr.features.vlad import Vlad, VladModel, Vocabulary
+from lmr.features.vlad import Vlad, Vocabulary
 from lmr.values import Array, Features, Photo
 
 
@@ -117,6 +117,3 @@ def preset(name: str) -> Preset:
     if name not in PRESETS:
         raise UsageError(f"there is no preset {name!r}; there are: {', '.join(PRESETS)}")
     return PRESETS[name]()
-
-
-__all__ = ["PRESETS", "GlobalDescriptor", "LocalFeatures", "Preset", "VladModel", "preset"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any, TypeVar
 
 import neo4j
@@ -41,13 +41,6 @@ class Graph:
         """Rows of a stored query. `hops` picks a literal bound where the query has them."""
         query = queries()[name]
         return self._run(query, query.bounded(hops), params)
-
-    def stream(self, name: str, /, **params: Any) -> Iterator[Row]:
-        """Rows of a stored query that reads, one by one, for results too large to hold."""
-        query = queries()[name]
-        with _translated(), self._session(query.mode) as session:
-            for record in session.run(neo4j.Query(query.text), params):
-                yield record.data()
 
     def write_batches(self, name: str, /, rows: Iterable[Row], **params: Any) -> int:
         """Hand rows over in batches, each one transaction; returns how many."""
@@ -150,8 +143,3 @@ class _translated:
 
 class _Refused(LmrError):
     """A query failed in the database."""
-
-
-def rows_of(values: Iterable[Sequence[Any]], *names: str) -> list[Row]:
-    """Tuples as rows with these names."""
-    return [dict(zip(names, value, strict=True)) for value in values]
