@@ -12,7 +12,7 @@ from pathlib import Path
 
 from benchmarks.data import SHARED
 from lmr.collection import Collection
-from lmr.collection.evaluate import evaluate
+from lmr.collection.evaluate import Evaluation, evaluate
 from lmr.collection.ingest import ingest
 from lmr.collection.labels import labels_from_csv
 from lmr.collection.link import link
@@ -48,17 +48,27 @@ def run(settings: Settings, photos: Path) -> None:
         done = link(collection)
         seconds |= {f"link: {name}": value for name, value in done.seconds.items()}
         begin = time.perf_counter()
-        clusters = write_clusters(collection.graph, floor=20.0)
+        clusters, _ = write_clusters(collection.graph, method="leiden", floor=None, bridge_queries=False)
         seconds["cluster"] = time.perf_counter() - begin
         print(f"{counts.new} photos, {counts.bytes_a_photo / 1000:.0f} kB of features each")
         print(f"{done.proposed} pairs, {done.edges} edges, {done.accepted} accepted, {clusters} clusters")
         for name, value in seconds.items():
             print(f"  {name:20} {value:7.1f} s")
         print(f"  {'in all':20} {sum(seconds.values()):7.1f} s")
-        found = evaluate(collection)
-        print(f"{found.queries} queries, {found.index} index images\n{'rung':12} {'mAP':>6} {'mAP@100':>8} {'P@1':>6}")
-        for rung in found.rungs:
-            print(f"{rung.name:12} {rung.map:6.3f} {rung.map_at_100:8.3f} {rung.p_at_1:6.3f}  {rung.seconds:.3f} s")
+        print_ladder(evaluate(collection))
+
+
+def print_ladder(found: Evaluation) -> None:
+    """The rungs as a table."""
+    print(f"{found.queries} queries, {found.index} index images")
+    columns = f"{'mAP':>6} {'95 % interval':>14} {'mAP@100':>8} {'P@1':>6} {'mP@5':>6} {'mP@10':>6} {'a query':>9}"
+    print(f"{'rung':20} {columns}")
+    for rung in found.rungs:
+        low, high = rung.map_interval
+        print(
+            f"{rung.name:20} {rung.map:6.3f} [{low:.3f}, {high:.3f}] {rung.map_at_100:8.3f} {rung.p_at_1:6.3f} "
+            f"{rung.p_at_5:6.3f} {rung.p_at_10:6.3f} {1000 * rung.seconds:6.0f} ms"
+        )
 
 
 if __name__ == "__main__":

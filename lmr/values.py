@@ -58,7 +58,10 @@ class Matches:
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What comparing the local features of two photos found; `transform` maps the first onto the second, px."""
+    """What comparing the local features of two photos found; `transform` maps the first onto the second, px.
+
+    artefact: why the match does not show the place, if it does not.
+    """
 
     matches: int
     inliers: int
@@ -66,6 +69,7 @@ class Verification:
     transform: tuple[float, ...] | None = None
     region_a: tuple[float, ...] | None = None
     region_b: tuple[float, ...] | None = None
+    artefact: str | None = None
 
     def swapped(self) -> Verification:
         """The same with the photos in the other order."""

@@ -1,11 +1,12 @@
-// Write a cluster for each component of the projected forest, named after its least image id.
-// params: name, floor
+// Write a cluster for each part of two images and more, named after its least image id.
+// params: name, property, floor, method
 // returns: clusters
 // mode: write
-CALL gds.wcc.stream($name) YIELD nodeId, componentId
-WITH componentId, gds.util.asNode(nodeId) AS image
-WITH componentId, collect(image) AS images, min(image.id) AS id
-CREATE (c:Cluster {id: id, size: size(images), floor: $floor})
+CALL gds.graph.nodeProperty.stream($name, $property) YIELD nodeId, propertyValue
+WITH propertyValue AS part, gds.util.asNode(nodeId) AS image
+WITH part, collect(image) AS images, min(image.id) AS id
+WHERE size(images) > 1
+CREATE (c:Cluster {id: id, size: size(images), floor: $floor, method: $method})
 WITH c, images
 CALL (c, images) {
   UNWIND images AS image

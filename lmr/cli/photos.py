@@ -1,4 +1,4 @@
-"""Commands that take photos in and link them: ingest, train, link, cluster, evaluate, demo."""
+"""Commands that take photos in and link them: ingest, train, link, cluster, demo."""
 
 from __future__ import annotations
 
@@ -106,6 +106,10 @@ def link(
     top: Annotated[
         int | None, typer.Option(min=1, help="Neighbours proposed for each image.", show_default="50")
     ] = None,
+    rounds: Annotated[
+        int | None,
+        typer.Option(min=1, help="Rounds of ID-QE.", show_default="until one adds few matches, at most 4"),
+    ] = None,
     bridge_queries: Annotated[
         bool | None,
         typer.Option("--bridge-queries/--no-bridge-queries", help="Let query photos join others (kept as a setting)."),
@@ -113,23 +117,27 @@ def link(
     workers: Workers = None,
     as_json: Json = False,
 ) -> None:
-    """Match and verify: compare each image with its nearest ones, write edges, bring the forest up to date.
+    """Match and verify in rounds (ID-QE), write edges, bring the forest up to date.
 
-    Stopped at any moment (Ctrl-C), the same command goes on; a pair once verified is never verified again.
+    A round compares each image with its nearest ones and moves the descriptors of those that match towards each
+    other, so that the next finds more. Stopped at any moment (Ctrl-C), the same command goes on; a pair once verified
+    is never verified again, and a link that is complete does nothing.
 
-    Example: `lmr link --top 50`
+    Example: `lmr link --rounds 2`
     """
     from lmr.collection.link import link as run
 
     with open_collection(home, quiet=as_json, top=top, workers=workers) as collection:
-        done = run(collection, bridge_queries=bridge_queries)
+        done = run(collection, rounds=rounds, bridge_queries=bridge_queries)
     if as_json:
         print_json(done)
         return
-    print(
-        f"{done.proposed} pairs proposed, {done.verified} verified now; "
-        f"{done.edges_new} new edges, {done.edges} in all, {done.accepted} accepted"
-    )
+    columns = ("round", "proposed", "verified now", "new edges", "accepted in all")
+    if done.rounds:
+        print_table(columns, ((r.round, r.proposed, r.verified, r.edges, r.accepted) for r in done.rounds))
+    else:
+        print("nothing to do: every photo has been compared (`lmr link --rounds` asks for more)")
+    print(f"{done.edges_new} new edges, {done.edges} in all, {done.accepted} accepted")
     if done.forest:
         print(f"forest: {done.forest.added} edges added, {done.forest.removed} removed, {done.forest.kept} kept")
     say("; ".join(f"{name} {seconds:.1f} s" for name, seconds in done.seconds.items()))
@@ -138,21 +146,41 @@ def link(
 @app.command()
 def cluster(
     home: Home = None,
-    min_weight: Annotated[float, typer.Option(min=0, help="Leave out edges of the forest below this weight.")] = 20.0,
+    method: Annotated[str, typer.Option(help="`leiden`, or `components` above a floor on weight.")] = "leiden",
+    min_weight: Annotated[
+        float | None,
+        typer.Option(min=0, help="Components above this weight.", show_default="proposed from the data"),
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Write clusters: what hangs together in the forest above a floor on weight.
+    """Write clusters: Leiden's communities of the verified graph, or what hangs together in it above a floor.
 
-    Example: `lmr cluster --min-weight 25`
+    A component may hold several places, joined by a few false matches; Leiden cuts there. The floor that is proposed
+    for components is the one whose parts have the greatest modularity. `lmr evaluate --clusters` measures both ways
+    against labels.
+
+    Example: `lmr cluster --method components --min-weight 25`
     """
+    from lmr.errors import UsageError
     from lmr.spanning.clusters import write_clusters
 
+    if method not in ("components", "leiden"):
+        raise UsageError(f"--method is {method!r}; it takes leiden or components")
+    if method == "leiden" and min_weight is not None:
+        raise UsageError("--min-weight is a floor for components: add --method components")
     with open_collection(home, quiet=as_json) as collection, collection.writing():
-        count = write_clusters(collection.graph, floor=min_weight)
+        count, floor = write_clusters(
+            collection.graph,
+            method=method,  # type: ignore[arg-type]  # checked above
+            floor=min_weight,
+            bridge_queries=collection.bridge_queries,
+        )
     if as_json:
-        print_json({"clusters": count, "min_weight": min_weight})
+        print_json({"clusters": count, "method": method, "min_weight": floor})
+    elif method == "leiden":
+        print(f"{count} clusters by Leiden; `lmr clusters` lists them")
     else:
-        print(f"{count} clusters at weight {min_weight:g} or more; `lmr clusters` lists them")
+        print(f"{count} clusters at weight {floor:g} or more; `lmr clusters` lists them")
 
 
 @app.command()
@@ -185,26 +213,6 @@ def clusters(
     print_table(("cluster", "size", "central", "name", "labels"), rows)
     if not found:
         say("there are no clusters yet; `lmr cluster` makes them")
-
-
-@app.command()
-def evaluate(home: Home = None, as_json: Json = False) -> None:
-    """Measure rankings with the collection's labels: each photo of the query split is searched for.
-
-    Positives are the index images of the same landmark. Figures are fractions 0-1.
-
-    Example: `lmr evaluate --json`
-    """
-    from lmr.collection.evaluate import evaluate as run
-
-    with open_collection(home, quiet=as_json) as collection:
-        found = run(collection)
-    if as_json:
-        print_json(found)
-        return
-    say(f"{found.queries} queries, {found.index} index images")
-    rows = ((r.name, r.map, r.map_at_100, r.p_at_1, f"{r.seconds * 1000:.0f} ms") for r in found.rungs)
-    print_table(("rung", "mAP", "mAP@100", "P@1", "a query"), rows)
 
 
 @app.command()

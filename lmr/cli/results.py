@@ -25,19 +25,28 @@ def search(
     min_weight: Annotated[float, typer.Option(min=0, help="Pass only over matches of at least this weight.")] = 0.0,
     verified_only: Annotated[bool, typer.Option("--verified-only", help="Leave out what is only similar.")] = False,
     query_images: Annotated[bool, typer.Option("--query-images", help="List photos of the query split too.")] = False,
+    rounds: Annotated[
+        int,
+        typer.Option(min=0, help="Rounds of proposals for a photo outside the forest."),
+    ] = 3,
+    budget: Annotated[
+        float | None, typer.Option(min=0, help="Seconds after which no more photos are compared.", show_default="none")
+    ] = None,
     html: Annotated[Path | None, typer.Option(help="Write a page with pictures of every match.")] = None,
     as_json: Json = False,
 ) -> None:
     """Find all photos of the place in a photo, which need not be in the collection. Nothing is stored.
 
-    First come the images reached over verified matches, in the order in which they join; then the others by
-    similarity. The depth is that of the spanning forest: an image further from the photo there is left out, even if
-    a weaker match would join it sooner.
+    The photo is treated as the stored ones are: compared with its nearest ones, its descriptor moved towards those
+    that match, compared with those that are nearest then. First come the images reached over verified matches, in
+    the order in which they join; then the others by similarity. The depth is that of the spanning forest: an image
+    further from the photo there is left out, even if a weaker match would join it sooner.
 
     Example: `lmr search photo.jpg --top 50 --html result.html`
     """
     from lmr.collection.report import write_gallery
     from lmr.collection.search import search as run
+    from lmr.collection.start import Patience
 
     with open_collection(home, quiet=as_json) as collection:
         found = run(
@@ -48,13 +57,14 @@ def search(
             min_weight=min_weight,
             verified_only=verified_only,
             query_images=query_images,
+            patience=Patience(rounds, budget),
         )
         rows = [_row(collection, hit) for hit in found.hits]
         if html is not None:
             write_gallery(collection, found, html)
     if as_json:
         query = {"id": found.start.id, "path": found.start.path, "stored": found.start.number is not None}
-        print_json({"query": query, "seconds": found.seconds, "proposals": found.proposals, "results": rows})
+        print_json({"query": query, "seconds": found.seconds, "effort": found.start.effort, "results": rows})
         return
     columns = ("rank", "image", "reached", "inliers", "hops", "similarity", "landmark", "path")
     table = (
@@ -73,8 +83,17 @@ def search(
     print_table(columns, ((*row[:-1], row[-1][0] if row[-1] else "-") for row in table))
     verified = sum(row["reached"] == "verified" for row in rows)
     say(f"{verified} verified, {len(rows) - verified} by similarity, in {found.seconds:.2f} s")
+    say(_told(found.start.effort))
     if html is not None:
         say(f"page: {html.resolve().as_uri()}")
+
+
+def _told(effort: Any) -> str:
+    """What was done before ranking, for people."""
+    if effort.ended == "stored":
+        return "the photo is in the forest"
+    why = {"nothing new": "then nothing new came up", "rounds": "more were not asked for", "time": "then time was up"}
+    return f"compared with {effort.compared} photos in {effort.rounds} rounds, {why[effort.ended]}"
 
 
 def _row(collection: Any, hit: Any) -> dict[str, Any]:

@@ -13,9 +13,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from lmr.errors import BusyError, CollectionError, UsageError
+from lmr.expansion.idqe import Smoothing
 from lmr.features.presets import Preset, preset
 from lmr.progress import Progress, Silent
 from lmr.servers.milvus import LocalMilvus
@@ -25,10 +24,18 @@ from lmr.settings import Settings
 from lmr.stores.graph import Graph
 from lmr.stores.ledger import Ledger
 from lmr.stores.vectors import Milvus
-from lmr.values import Array
 
 LEDGER = "ledger.sqlite"
-_FIXED = ("preset", "nfa_weak", "nfa_accept", "similarity_weight")  # what stored results were made with
+_FIXED = (  # what stored results were made with
+    "preset",
+    "nfa_weak",
+    "nfa_accept",
+    "agreement",
+    "expansion_steps",
+    "expansion_own",
+    "expansion_confidence",
+    "similarity_weight",
+)
 MODEL = "descriptor"
 _GLANCE = 1.0  # seconds: a search that looks whether somebody writes holds the lock for an instant
 
@@ -109,6 +116,12 @@ class Collection:
         """Whether query photos take part in the forest."""
         return self.ledger.meta("bridge_queries") == "1"
 
+    @property
+    def smoothing(self) -> Smoothing:
+        """How descriptors are refined."""
+        settings = self.settings
+        return Smoothing(settings.expansion_steps, settings.expansion_own, settings.expansion_confidence)
+
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
         """Hold the writer's lock. Raises BusyError with the holder's pid."""
@@ -118,13 +131,6 @@ class Collection:
     def changed(self) -> None:
         """Note, inside a transaction, that images, labels or descriptors are no longer what the databases have."""
         self.ledger.set_meta("version", str(int(self.ledger.meta("version") or 0) + 1))
-
-    def descriptors(self) -> tuple[Array, Array]:
-        """numbers (N,) of all described images and their descriptors (N, D) float32."""
-        rows = list(self.ledger.descriptors())
-        if not rows:
-            return np.zeros(0, np.int64), np.zeros((0, 1), np.float32)
-        return np.array([number for number, _ in rows]), np.stack([vector for _, vector in rows])
 
     def resolve(self, name: str) -> str:
         """Full image id from an id, its beginning (6 characters or more), or the path of a stored photo.
@@ -199,7 +205,9 @@ def _as_made(settings: Settings, ledger: Ledger) -> Settings:
     values: dict[str, Any] = {}
     for name in _FIXED:
         kind = type(getattr(default, name))
-        stored, given = kind(ledger.meta(name) or ""), getattr(settings, name)
+        made_with = ledger.meta(name)
+        stored = getattr(default, name) if made_with is None else kind(made_with)  # None: made by an older lmr
+        given = getattr(settings, name)
         if given not in (stored, getattr(default, name)):
             raise CollectionError(
                 f"{settings.home} was made with {name} = {stored}, not {given}; make another collection for that "

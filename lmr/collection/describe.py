@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from lmr.collection.core import MODEL, Collection
+from lmr.collection.refined import review
 from lmr.collection.sync import sync, update_forest, write_edges
 from lmr.features.pack import unpack
 from lmr.features.presets import Preset, preset
@@ -27,6 +28,8 @@ def train(collection: Collection) -> int:
         _learn(collection)
         describe_new(collection)
         _reweigh(collection)
+        with collection.ledger.transaction():
+            review(collection)
         sync(collection)
         write_edges(collection)
         update_forest(collection)

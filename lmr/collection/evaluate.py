@@ -1,91 +1,206 @@
-"""Evaluate: every labelled photo of the query split goes through the read-only search, rung by rung."""
+"""Evaluate: the photos of a protocol are searched for as users search, rung by rung of the ladder."""
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 
 from lmr.collection.core import Collection
-from lmr.collection.search import Start, exact_neighbours, rank, start_of_stored, wait_for_forest
+from lmr.collection.ladder import RUNGS, Field
+from lmr.collection.search import wait_for_forest
+from lmr.collection.start import Start, start_of_photo, start_of_stored
 from lmr.errors import UsageError
-from lmr.evaluation.metrics import average_precision, mean, precision_at
+from lmr.evaluation.metrics import interval, mean
+from lmr.evaluation.protocols import GroundTruth, Query, stem
+from lmr.photos.decode import read
 
-_LIMIT = 100
+WHOLE = "idqe+mmst"
 
 
 @dataclass(frozen=True, slots=True)
 class Rung:
-    """Quality of one way to rank: fractions 0-1; seconds a query."""
+    """Quality of one way to rank at one level of a protocol: fractions 0-1, with the 95 % interval of mAP over groups
+    (landmarks) and the seconds a query."""
 
     name: str
+    level: str
     map: float
+    map_interval: tuple[float, float]
     map_at_100: float
     p_at_1: float
+    p_at_5: float
+    p_at_10: float
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
-class Evaluation:
-    """All rungs on one set of queries."""
+class QueryRow:
+    """One query: its figures by rung at the first level, and how its results begin on the last rung."""
 
+    query: str
+    id: str
+    group: str
+    scores: dict[str, dict[str, float]]
+    results: list[tuple[str, bool]]
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """All rungs on one set of queries; missing: names in the ground truth that the collection does not hold."""
+
+    protocol: str
     queries: int
     index: int
+    missing: int
     rungs: list[Rung]
+    rows: list[QueryRow] = field(repr=False)
 
 
-def _descriptor(collection: Collection, start: Start) -> list[str]:
-    if start.descriptor is None:
-        return []
-    return [id for id, _ in exact_neighbours(collection, start.descriptor) if id != start.id]
+def evaluate(
+    collection: Collection, truth: GroundTruth | None = None, names: Sequence[str] | None = None, shown: int = 10
+) -> Evaluation:
+    """Measure some rungs (None: all) by a protocol's ground truth, or by the collection's own labels.
 
-
-def _mmst(collection: Collection, start: Start) -> list[str]:
-    hits, _ = rank(collection, start, top=None, max_depth=None, min_weight=0.0, verified_only=False, query_images=False)
-    return [hit.id for hit in hits]
-
-
-RUNGS: dict[str, Callable[[Collection, Start], list[str]]] = {"descriptor": _descriptor, "mmst": _mmst}
-
-
-def evaluate(collection: Collection) -> Evaluation:
-    """Queries are the labelled photos of the query split, positives the index images of the same landmark.
-
-    Raises UsageError where there are no such queries.
+    By the labels, queries are the labelled photos of the query split, positives the index images of the same
+    landmark. Raises UsageError where there are no queries.
     """
     wait_for_forest(collection)
+    rungs = _chosen(names)
+    cast = _Cast(collection, truth)
+    stage = Field(collection)
+    scores: dict[tuple[str, str], list[dict[str, float]]] = {}
+    groups: dict[str, list[str]] = {level: [] for level in cast.truth.levels}
+    seconds: dict[str, list[float]] = {name: [] for name in rungs}
+    rows = []
+    with collection.progress.task("Queries", len(cast.queries), "queries") as advance:
+        for name, levels in cast.queries.items():
+            start = cast.start(name, next(iter(levels.values())))
+            of_query: dict[str, dict[str, float]] = {}
+            results: list[tuple[str, bool]] = []
+            for rung in rungs:
+                begin = time.perf_counter()
+                ids = RUNGS[rung](stage, start)
+                seconds[rung].append(time.perf_counter() - begin)
+                ranked = cast.names(ids)
+                for level, query in levels.items():
+                    figures = cast.truth.score(query, ranked)
+                    scores.setdefault((rung, level), []).append(figures)
+                    of_query.setdefault(rung, figures)
+                first = next(iter(levels.values()))
+                spelled = zip(ids, cast.spelled(ids), strict=True)
+                results = [(id, name in first.positives) for id, name in spelled if name not in first.junk][:shown]
+            for level, query in levels.items():
+                groups[level].append(query.group)
+            rows.append(QueryRow(name, start.id, next(iter(levels.values())).group, of_query, results))
+            advance(1)
+    return Evaluation(
+        cast.truth.protocol,
+        len(cast.queries),
+        len(stage.ids),
+        cast.missing,
+        [
+            _rung(name, level, found, groups[level], seconds[name])
+            for level in cast.truth.levels
+            for name in rungs
+            if (found := scores.get((name, level)))
+        ],
+        rows,
+    )
+
+
+def _chosen(names: Sequence[str] | None) -> list[str]:
+    if names is None:
+        return list(RUNGS)
+    if unknown := [name for name in names if name not in RUNGS]:
+        raise UsageError(f"{', '.join(unknown)} is no rung; there are {', '.join(RUNGS)}")
+    return list(names)
+
+
+def _rung(
+    name: str, level: str, found: Sequence[dict[str, float]], groups: Sequence[str], seconds: Sequence[float]
+) -> Rung:
+    column = {key: [figures[key] for figures in found] for key in found[0]}
+    precise = interval(column["map"], groups)
+    figures = {key: mean(values) for key, values in column.items()}
+    return Rung(name, level, map_interval=precise, seconds=mean(seconds), **figures)
+
+
+class _Cast:
+    """Who is who: names of a ground truth and images of the collection."""
+
+    def __init__(self, collection: Collection, truth: GroundTruth | None) -> None:
+        self._collection = collection
+        if truth is None:
+            self.truth = labels_of(collection)
+            self._name = {image.id: image.id for image in collection.ledger.images()}
+        else:
+            self.truth = truth
+            self._name = _stems(collection)
+        self._id: dict[str, str] = {}
+        for id, name in self._name.items():
+            if self._id.setdefault(name, id) != id:
+                raise UsageError(f"two photos are called {name}; a ground truth tells photos apart by their names")
+        self.queries: dict[str, dict[str, Query]] = {}
+        for level, listed in self.truth.levels.items():
+            for query in listed:
+                if query.name in self._id:
+                    self.queries.setdefault(query.name, {})[level] = query
+        wanted = {name for listed in self.truth.levels.values() for query in listed for name in query.positives}
+        wanted |= {query.name for listed in self.truth.levels.values() for query in listed}
+        self.missing = len(wanted - set(self._id))
+        if not self.queries:
+            raise UsageError(
+                "none of the ground truth's queries is in the collection: `lmr ingest` them first, with --split query "
+                "where they are not to be found themselves"
+            )
+
+    def start(self, name: str, query: Query) -> Start:
+        """The search for a query: the stored image, or the part of it that the box shows as a photo of its own."""
+        id = self._id[name]
+        if query.box is None:
+            return start_of_stored(self._collection, id)
+        image = self._collection.ledger.image(id)
+        paths = self._collection.ledger.paths(image.number) if image else []
+        path = next((path for path in paths if os.path.exists(path)), None)
+        if path is None:
+            raise UsageError(f"{name} is asked for by a box in it, but its file is gone")
+        file = Path(os.fsdecode(path))
+        return start_of_photo(self._collection, file, read(file, self._collection.settings.max_bytes), box=query.box)
+
+    def spelled(self, ids: Sequence[str]) -> list[str]:
+        """Names in the ground truth's spelling."""
+        return [self._name[id] for id in ids]
+
+    def names(self, ids: Sequence[str]) -> list[str]:
+        """The same of those images that the ground truth lets be listed."""
+        named = self.spelled(ids)
+        return named if self.truth.images is None else [name for name in named if name in self.truth.images]
+
+
+def labels_of(collection: Collection) -> GroundTruth:
+    """The collection's own labels as a ground truth over image ids."""
     images = list(collection.ledger.images())
-    landmarks = {image.id: image.landmark for image in images if image.split == "index"}
-    positives: dict[str, int] = {}
-    for landmark in landmarks.values():
-        if landmark is not None:
-            positives[landmark] = positives.get(landmark, 0) + 1
-    queries = [image for image in images if image.split == "query" and image.landmark in positives]
+    shown: dict[str, set[str]] = {}
+    for image in images:
+        if image.split == "index" and image.landmark is not None:
+            shown.setdefault(image.landmark, set()).add(image.id)
+    queries = [
+        Query(image.id, image.landmark, frozenset(shown[image.landmark]))
+        for image in sorted(images, key=lambda image: image.id)
+        if image.split == "query" and image.landmark in shown
+    ]
     if not queries:
         raise UsageError(
             "there is nothing to evaluate: it takes photos of the query split with a landmark that index photos have "
-            "(`lmr ingest PHOTOS --labels labels.csv`)"
+            "(`lmr ingest PHOTOS --labels labels.csv`), or a ground truth (--protocol)"
         )
-    queries.sort(key=lambda image: image.id)
-    scores: dict[str, list[tuple[float, float, float, float]]] = {name: [] for name in RUNGS}
-    with collection.progress.task("Queries", len(queries), "queries") as advance:
-        for image in queries:
-            start = start_of_stored(collection, image.id)
-            wanted = str(image.landmark)
-            for name, ranking in RUNGS.items():
-                begin = time.perf_counter()
-                ids = ranking(collection, start)
-                seconds = time.perf_counter() - begin
-                relevant = [landmarks.get(id) == wanted for id in ids]
-                scores[name].append((*_scores(relevant, positives[wanted]), seconds))
-            advance(1)
-    rungs = [Rung(name, *(mean(column) for column in zip(*rows, strict=True))) for name, rows in scores.items()]
-    return Evaluation(len(queries), len(landmarks), rungs)
+    return GroundTruth("labels", {"all": queries})
 
 
-def _scores(relevant: Sequence[bool], positives: int) -> tuple[float, float, float]:
-    return (
-        average_precision(relevant, positives),
-        average_precision(relevant, positives, _LIMIT),
-        precision_at(relevant, 1),
-    )
+def _stems(collection: Collection) -> dict[str, str]:
+    """Image id -> name of its first file without folder and suffix."""
+    names = collection.ledger.names()
+    return {image.id: stem(names[image.number][0]) for image in collection.ledger.images() if image.number in names}

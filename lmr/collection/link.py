@@ -1,16 +1,18 @@
-"""Link: propose neighbours, verify those never compared, write edges, bring the forest up to date."""
+"""Link: rounds of ID-QE. Propose neighbours, verify those never compared, move descriptors; then bring the graph up."""
 
 from __future__ import annotations
 
+import json
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
 from lmr.collection.core import Collection
 from lmr.collection.describe import describe_new
-from lmr.collection.sync import sync, update_forest, write_edges
+from lmr.collection.refined import REFINED_TO, WEAK, Described, described, review
+from lmr.collection.sync import sync, update_forest, write_changed_vectors, write_edges
 from lmr.features.pack import unpack
 from lmr.spanning.forest import ForestChange
 from lmr.stores.graph import batches
@@ -20,26 +22,110 @@ from lmr.values import Array, Features, Verification
 from lmr.verification.pool import Reader, verify_pairs
 from lmr.verification.weights import similarity, weight
 
-WEAK = "weak"
+MOST_ROUNDS = 4
+_EXACT_UP_TO = 100_000  # images: up to here an exact product in blocks is quicker than an index for all pairs
 _PROPOSING = 500
 _KEEPING = 8  # chunks of verified pairs in one transaction
+_RUN, _LINKED = "link_run", "linked"
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """What one round did: pairs proposed, of which verified in it, edges found, matches accepted in all after it."""
+
+    round: int
+    proposed: int
+    verified: int
+    edges: int
+    accepted: int
+    seconds: dict[str, float]
 
 
 @dataclass(frozen=True, slots=True)
 class Linked:
-    """What a link did: pairs proposed, of which verified now; edges found now and in all; the forest's change."""
+    """What a link did, its rounds together and one by one; edges in all, the forest's change; seconds by stage."""
 
     proposed: int
     verified: int
     edges_new: int
     edges: int
     accepted: int
+    rounds: list[Round]
     forest: ForestChange | None
     seconds: dict[str, float]
 
 
-def link(collection: Collection, *, bridge_queries: bool | None = None) -> Linked:
-    """Match and verify. Stopped at any moment, the same call goes on: a pair once verified never is again."""
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """A link in progress, as the ledger keeps it: the round it is in, how many are wanted (None: until few edges)."""
+
+    round: int
+    wanted: int | None
+
+    def after(self, added: int, accepted: int, few: float) -> _Run | None:
+        """What is left to do once this round has added so many matches to those accepted."""
+        if self.wanted is None:
+            ends = self.round >= MOST_ROUNDS or added <= few * accepted
+        else:
+            ends = self.round >= self.wanted
+        return None if ends else _Run(self.round + 1, self.wanted)
+
+
+def link(collection: Collection, *, rounds: int | None = None, bridge_queries: bool | None = None) -> Linked:
+    """Match and verify, round by round; None: until a round adds few matches, at most 4.
+
+    Stopped at any moment, the same call goes on and ends in the same state: a pair once verified never is again, and
+    a round proposes from the matches of the rounds before it alone. A link that is complete does nothing more.
+    """
+    ledger = collection.ledger
+    begin = time.perf_counter()
+    seconds: dict[str, float] = {}
+    done: list[Round] = []
+    with collection.writing():
+        if bridge_queries is not None and bridge_queries != collection.bridge_queries:
+            with ledger.transaction():
+                ledger.set_meta("bridge_queries", str(int(bridge_queries)))
+                collection.changed()
+        describe_new(collection)
+        before = ledger.counts()["edges"]
+        sync(collection)
+        seconds["stores"] = time.perf_counter() - begin
+        asked = json.dumps([ledger.meta("version"), rounds, collection.settings.top])
+        run = _unfinished(ledger, rounds)
+        if run is None and ledger.meta(_LINKED) != asked:
+            run = _Run(1, rounds)
+        while run is not None:
+            found, run = _round(collection, run, asked)
+            done.append(found)
+        begin = time.perf_counter()
+        write_edges(collection)
+        seconds["edges"], begin = time.perf_counter() - begin, time.perf_counter()
+        forest = update_forest(collection)
+        seconds["forest"] = time.perf_counter() - begin
+    for part in done:
+        for name, value in part.seconds.items():
+            seconds[name] = seconds.get(name, 0.0) + value
+    edges = ledger.counts()["edges"]
+    return Linked(
+        sum(part.proposed for part in done),
+        sum(part.verified for part in done),
+        edges - before,
+        edges,
+        ledger.pairs.accepted(),
+        done,
+        forest,
+        seconds,
+    )
+
+
+def _unfinished(ledger: Ledger, rounds: int | None) -> _Run | None:
+    """The run that was interrupted; how many rounds it takes is what is asked for now."""
+    stored = json.loads(ledger.meta(_RUN) or "null")
+    return None if stored is None else _Run(stored["round"], rounds)
+
+
+def _round(collection: Collection, run: _Run, asked: str) -> tuple[Round, _Run | None]:
+    """One round; the last one notes what was asked for as done."""
     ledger = collection.ledger
     seconds: dict[str, float] = {}
     clock = time.perf_counter()
@@ -48,43 +134,68 @@ def link(collection: Collection, *, bridge_queries: bool | None = None) -> Linke
         nonlocal clock
         seconds[name], clock = time.perf_counter() - clock, time.perf_counter()
 
-    with collection.writing():
-        if bridge_queries is not None:
-            with ledger.transaction():
-                ledger.set_meta("bridge_queries", str(int(bridge_queries)))
-        describe_new(collection)
-        sync(collection)
-        lap("stores")
-        pairs = proposals(collection)
-        fresh = never_compared(ledger, pairs)
-        lap("proposals")
-        before = ledger.counts()["edges"]
-        verify_and_keep(collection, fresh, round_=1)
-        lap("verification")
-        write_edges(collection)
-        lap("edges")
-        forest = update_forest(collection)
-        lap("forest")
-    edges = ledger.counts()["edges"]
-    return Linked(len(pairs), len(fresh), edges - before, edges, ledger.pairs.accepted(), forest, seconds)
+    with ledger.transaction():
+        ledger.set_meta(_RUN, json.dumps(asdict(run)))
+    before = described(collection)
+    pairs = proposals(collection, before)
+    fresh = never_compared(ledger, pairs)
+    lap("proposals")
+    verify_and_keep(collection, fresh, run.round)
+    lap("verification")
+    with ledger.transaction():
+        known, edges = ledger.pairs.counted_after(int(ledger.meta(REFINED_TO) or 0))
+        after = review(collection)
+        accepted = ledger.pairs.accepted()
+        following = run.after(known, accepted, collection.settings.few_edges)
+        ledger.set_meta(_RUN, json.dumps(None if following is None else asdict(following)))
+        if following is None:
+            ledger.set_meta(_LINKED, asked)
+    write_changed_vectors(collection, before, after)
+    lap("refinement")
+    return Round(run.round, len(pairs), len(fresh), edges, accepted, seconds), following
 
 
-def proposals(collection: Collection) -> Array:
+def proposals(collection: Collection, found: Described) -> Array:
     """(P, 2) numbers: every image with each of its nearest index images; each pair once, in a fixed order."""
-    numbers, vectors = collection.descriptors()
-    images = {image.id: image.number for image in collection.ledger.images()}
-    top = collection.settings.top
-    found: list[Array] = [np.zeros((0, 2), np.int64)]
+    numbers = np.array([image.number for image in found.images], np.int64)
+    exact = len(numbers) <= _EXACT_UP_TO
+    nearest = exact_neighbours if exact else indexed_neighbours
+    pairs: list[Array] = [np.zeros((0, 2), np.int64)]
     with collection.progress.task("Proposals", len(numbers), "images") as advance:
         for start in range(0, len(numbers), _PROPOSING):
-            part = numbers[start : start + _PROPOSING]
-            # one more than wanted, as an index image finds itself
-            answers = collection.vectors.search(vectors[start : start + _PROPOSING], top + 1)
-            for number, answer in zip(part.tolist(), answers, strict=True):
-                others = [images[id] for id, _ in answer if id in images and images[id] != number][:top]
-                found.append(np.array([(min(number, o), max(number, o)) for o in others], np.int64).reshape(-1, 2))
-            advance(len(part))
-    return np.unique(np.concatenate(found), axis=0)
+            rows = np.arange(start, min(start + _PROPOSING, len(numbers)))
+            others = nearest(collection, found, rows, collection.settings.top)
+            for row, other in zip(rows, others, strict=True):
+                ends = np.stack([np.full(len(other), numbers[row]), numbers[other]], 1)
+                pairs.append(np.sort(ends, axis=1))
+            advance(len(rows))
+    return np.unique(np.concatenate(pairs), axis=0)
+
+
+def exact_neighbours(collection: Collection, found: Described, rows: Array, top: int) -> list[Array]:
+    """For some rows those of their nearest index images, by products with all; ties by id."""
+    index = np.flatnonzero(found.in_index)
+    similar = found.refined[rows] @ found.refined[index].T
+    position = np.searchsorted(index, rows)
+    own = (position < len(index)) & (index[np.minimum(position, len(index) - 1)] == rows) if len(index) else rows < 0
+    similar[np.flatnonzero(own), position[own]] = -np.inf
+    wanted = min(top, len(index))
+    nearest = []
+    for row, self_too in zip(similar, own, strict=True):
+        part = np.argpartition(-row, wanted - 1)[:wanted] if 0 < wanted < len(row) else np.arange(len(row))
+        part = part[np.lexsort((part, -row[part]))]
+        nearest.append(index[part[np.isfinite(row[part])] if self_too else part])
+    return nearest
+
+
+def indexed_neighbours(collection: Collection, found: Described, rows: Array, top: int) -> list[Array]:
+    """The same from the vector index."""
+    answers = collection.vectors.search(found.refined[rows], top + 1)  # an index image finds itself
+    nearest = []
+    for row, answer in zip(rows, answers, strict=True):
+        others = [found.row[id] for id, _ in answer if id in found.row and found.row[id] != row]
+        nearest.append(np.array(others[:top], np.int64))
+    return nearest
 
 
 def never_compared(ledger: Ledger, pairs: Array) -> Array:
@@ -118,7 +229,7 @@ def verify_and_keep(collection: Collection, pairs: Array, round_: int) -> None:
     items = ((int(a), int(b)) for a, b in pairs)
     workers = min(settings.worker_count, 1 + len(pairs) // 64)
     outcomes = verify_pairs(items, open_features, ledger.path, workers)
-    with collection.progress.task("Verification", len(pairs), "pairs") as advance:
+    with collection.progress.task(f"Verification, round {round_}", len(pairs), "pairs") as advance:
         for batch in batches(outcomes, _KEEPING):
             with ledger.transaction():
                 for (a, b), found in (row for chunk in batch for row in chunk):
@@ -127,15 +238,15 @@ def verify_and_keep(collection: Collection, pairs: Array, round_: int) -> None:
 
 
 def _keep(collection: Collection, ids: dict[int, str], a: int, b: int, found: Verification, round_: int) -> None:
-    """Keep one outcome; an accepted one gets its weight, once and for all."""
+    """Keep one outcome; one above the lower threshold gets its weight, once and for all."""
     ledger, settings = collection.ledger, collection.settings
     if ids[b] < ids[a]:
         a, b, found = b, a, found.swapped()
-    if found.nfa < settings.nfa_weak:
+    if found.nfa < settings.nfa_weak or found.transform is None:
         ledger.pairs.put(PairRow(a, b, found, round_, None, None, None))
         return
     similar = pair_similarity(ledger, a, b)
-    excluded = None if found.nfa >= settings.nfa_accept else WEAK
+    excluded = found.artefact or (None if found.nfa >= settings.nfa_accept else WEAK)
     for attempt in range(100):
         value = weight(
             ids[a],

@@ -8,12 +8,14 @@ from pathlib import Path
 import numpy as np
 
 from lmr.collection.core import Collection
-from lmr.collection.search import Found, Start, path_to
+from lmr.collection.evaluate import Evaluation
+from lmr.collection.search import Found, path_to
+from lmr.collection.start import Patience, Start, start_of_stored
 from lmr.errors import PhotoError
 from lmr.features.pack import unpack
 from lmr.photos.decode import decode, read
 from lmr.photos.find import text_of
-from lmr.reports.gallery import Album, Card, Picture, Step
+from lmr.reports.gallery import Album, Card, Picture, QueryCard, Shown, Step
 from lmr.reports.pictures import PANEL, match_picture, placeholder, thumbnail
 from lmr.values import Array, Features, Hop
 from lmr.verification.matching import prepare
@@ -121,6 +123,31 @@ def write_gallery(collection: Collection, found: Found, page: Path) -> None:
     )
     query = Picture(found.start.path or name, album.add(thumbnail(pictures.pixels(found.start.id)[0], 480)))
     album.write(f"All photos of the place in {name}", summary, query, cards)
+
+
+def write_evaluation(collection: Collection, found: Evaluation, page: Path) -> None:
+    """The rungs of an evaluation and all its queries, the worst first, with the first results of the last rung."""
+    album = Album(page)
+    added: dict[str, str] = {}
+
+    def picture_of(id: str, pictures: Pictures) -> str:
+        if id not in added:
+            added[id] = album.add(pictures.thumbnail(id))
+        return added[id]
+
+    last = found.rungs[-1].name
+    cards = []
+    with collection.progress.task("Pictures", len(found.rows), "queries") as advance:
+        for row in sorted(found.rows, key=lambda row: (row.scores[last]["map"], row.id)):
+            pictures = Pictures(collection, start_of_stored(collection, row.id, Patience(rounds=0)))
+            shown = [Shown(pictures.name(id), picture_of(id, pictures), right) for id, right in row.results]
+            scores = [(name, figures["map"]) for name, figures in row.scores.items()]
+            cards.append(QueryCard(pictures.name(row.id), row.group, picture_of(row.id, pictures), scores, shown))
+            advance(1)
+    levels = list(dict.fromkeys(rung.level for rung in found.rungs))
+    by_level = [(level, [rung for rung in found.rungs if rung.level == level]) for level in levels]
+    summary = f"{found.protocol}: {found.queries} queries, {found.index} index images."
+    album.write_ladder("How good the rankings are", summary, by_level, cards)
 
 
 def write_explanation(collection: Collection, start: Start, hops: list[Hop], target: Path) -> None:

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+
 from lmr.collection.core import Collection
+from lmr.collection.refined import REFINED_TO, Described, described
 from lmr.errors import CollectionError
 from lmr.spanning.forest import ForestChange, build_forest
 from lmr.stores.graph import batches, edge_row
+from lmr.stores.ledger import Ledger
 from lmr.values import Array
 
 _EDGES = 10_000
@@ -17,38 +21,50 @@ _VECTORS_SEEN = "vectors_version"
 
 def sync(collection: Collection) -> None:
     """Write images and labels to the graph and descriptors to the vector index, where the ledger has newer ones."""
-    ledger, version = collection.ledger, collection.ledger.meta("version") or "0"
-    graph = collection.graph
+    graph, version = collection.graph, collection.ledger.meta("version") or "0"
     if graph.marker()["images_seen"] != version:
         graph.write_batches("write/images", _image_rows(collection))
         graph.run("write/images_seen", version=version)
     if not _vectors_current(collection):
-        write_vectors(collection)
-        with ledger.transaction():
-            ledger.set_meta(_VECTORS_SEEN, version)
+        _write_vectors(collection)
+        _note_vectors(collection)
 
 
 def _vectors_current(collection: Collection) -> bool:
     """Milvus may have lost rows that it said it had, so its count is compared as well."""
     ledger = collection.ledger
-    if ledger.meta(_VECTORS_SEEN) != ledger.meta("version") or collection.vectors.dimension() is None:
+    if ledger.meta(_VECTORS_SEEN) != _vectors_wanted(ledger) or collection.vectors.dimension() is None:
         return False
     return collection.vectors.count() == ledger.counts()["descriptors"]
 
 
-def write_vectors(collection: Collection) -> None:
-    """Upsert all descriptors; the index is made anew if their length changed or it holds too many."""
-    ledger, vectors = collection.ledger, collection.vectors
-    expected = ledger.counts()["descriptors"]
-    first = next((vector for _, vector in ledger.descriptors()), None)
-    if first is None:
+def _vectors_wanted(ledger: Ledger) -> str:
+    """What the refined descriptors are a function of: the originals' version, and how far matches moved them."""
+    return f"{ledger.meta('version')} {ledger.meta(REFINED_TO)}"
+
+
+def _note_vectors(collection: Collection) -> None:
+    with collection.ledger.transaction():
+        collection.ledger.set_meta(_VECTORS_SEEN, _vectors_wanted(collection.ledger))
+
+
+def _write_vectors(collection: Collection) -> None:
+    """Upsert all refined descriptors; the index is made anew if their length changed or it holds too many."""
+    found, vectors = described(collection), collection.vectors
+    if not found.images:
         return
-    vectors.create(len(first), expected)
-    if vectors.count() > expected:
+    vectors.create(found.refined.shape[1], len(found.images))
+    if vectors.count() > len(found.images):
         vectors.drop()
-        vectors.create(len(first), expected)
-    images = {image.number: image for image in ledger.images()}
-    vectors.upsert(_vector_rows(collection, images))
+        vectors.create(found.refined.shape[1], len(found.images))
+    vectors.upsert(_vector_rows(found, np.arange(len(found.images))))
+
+
+def write_changed_vectors(collection: Collection, before: Described, after: Described) -> None:
+    """Upsert the descriptors that a round has moved. If that is cut short, the next sync writes all."""
+    moved = np.flatnonzero((before.refined != after.refined).any(1))
+    collection.vectors.upsert(_vector_rows(after, moved))
+    _note_vectors(collection)
 
 
 def write_edges(collection: Collection) -> int:
@@ -120,6 +136,6 @@ def _image_rows(collection: Collection) -> Iterator[dict[str, Any]]:
     return iter(sorted(rows, key=lambda row: row["id"]))
 
 
-def _vector_rows(collection: Collection, images: dict[int, Any]) -> Iterator[tuple[str, Array, bool]]:
-    for number, vector in collection.ledger.descriptors():
-        yield images[number].id, vector, images[number].split == "query"
+def _vector_rows(found: Described, rows: Array) -> Iterator[tuple[str, Array, bool]]:
+    for row in rows.tolist():
+        yield found.images[row].id, found.refined[row], found.images[row].split == "query"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from lmr.reports.pictures import jpeg
 from lmr.values import Array
@@ -43,6 +44,26 @@ class Picture:
     picture: str
 
 
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One of the first results of a query, and whether it is right."""
+
+    name: str
+    picture: str
+    right: bool
+
+
+@dataclass(frozen=True, slots=True)
+class QueryCard:
+    """One query of an evaluation: average precision by rung, and its first results on the last one."""
+
+    name: str
+    group: str
+    picture: str
+    scores: list[tuple[str, float]]
+    results: list[Shown]
+
+
 class Album:
     """A page and the folder of pictures beside it, `NAME.files`; each picture is written once."""
 
@@ -61,12 +82,21 @@ class Album:
         return _address(f"{self.folder.name}/{target.name}")
 
     def write(self, title: str, summary: str, query: Picture, cards: list[Card]) -> None:
-        """Write the page."""
+        """Write the page of a search."""
+        self._render("gallery.html", title=title, summary=summary, query=query, cards=cards)
+
+    def write_ladder(
+        self, title: str, summary: str, levels: list[tuple[str, list[Any]]], cards: list[QueryCard]
+    ) -> None:
+        """Write the page of an evaluation: its rungs by level, and a card for each query in the order given."""
+        last = levels[0][1][-1].name if levels and levels[0][1] else ""
+        self._render("ladder.html", title=title, summary=summary, levels=levels, last=last, cards=cards)
+
+    def _render(self, name: str, **values: Any) -> None:
         import jinja2
 
         environment = jinja2.Environment(loader=jinja2.PackageLoader("lmr.reports"), autoescape=True)
-        template = environment.get_template("gallery.html")
-        text = template.render(title=title, summary=summary, query=query, cards=cards)
+        text = environment.get_template(name).render(values)
         self.page.write_text(text, "utf-8", errors="backslashreplace")
 
 

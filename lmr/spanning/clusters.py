@@ -1,12 +1,23 @@
-"""Clusters: components of the forest above a floor on weight."""
+"""Clusters: parts of the verified graph. The whole component is not one: a few false bridges join many places.
+
+Components above a floor on weight are what the spanning forest falls into when its weaker edges are cut; Leiden's
+communities may cut anywhere.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Literal
 
 from lmr.spanning.forest import Queries
 
+Method = Literal["components", "leiden"]
+FLOORS = (0.0, 8.0, 10.0, 12.0, 15.0, 20.0, 25.0, 30.0, 40.0, 60.0, 80.0, 120.0)
+RESOLUTION = 1.0
 _PROJECTION = "lmr-clusters"
+_PROPERTY = "part"
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,26 +26,85 @@ class Cluster:
 
     id: str
     size: int
+    method: Method
     floor: float
     central: str
     name: str
     landmarks: dict[str, float]
 
 
-def write_clusters(graph: Queries, *, floor: float) -> int:
-    """Replace the clusters by the components of the forest above the floor; returns how many there are."""
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """One way to cut the graph: the number of its parts, single images included, and their modularity."""
+
+    method: Method
+    floor: float
+    parts: int
+    modularity: float
+
+
+class Projection:
+    """The matches that take part, held by the graph procedures; see `projected`."""
+
+    def __init__(self, graph: Queries, nodes: int) -> None:
+        self._graph, self.nodes = graph, nodes
+        self._count = 0
+
+    def cut(self, method: Method, floor: float) -> tuple[Cut, str]:
+        """Cut it one way; returns what came out and the property under which each image has its part."""
+        self._count += 1
+        property = f"{_PROPERTY}{self._count}"
+        if method == "leiden":
+            rows = self._graph.run("clusters/leiden", name=_PROJECTION, property=property, resolution=RESOLUTION)
+        else:
+            rows = self._graph.run("clusters/components", name=_PROJECTION, property=property, floor=floor)
+        found = self._graph.run("clusters/modularity", name=_PROJECTION, property=property)
+        return Cut(method, floor, rows[0]["parts"], found[0]["modularity"]), property
+
+    def parts(self, property: str) -> dict[str, int]:
+        """Image id -> number of its part."""
+        return {
+            row["id"]: row["part"] for row in self._graph.run("clusters/members", name=_PROJECTION, property=property)
+        }
+
+    def write(self, cut: Cut, property: str) -> int:
+        """Replace the stored clusters by the parts of two images and more."""
+        self._graph.run("clusters/clear")
+        rows = self._graph.run(
+            "clusters/write", name=_PROJECTION, property=property, floor=cut.floor, method=cut.method
+        )
+        self._graph.run("clusters/central")
+        self._graph.run("clusters/labels")
+        return int(rows[0]["clusters"])
+
+
+@contextmanager
+def projected(graph: Queries, *, bridge_queries: bool) -> Iterator[Projection]:
+    """Hold the matches that take part in a projection, dropped at the end."""
     graph.run("forest/drop", name=_PROJECTION)
-    graph.run("clusters/clear")
     try:
-        projected = graph.run("clusters/project", name=_PROJECTION, floor=floor)
-        if not projected or not projected[0]["nodes"]:
-            return 0
-        count = graph.run("clusters/write", name=_PROJECTION, floor=floor)[0]["clusters"]
+        rows = graph.run("clusters/project", name=_PROJECTION, bridge_queries=bridge_queries)
+        yield Projection(graph, rows[0]["nodes"] if rows else 0)
     finally:
         graph.run("forest/drop", name=_PROJECTION)
-    graph.run("clusters/central")
-    graph.run("clusters/labels")
-    return int(count)
+
+
+def propose_floor(cuts: Sequence[Cut]) -> float:
+    """The floor whose parts have the greatest modularity: no label is needed for that. The least such floor."""
+    components = [cut for cut in cuts if cut.method == "components"]
+    return max(components, key=lambda cut: (round(cut.modularity, 6), -cut.floor)).floor if components else 0.0
+
+
+def write_clusters(graph: Queries, *, method: Method, floor: float | None, bridge_queries: bool) -> tuple[int, float]:
+    """Replace the clusters; a floor of None is proposed from the data. Returns how many there are, and the floor."""
+    with projected(graph, bridge_queries=bridge_queries) as projection:
+        if not projection.nodes:
+            graph.run("clusters/clear")
+            return 0, floor or 0.0
+        if method == "components" and floor is None:
+            floor = propose_floor([projection.cut("components", each)[0] for each in FLOORS])
+        cut, property = projection.cut(method, floor or 0.0)
+        return projection.write(cut, property), cut.floor
 
 
 def list_clusters(graph: Queries, limit: int) -> list[Cluster]:
@@ -43,6 +113,7 @@ def list_clusters(graph: Queries, limit: int) -> list[Cluster]:
         Cluster(
             row["id"],
             row["size"],
+            row["method"],
             row["floor"],
             row["central"],
             row["name"],

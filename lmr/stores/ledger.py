@@ -200,6 +200,11 @@ class Ledger:
         row = self._db.execute(select, (id,)).fetchone()
         return Image(*row) if row else None
 
+    def image_numbered(self, number: int) -> Image:
+        """The image of that number."""
+        select = "SELECT number, id, width, height, split, landmark FROM images WHERE number = ?"
+        return Image(*self._db.execute(select, (number,)).fetchone())
+
     def ids_starting(self, prefix: str) -> list[str]:
         """At most two ids that begin so."""
         select = "SELECT id FROM images WHERE id >= ? AND id < ? || 'g' ORDER BY id LIMIT 2"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sqlite3
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from lmr.values import Edge, Verification
 
@@ -23,6 +24,29 @@ class PairRow:
     excluded: str | None
     similarity: float | None
     weight: float | None
+
+
+class Link(NamedTuple):
+    """An edge by numbers."""
+
+    sequence: int
+    a: int
+    b: int
+    inliers: int
+    nfa: float
+    excluded: str | None
+
+
+class LinkTo(NamedTuple):
+    """An edge as one of its images sees it."""
+
+    other: int
+    sequence: int
+    inliers: int
+    nfa: float
+    excluded: str | None
+    weight: float
+    round: int
 
 
 class Pairs:
@@ -81,10 +105,44 @@ class Pairs:
             found = Verification(matches, inliers, nfa, values[:6], values[6:10], values[10:])
             yield seq, Edge(a, b, found, similarity, weight, round_, excluded)
 
+    def links(self, upto: int | None = None) -> list[Link]:
+        """All edges, or those up to a sequence, in that order, without their geometry."""
+        select = (
+            "SELECT seq, a, b, inliers, nfa, excluded FROM pairs"
+            " WHERE weight IS NOT NULL AND (?1 IS NULL OR seq <= ?1) ORDER BY seq"
+        )
+        return [Link(*row) for row in self._db.execute(select, (upto,))]
+
+    def links_of(self, number: int) -> list[LinkTo]:
+        """The edges of one image."""
+        columns = "seq, inliers, nfa, excluded, weight, round FROM pairs WHERE"
+        select = (
+            f"SELECT b, {columns} a = ?1 AND weight IS NOT NULL"
+            f" UNION ALL SELECT a, {columns} b = ?1 AND weight IS NOT NULL"
+        )
+        return [LinkTo(*row) for row in self._db.execute(select, (number,))]
+
+    def set_excluded(self, rows: Iterable[tuple[int, str | None]]) -> int:
+        """Change (sequence, excluded); each such edge gets a new sequence, so that it is written to the graph again."""
+        last = int(self._db.execute("SELECT coalesce(max(seq), 0) FROM pairs").fetchone()[0])
+        count = 0
+        for count, (seq, excluded) in enumerate(rows, 1):
+            update = "UPDATE pairs SET excluded = ?, seq = ? WHERE seq = ?"
+            self._db.execute(update, (excluded, last + count, seq))
+        return count
+
     def accepted(self) -> int:
         """Number of edges that the forest may use."""
         select = "SELECT count(*) FROM pairs WHERE weight IS NOT NULL AND excluded IS NULL"
         return int(self._db.execute(select).fetchone()[0])
+
+    def counted_after(self, sequence: int) -> tuple[int, int]:
+        """How many matches after a sequence are accepted so far, and how many edges there are."""
+        select = (
+            "SELECT count(*) FILTER (WHERE excluded IS NULL), count(*) FROM pairs WHERE weight IS NOT NULL AND seq > ?"
+        )
+        accepted, edges = self._db.execute(select, (sequence,)).fetchone()
+        return int(accepted), int(edges)
 
     def last_edge(self) -> int:
         """Sequence of the newest edge; 0 if there is none."""

@@ -35,6 +35,10 @@ class VectorIndex(Protocol):
         """For each row of (n, D) the `top` nearest index images as (id, similarity), nearest first."""
         ...
 
+    def fetch(self, ids: Sequence[str]) -> dict[str, Array]:
+        """Image id -> (D,) float32, of those ids that are stored."""
+        ...
+
     def count(self) -> int:
         """Number of vectors."""
         ...
@@ -65,6 +69,10 @@ class MemoryIndex:
             sorted(zip(ids, map(float, row), strict=True), key=lambda pair: (-pair[1], pair[0]))[:top]
             for row in similarities
         ]
+
+    def fetch(self, ids: Sequence[str]) -> dict[str, Array]:
+        """See VectorIndex."""
+        return {id: self._rows[id][0] for id in ids if id in self._rows}
 
     def count(self) -> int:
         """See VectorIndex."""
@@ -153,6 +161,16 @@ class Milvus:
                 )
             found += [[(hit["id"], float(hit["distance"])) for hit in answer] for answer in answers]
         return [sorted(row, key=lambda pair: (-pair[1], pair[0])) for row in found]
+
+    def fetch(self, ids: Sequence[str]) -> dict[str, Array]:
+        """See VectorIndex."""
+        self._load()
+        found: dict[str, Array] = {}
+        for batch in batches(ids, _UPSERT):
+            with _translated(self._uri):
+                rows = self._client.get(self._name, ids=list(batch), output_fields=[_KEY, _FIELD])
+            found |= {row[_KEY]: np.array(row[_FIELD], np.float32) for row in rows}
+        return found
 
     def count(self) -> int:
         """See VectorIndex."""

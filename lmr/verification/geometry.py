@@ -16,6 +16,9 @@ REFINED = 3
 REFITS = 3
 CELL = 4.0
 _SCALE_CHANCE = 0.5
+_ANCHORS = 40  # best inliers whose pairs are hypotheses of scale and shift
+_LEAST_SPAN = 10.0  # px between two of them
+_CLOSE = 2.5  # px
 _OCCUPIED = 40.0  # px, side of the cells in which the area that matches lie in is measured
 
 
@@ -29,6 +32,29 @@ def inliers_of(p: Array, q: Array, jump: Array) -> tuple[Array, Array]:
     seeds = np.argsort(-votes, kind="stable")[:REFINED]
     found = [kernels.refine(p, q, jump, seed, TOLERANCE, VOTE_TOLERANCE, SCALE_TOLERANCE, REFITS) for seed in seeds]
     return max(found, key=lambda result: int(result[0].sum()))
+
+
+def only_moved(p: Array, q: Array) -> tuple[Array, Array] | None:
+    """The scale and shift that at least half of the inliers agree with closely, if there is one.
+
+    p, q (n, 2), n >= 2, best first. What lies in one plane seen from one side, such as a mark laid over photos, is
+    only moved; a general affine map then follows the chance matches around it. -> (2, 3), (n,) bool.
+    """
+    k = min(len(p), _ANCHORS)
+    i, j = np.triu_indices(k, 1)
+    span = np.linalg.norm(p[i] - p[j], axis=1)
+    wide = span > _LEAST_SPAN
+    if not wide.any():
+        return None
+    scales = np.linalg.norm(q[i] - q[j], axis=1)[wide] / span[wide]
+    shifts = q[i][wide] - scales[:, None] * p[i][wide]
+    errors = scales[:, None, None] * p[None] + shifts[:, None] - q[None]
+    inside = (errors**2).sum(2) <= _CLOSE**2 * np.maximum(scales, 1.0)[:, None] ** 2
+    best = int(inside.sum(1).argmax())
+    if 2 * inside[best].sum() < len(p):
+        return None
+    scale = float(scales[best])
+    return np.array([[scale, 0.0, shifts[best, 0]], [0.0, scale, shifts[best, 1]]]), inside[best]
 
 
 def distinct(points: Array) -> int:

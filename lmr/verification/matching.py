@@ -19,13 +19,14 @@ class Prepared:
     """The strongest points of a photo, ready for many comparisons.
 
     descriptors (n, D) and half_squares (n,) float32, whole numbers; points (n, 2) and log_scales (n,) float64 in
-    working px; area of the view in working px; unit: px of the original for each.
+    working px; view in px of the original, area its square working px; unit: px of the original for each.
     """
 
     descriptors: Array
     half_squares: Array
     points: Array
     log_scales: Array
+    view: tuple[float, float, float, float]
     area: float
     unit: float
     key: bytes
@@ -39,6 +40,7 @@ def prepare(features: Features) -> Prepared:
         (descriptors**2).sum(1) / 2,
         features.keypoints[:POINTS].astype(np.float64) / features.unit,
         np.log(np.maximum(features.scales[:POINTS].astype(np.float64) / features.unit, 1e-6)),
+        features.view,
         max(features.view[2] * features.view[3] / features.unit**2, 1.0),
         features.unit,
         features.keypoints[:POINTS].tobytes() + features.descriptors[:4].tobytes(),

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from lmr.values import Array, Verification
-from lmr.verification.geometry import distinct, inliers_of, log_nfa, occupied_area
+from lmr.values import Array, Matches, Verification
+from lmr.verification.artefacts import keeps_its_place
+from lmr.verification.geometry import distinct, inliers_of, log_nfa, occupied_area, only_moved
 from lmr.verification.matching import Prepared, match
 
 _LEAST_MATCHES = 3
+_PROBABLE = 3.0  # -log10(false alarms) from which it is worth asking what it is that agrees
+_STRAYS = 0.05  # part of what is only moved that may be chance, on each side
+_BEHIND = 3.0  # -log10(false alarms) that a place needs to be seen behind a mark
 
 
 def verify(a: Prepared, b: Prepared) -> Verification:
@@ -26,23 +30,51 @@ def correspondences(a: Prepared, b: Prepared) -> tuple[Verification, Array, Arra
 
 def _ordered(a: Prepared, b: Prepared) -> tuple[Verification, Array, Array]:
     matches = match(a, b)
-    count = len(matches.first)
+    rows = np.arange(len(matches.first))
+    found, inside = _agreeing(a, b, matches, rows)
+    if found.artefact is not None:  # a mark may hide that the photos show the same place all the same
+        behind, rest = _agreeing(a, b, matches, np.setdiff1d(rows, inside))
+        if behind.artefact is None and behind.nfa >= _BEHIND:
+            found, inside = behind, rest
+    return found, a.points[matches.first[inside]] * a.unit, b.points[matches.second[inside]] * b.unit
+
+
+def _agreeing(a: Prepared, b: Prepared, matches: Matches, rows: Array) -> tuple[Verification, Array]:
+    """What the matches in these rows agree on, and which of the rows do."""
+    count = len(rows)
     if count < _LEAST_MATCHES:
-        return Verification(count, 0, 0.0), np.zeros((0, 2)), np.zeros((0, 2))
-    p, q = a.points[matches.first], b.points[matches.second]
-    inside, model = inliers_of(p, q, b.log_scales[matches.second] - a.log_scales[matches.first])
+        return Verification(count, 0, 0.0), rows[:0]
+    first, second = matches.first[rows], matches.second[rows]
+    p, q = a.points[first], b.points[second]
+    inside, model = inliers_of(p, q, b.log_scales[second] - a.log_scales[first])
     areas = occupied_area(p, a.area), occupied_area(q, b.area)
     p, q = p[inside], q[inside]
     inliers = min(distinct(p), distinct(q))
-    nfa = min(log_nfa(count, inliers, area) for area in areas)
-    places_a, places_b = p * a.unit, q * b.unit
     if inliers < _LEAST_MATCHES:
-        return Verification(count, inliers, 0.0), places_a, places_b
+        return Verification(count, inliers, 0.0), rows[inside]
+    nfa = min(log_nfa(count, inliers, area) for area in areas)
+    artefact, shown_p, shown_q = None, p, q
+    if nfa >= _PROBABLE:
+        if moved := only_moved(p, q):
+            model, closely = moved
+            shown_p, shown_q = p[closely], q[closely]
+        fewer = min(len(a.descriptors), len(b.descriptors))
+        artefact = keeps_its_place(shown_p * a.unit, shown_q * b.unit, (a.view, b.view), b.unit, fewer)
+        if moved:
+            shown_p, shown_q = _without_strays(shown_p, shown_q)
     whole = model.copy()
     whole[:, :2] *= b.unit / a.unit
     whole[:, 2] *= b.unit
     transform = tuple(float(x) for x in whole.ravel())
-    return Verification(count, inliers, nfa, transform, _box(places_a), _box(places_b)), places_a, places_b
+    regions = _box(shown_p * a.unit), _box(shown_q * b.unit)
+    return Verification(count, inliers, nfa, transform, *regions, artefact), rows[inside]
+
+
+def _without_strays(p: Array, q: Array) -> tuple[Array, Array]:
+    """Without the outermost points of the first photo on each side: some agree by chance."""
+    low, high = np.quantile(p, [_STRAYS, 1 - _STRAYS], axis=0)
+    inside = ((p >= low) & (p <= high)).all(1)
+    return (p[inside], q[inside]) if inside.sum() >= _LEAST_MATCHES else (p, q)
 
 
 def _box(points: Array) -> tuple[float, ...]:

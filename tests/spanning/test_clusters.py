@@ -1,23 +1,29 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+
+import numpy as np
 
 from lmr.progress import Silent
-from lmr.spanning.clusters import list_clusters, write_clusters
+from lmr.spanning.clusters import FLOORS, Method, list_clusters, projected, propose_floor, write_clusters
 from lmr.spanning.forest import build_forest
 from lmr.stores.graph import Graph
+
+
+def cut(graph: Graph, floor: float | None, method: Method = "components") -> int:
+    return write_clusters(graph, method=method, floor=floor, bridge_queries=False)[0]
 
 
 def test_clusters_are_components_above_the_floor(write_graph: Callable[..., Graph]) -> None:
     edges = [("a", "b", 30.1), ("b", "c", 12.2), ("c", "d", 31.3), ("c", "e", 32.4)]
     graph = write_graph([*"abcdef"], edges)
     build_forest(graph, bridge_queries=False, seen=1, progress=Silent())
-    assert write_clusters(graph, floor=20) == 2
+    assert cut(graph, 20) == 2
     found = list_clusters(graph, 10)
     assert [(c.id, c.size, c.central) for c in found] == [("c", 3, "c"), ("a", 2, "a")]
-    assert write_clusters(graph, floor=10) == 1
+    assert cut(graph, 10) == 1
     assert [c.size for c in list_clusters(graph, 10)] == [5]
-    assert write_clusters(graph, floor=99) == 0
+    assert cut(graph, 99) == 0
 
 
 def test_label_shares(write_graph: Callable[..., Graph]) -> None:
@@ -25,5 +31,65 @@ def test_label_shares(write_graph: Callable[..., Graph]) -> None:
     blank = {"paths": [], "name": "", "width": 1, "height": 1, "split": "index"}
     graph.write_batches("write/images", [{"id": id, "landmark": name, **blank} for id, name in zip("abc", "xxy")])
     build_forest(graph, bridge_queries=False, seen=1, progress=Silent())
-    write_clusters(graph, floor=0)
+    cut(graph, 0)
     assert list_clusters(graph, 1)[0].landmarks == {"x": 2 / 3, "y": 1 / 3}
+
+
+def two_places(strong: float, bridge: float) -> list[tuple[str, str, float]]:
+    """Two full groups of five over strong matches, joined by one weak match."""
+    edges = [
+        (f"{place}{i}", f"{place}{j}", strong + 0.01 * (5 * i + j) + (place == "b"))
+        for place in "ab"
+        for i in range(5)
+        for j in range(i)
+    ]
+    return [*edges, ("a0", "b0", bridge)]
+
+
+def test_the_proposed_floor_cuts_a_false_bridge_and_leiden_needs_none(write_graph: Callable[..., Graph]) -> None:
+    graph = write_graph([f"{place}{k}" for place in "ab" for k in range(5)], two_places(50, 11))
+    assert cut(graph, 0) == 1
+    count, floor = write_clusters(graph, method="components", floor=None, bridge_queries=False)
+    assert count == 2
+    assert floor == 12
+    assert cut(graph, None, "leiden") == 2
+    assert {(c.size, c.method) for c in list_clusters(graph, 10)} == {(5, "leiden")}
+
+
+def test_components_above_a_floor_are_those_of_the_spanning_forest(write_graph: Callable[..., Graph]) -> None:
+    rng = np.random.default_rng(3)
+    names = [f"n{k:02}" for k in range(30)]
+    pairs = {tuple(sorted(rng.choice(30, 2, replace=False))) for _ in range(60)}
+    edges = [(names[a], names[b], float(rng.uniform(0, 90))) for a, b in sorted(pairs)]
+    graph = write_graph(names, edges)
+    build_forest(graph, bridge_queries=False, seen=1, progress=Silent())
+    tree = graph.run("forest/stored")
+    with projected(graph, bridge_queries=False) as projection:
+        for floor in FLOORS:
+            found, property = projection.cut("components", floor)
+            assert parts_of(projection.parts(property).items()) == parts_of(components(names, tree, floor)) - {
+                frozenset([name]) for name in names if name not in projection.parts(property)
+            }
+        assert propose_floor([found]) == FLOORS[-1]
+
+
+def parts_of(rows: Iterable[tuple[str, object]]) -> set[frozenset[str]]:
+    found: dict[object, set[str]] = {}
+    for name, part in rows:
+        found.setdefault(part, set()).add(name)
+    return {frozenset(part) for part in found.values()}
+
+
+def components(names: list[str], tree: list[dict], floor: float) -> list[tuple[str, str]]:
+    """Union-find over the forest's edges above the floor."""
+    parent = {name: name for name in names}
+
+    def root(name: str) -> str:
+        while parent[name] != name:
+            name = parent[name]
+        return name
+
+    for row in tree:
+        if row["weight"] > floor:
+            parent[root(row["a"])] = root(row["b"])
+    return [(name, root(name)) for name in names]

@@ -1,0 +1,204 @@
+"""Commands that measure and hand rankings over: evaluate, submit, export."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from lmr.cli.app import Home, Json, app, open_collection
+from lmr.cli.show import print_json, print_table, say
+
+_COLUMNS = ("rung", "mAP", "95 % of", "landmarks", "mAP@100", "P@1", "mP@5", "mP@10", "a query")
+export = typer.Typer(no_args_is_help=True, help="Hand over what a collection holds.", rich_markup_mode="markdown")
+app.add_typer(export, name="export")
+
+
+@app.command()
+def evaluate(
+    home: Home = None,
+    protocol: Annotated[
+        str | None,
+        typer.Option(
+            help="roxford5k, rparis6k, gld-retrieval, gld-recognition, labels, folders or holidays.",
+            show_default="the collection's labels",
+        ),
+    ] = None,
+    ground_truth: Annotated[Path | None, typer.Option(help="The protocol's ground truth: a file or a folder.")] = None,
+    ranking: Annotated[
+        Path | None, typer.Option(help="Score this ranking, made by any system; takes no collection.")
+    ] = None,
+    rung: Annotated[list[str] | None, typer.Option(help="Only this rung; may be given again.")] = None,
+    clusters: Annotated[bool, typer.Option("--clusters", help="Measure clusters instead, over floors.")] = False,
+    html: Annotated[Path | None, typer.Option(help="Write a page with every query, the worst first.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Measure: each query photo is searched for in every way of the ladder, from bare descriptor to whole method.
+
+    Without a protocol, queries are the labelled photos of the query split, and positives the index images of the same
+    landmark. With `--ranking`, a ranking file of any system is scored: CSV (query,rank,image or id,images), JSON
+    {query: [images]}, or .npy as Revisited Oxford and Paris have it. Figures are fractions 0-1.
+
+    Example: `lmr evaluate --protocol roxford5k --ground-truth gnd_roxford5k.pkl --ranking ranks.npy`
+    """
+    from lmr.errors import UsageError
+    from lmr.evaluation.protocols import ground_truth as read_truth
+
+    if (ground_truth is None) != (protocol is None):
+        raise UsageError("--protocol and --ground-truth go together")
+    if ranking is not None:
+        if protocol is None or ground_truth is None:
+            raise UsageError("--ranking is scored against --ground-truth by a --protocol")
+        _score(protocol, ground_truth, ranking, as_json)
+        return
+    if clusters:
+        _clusters(home, as_json)
+        return
+    from lmr.collection.evaluate import evaluate as run
+    from lmr.collection.report import write_evaluation
+
+    truth = None if protocol is None or ground_truth is None else read_truth(protocol, ground_truth)
+    with open_collection(home, quiet=as_json) as collection:
+        found = run(collection, truth, rung)
+        if html is not None:
+            write_evaluation(collection, found, html)
+    if as_json:
+        print_json(found)
+        return
+    missing = f"; {found.missing} names of the ground truth are not in the collection" if found.missing else ""
+    say(f"{found.protocol}: {found.queries} queries, {found.index} index images{missing}")
+    _print_rungs(found.rungs)
+    if html is not None:
+        say(f"page: {html.resolve().as_uri()}")
+
+
+def _clusters(home: Path | None, as_json: bool) -> None:
+    from lmr.collection.partition import measure_clusters
+
+    with open_collection(home, quiet=as_json) as collection:
+        found = measure_clusters(collection)
+    if as_json:
+        print_json(found)
+        return
+    rows = (
+        (
+            f"{m.cut.method}{f' >= {m.cut.floor:g}' if m.cut.method == 'components' else ''}",
+            m.cut.parts,
+            m.cut.modularity,
+            m.agreement.pair_precision,
+            m.agreement.pair_recall,
+            m.agreement.pair_f,
+            m.agreement.bcubed_precision,
+            m.agreement.bcubed_recall,
+            m.agreement.bcubed_f,
+            m.agreement.nmi,
+            "proposed" if m.proposed else "",
+        )
+        for m in found
+    )
+    columns = (
+        "cut",
+        "parts",
+        "modularity",
+        "pair P",
+        "pair R",
+        "pair F",
+        "BCubed P",
+        "BCubed R",
+        "BCubed F",
+        "NMI",
+        "",
+    )
+    print_table(columns, rows)
+
+
+def _print_rungs(rungs: Any) -> None:
+    levels = list(dict.fromkeys(r.level for r in rungs))
+    for level in levels:
+        rows = (
+            (
+                r.name,
+                r.map,
+                *r.map_interval,
+                r.map_at_100,
+                r.p_at_1,
+                r.p_at_5,
+                r.p_at_10,
+                "-" if r.seconds is None else f"{r.seconds * 1000:.0f} ms",
+            )
+            for r in rungs
+            if r.level == level
+        )
+        if len(levels) > 1:
+            print(f"{level}:")
+        print_table(_COLUMNS, rows)
+
+
+def _score(protocol: str, ground_truth: Path, ranking: Path, as_json: bool) -> None:
+    """Score a ranking file of any system."""
+    from lmr.evaluation.scoring import score_predictions, score_ranking
+
+    if protocol == "gld-recognition":
+        gap = score_predictions(ground_truth, ranking)
+        if as_json:
+            print_json({"protocol": protocol, "gap": gap})
+        else:
+            print_table(("level", "GAP"), gap.items())
+        return
+    scored = score_ranking(protocol, ground_truth, ranking)
+    if as_json:
+        print_json(scored)
+        return
+    for level in scored.levels:
+        more = f", {level.unranked} of them without a ranking" if level.unranked else ""
+        say(f"{level.level}: {level.queries} queries{more}")
+    columns = ("level", "mAP", "mAP@100", "P@1", "mP@5", "mP@10")
+    print_table(columns, ((v.level, v.map, v.map_at_100, v.p_at_1, v.p_at_5, v.p_at_10) for v in scored.levels))
+
+
+@app.command()
+def submit(
+    file: Annotated[Path, typer.Argument(help="The CSV file to write.")],
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Write the Google Landmarks retrieval submission: for each query photo the 100 best index images by name.
+
+    Example: `lmr submit submission.csv`
+    """
+    from lmr.collection.rankings import rankings_of_queries
+    from lmr.evaluation.rankings import SUBMITTED, write_submission
+
+    with open_collection(home, quiet=as_json) as collection:
+        rows = rankings_of_queries(collection, top=SUBMITTED)
+        count = write_submission(file, ((query, [name for name, _ in found]) for query, found in rows))
+    _tell(file, count, as_json)
+
+
+@export.command()
+def ranking(
+    file: Annotated[Path, typer.Argument(help="The file to write: .csv, or .json.")],
+    home: Home = None,
+    top: Annotated[int | None, typer.Option(min=1, help="The most results a query.", show_default="all")] = None,
+    as_json: Json = False,
+) -> None:
+    """Write the ranking of every query photo in the plain form: query, rank, image, how it was reached.
+
+    `lmr evaluate --ranking` reads it again, and so can others.
+
+    Example: `lmr export ranking ranking.csv --top 100`
+    """
+    from lmr.collection.rankings import rankings_of_queries
+    from lmr.evaluation.rankings import write_rankings
+
+    with open_collection(home, quiet=as_json) as collection:
+        count = write_rankings(file, rankings_of_queries(collection, top=top))
+    _tell(file, count, as_json)
+
+
+def _tell(file: Path, count: int, as_json: bool) -> None:
+    if as_json:
+        print_json({"file": str(file), "queries": count})
+    else:
+        print(f"{count} queries written to {file}")

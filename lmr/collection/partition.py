@@ -1,0 +1,42 @@
+"""How well ways to cut the graph into clusters agree with the collection's labels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lmr.collection.core import Collection
+from lmr.collection.search import wait_for_forest
+from lmr.errors import UsageError
+from lmr.evaluation.partition import Agreement, agreement
+from lmr.spanning.clusters import FLOORS, Cut, projected, propose_floor
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One cut and how it agrees with the labels; proposed: the floor that the data themselves suggest."""
+
+    cut: Cut
+    proposed: bool
+    agreement: Agreement
+
+
+def measure_clusters(collection: Collection) -> list[Measured]:
+    """Every floor, and Leiden. Only labelled index images count, one in no cluster being one of its own.
+
+    Raises UsageError where there are no labels.
+    """
+    wait_for_forest(collection)
+    labelled = [image for image in collection.ledger.images() if image.landmark is not None and image.split == "index"]
+    if not labelled:
+        raise UsageError("there are no labels to measure clusters by: `lmr ingest PHOTOS --labels labels.csv`")
+    found: list[tuple[Cut, Agreement]] = []
+    with projected(collection.graph, bridge_queries=collection.bridge_queries) as projection:
+        if not projection.nodes:
+            raise UsageError("there are no accepted matches yet: `lmr link` finds them")
+        cuts = [projection.cut("components", floor) for floor in FLOORS] + [projection.cut("leiden", 0.0)]
+        for cut, property in cuts:
+            parts = projection.parts(property)
+            clusters = [parts.get(image.id, image.id) for image in labelled]
+            found.append((cut, agreement(clusters, [image.landmark for image in labelled])))
+    proposed = propose_floor([cut for cut, _ in found])
+    return [Measured(cut, cut.method == "components" and cut.floor == proposed, score) for cut, score in found]

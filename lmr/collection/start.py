@@ -1,0 +1,218 @@
+"""What a search starts from. A photo outside the forest is treated as the collection's own are, without being stored:
+proposals, verification, its descriptor moved towards what was verified, new proposals, and so on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from lmr.collection.core import Collection
+from lmr.collection.refined import DOUBTED, WEAK, moves, refiner, weight_of
+from lmr.errors import UsageError
+from lmr.expansion.idqe import Refiner
+from lmr.features.pack import pack, unpack
+from lmr.photos.decode import content_id, decode, read
+from lmr.photos.find import text_of
+from lmr.values import Array, Features, Photo, QueryEdge
+from lmr.verification.matching import Prepared, prepare
+from lmr.verification.verify import verify
+from lmr.verification.weights import similarity, weight
+
+Box = tuple[float, float, float, float]
+
+
+class QueryLink(NamedTuple):
+    """A verified match of the photo that is searched for, weak ones included; excluded: why it is no edge."""
+
+    id: str
+    inliers: int
+    nfa: float
+    weight: float
+    excluded: str | None
+    round: int
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """What a search did before ranking: rounds, photos compared in them, and why it went no further."""
+
+    rounds: int
+    compared: int
+    ended: Literal["stored", "nothing new", "rounds", "time"]
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How much a search may do before it ranks: rounds of proposals, and seconds (None: no limit)."""
+
+    rounds: int = 3
+    seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Start:
+    """An image of the forest (edges is None), or a photo with its accepted matches as edges.
+
+    number is None for a photo that is not stored, which has its features here. original and descriptor: (D,) before
+    and after its matches have moved it; None where nothing is learned yet.
+    """
+
+    id: str
+    path: str
+    number: int | None
+    original: Array | None
+    descriptor: Array | None
+    edges: tuple[QueryEdge, ...] | None
+    links: tuple[QueryLink, ...]
+    effort: Effort
+    features: Features | None = None
+
+
+def begin_at(collection: Collection, name: str, patience: Patience = Patience()) -> Start:
+    """What a search for an image id, or for a photo's path, starts from."""
+    path = Path(name)
+    if not path.is_file():
+        return start_of_stored(collection, collection.resolve(name), patience)
+    data = read(path, collection.settings.max_bytes)
+    if collection.ledger.image(content_id(data)):
+        return start_of_stored(collection, content_id(data), patience)
+    return start_of_photo(collection, path, data, patience)
+
+
+def start_of_stored(collection: Collection, id: str, patience: Patience = Patience()) -> Start:
+    """The start for a stored image: itself if it is in the forest, else its verified matches with index images."""
+    ledger = collection.ledger
+    image = ledger.image(id)
+    if image is None:
+        raise UsageError(f"{id} is not an image of the collection")
+    paths = ledger.paths(image.number)
+    path, original = text_of(paths[0]) if paths else "", ledger.descriptor(image.number)
+    compared = ledger.pairs.verified(image.number)
+    links = []
+    for link in ledger.pairs.links_of(image.number):
+        other = ledger.image_numbered(link.other)
+        if other.split == "index" or collection.bridge_queries:
+            links.append(QueryLink(other.id, link.inliers, link.nfa, link.weight, link.excluded, link.round))
+    if (image.split == "index" or collection.bridge_queries) and compared:
+        refined = collection.vectors.fetch([id]).get(id, original)
+        return Start(id, path, image.number, original, refined, None, tuple(links), Effort(0, 0, "stored"))
+    features = unpack(ledger.features(image.number))
+    expansion = _Expansion(collection, id, features, original, links, compared)
+    return expansion.start(path, image.number, patience)
+
+
+def start_of_photo(
+    collection: Collection, path: Path, data: bytes, patience: Patience = Patience(), box: Box | None = None
+) -> Start:
+    """Describe a photo that is not stored, or the part of it in a box (x1, y1, x2, y2 px), and follow its matches."""
+    settings, preset = collection.settings, collection.preset
+    photo = decode(data, max_pixels=settings.max_pixels, min_side=settings.min_side, enough=preset.enough)
+    if box is not None:
+        photo = _cropped(photo, box)
+    with threadpool_limits(1):  # as in a worker, so that sums round alike
+        features = unpack(pack(preset.local.extract(photo)))
+        original = None
+        if collection.model is not None:
+            original = preset.descriptor.describe(features, preset.descriptor.material(photo), collection.model)
+    return _Expansion(collection, photo.id, features, original, [], set()).start(str(path), None, patience)
+
+
+def _cropped(photo: Photo, box: Box) -> Photo:
+    scale, (height, width) = photo.reduction, photo.pixels.shape[:2]
+    left, top, right, bottom = (round(value / scale) for value in box)
+    left, right = (min(max(value, 0), width) for value in (left, right))
+    top, bottom = (min(max(value, 0), height) for value in (top, bottom))
+    if right - left < 1 or bottom - top < 1:
+        raise UsageError(f"the box {box} lies outside the photo of {photo.width} x {photo.height} px")
+    pixels = np.ascontiguousarray(photo.pixels[top:bottom, left:right])
+    return Photo(photo.id, pixels, round((right - left) * scale), round((bottom - top) * scale))
+
+
+class _Expansion:
+    """The rounds of one photo: what it was compared with, and what of that was verified."""
+
+    def __init__(
+        self,
+        collection: Collection,
+        id: str,
+        features: Features,
+        original: Array | None,
+        links: Sequence[QueryLink],
+        compared: set[int],
+    ) -> None:
+        self._collection, self._id, self._features, self._original = collection, id, features, original
+        self._links = list(links)
+        self._stored = len(links)  # the review of the collection has judged these
+        self._compared = set(compared)
+        self._own: Prepared = prepare(features)
+        self._refiner: Refiner = refiner(collection)
+
+    def start(self, path: str, number: int | None, patience: Patience) -> Start:
+        """Run the rounds; the start they lead to."""
+        original = self._original
+        if original is None:
+            effort = Effort(0, 0, "nothing new")
+            return Start(self._id, path, number, None, None, (), (), effort, self._features)
+        effort = self._rounds(original, patience)
+        refined = self._refined(original)
+        self._judge(refined)
+        edges = tuple(QueryEdge(link.id, link.inliers, link.weight) for link in self._links if link.excluded is None)
+        links = tuple(self._links)
+        features = None if number is not None else self._features
+        return Start(self._id, path, number, original, refined, edges, links, effort, features)
+
+    def _refined(self, original: Array) -> Array:
+        links = sorted(
+            (link.id, weight_of(self._collection, link.inliers, link.nfa))
+            for link in self._links
+            if moves(link.excluded)
+        )
+        return self._refiner.photo(original, links)
+
+    def _rounds(self, original: Array, patience: Patience) -> Effort:
+        """Propose and verify until nothing new comes up, or patience ends."""
+        collection, ledger = self._collection, self._collection.ledger
+        end = None if patience.seconds is None else time.monotonic() + patience.seconds
+        before = len(self._compared)
+        for round_ in range(1, patience.rounds + 1):
+            proposed = collection.vectors.search(self._refined(original)[None], collection.settings.top + 1)[0]
+            images = [ledger.image(id) for id, _ in proposed if id != self._id]
+            fresh = [image for image in images[: collection.settings.top] if image is not None]
+            fresh = [image for image in fresh if image.number not in self._compared]
+            if not fresh:
+                return Effort(round_ - 1, len(self._compared) - before, "nothing new")
+            for image in fresh:
+                if end is not None and time.monotonic() > end:
+                    return Effort(round_, len(self._compared) - before, "time")
+                self._compare(image.id, image.number, original, round_)
+        return Effort(patience.rounds, len(self._compared) - before, "rounds")
+
+    def _compare(self, id: str, number: int, original: Array, round_: int) -> None:
+        ledger, settings = self._collection.ledger, self._collection.settings
+        self._compared.add(number)
+        found = verify(self._own, prepare(unpack(ledger.features(number))))
+        if found.nfa < settings.nfa_weak or found.transform is None:
+            return
+        theirs = ledger.descriptor(number)
+        similar = 0.0 if theirs is None else similarity(original, theirs)
+        value = weight(self._id, id, found.inliers, similar, similarity_weight=settings.similarity_weight)
+        self._links.append(QueryLink(id, found.inliers, found.nfa, value, found.artefact, round_))
+
+    def _judge(self, refined: Array) -> None:
+        """The same decisions on new matches that the review takes on stored ones."""
+        settings, fresh = self._collection.settings, self._links[self._stored :]
+        theirs = self._collection.vectors.fetch([link.id for link in fresh])
+        for k, link in enumerate(fresh, self._stored):
+            if link.excluded is not None:
+                continue
+            excluded = WEAK if link.nfa < settings.nfa_accept else None
+            other = theirs.get(link.id)
+            if excluded is None and other is not None and similarity(refined, other) < settings.agreement:
+                excluded = DOUBTED
+            self._links[k] = link._replace(excluded=excluded)

@@ -1,0 +1,165 @@
+"""Protocols: the original programs' figures to 1e-9, and files of every form, hostile ones too."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lmr.errors import UsageError
+from lmr.evaluation.protocols import GroundTruth, Query, ground_truth, recognition_truth
+from lmr.evaluation.rankings import read_rankings, write_rankings, write_submission
+from lmr.evaluation.scoring import score_predictions, score_ranking
+from lmr.restricted import load_plain_pickle
+
+
+@pytest.mark.parametrize("name", ["roxford5k", "rparis6k"])
+def test_the_figures_of_the_original_program(shared: Path, tmp_path: Path, name: str) -> None:
+    expected = json.loads((shared / "parity" / "revisitop_expected.json").read_text())
+    truth_file = shared / "revisitop" / f"gnd_{name}.pkl"
+    truth = ground_truth(name, truth_file)
+    images, queries = truth.order
+    gnd = pickle.loads(truth_file.read_bytes())["gnd"]  # noqa: S301  the shared file itself
+    for kind, (a, b, c) in expected["levels_abc"].items():
+        ranks = []
+        for i in range(len(queries)):
+            rng = np.random.Generator(
+                np.random.PCG64(zlib.crc32(f"revisitop.{name}.{kind}.{i}{expected['suffix']}".encode()))
+            )
+            score = rng.standard_normal(len(images))
+            for part, add in (("easy", a), ("hard", b), ("junk", c)):
+                score[gnd[i][part]] += add
+            ranks.append(np.argsort(-score, kind="stable"))
+        np.save(tmp_path / "ranks.npy", np.array(ranks).T)
+        assert ranks[0][:5].tolist() == expected[name][kind]["first5_of_query0"]
+        scored = score_ranking(name, truth_file, tmp_path / "ranks.npy")
+        for level, letter in zip(scored.levels, "EMH", strict=True):
+            wanted = expected[name][kind][letter]
+            assert level.map == pytest.approx(wanted["mAP"], abs=1e-9)
+            found = (level.p_at_1, level.p_at_5, level.p_at_10)
+            assert found == pytest.approx(wanted["mP@1,5,10"], abs=1e-9)
+            aps = [level.of_query[query]["map"] if query in level.of_query else None for query in queries]
+            assert aps == [pytest.approx(ap, abs=1e-9) if ap is not None else None for ap in wanted["APs"]]
+
+
+def test_a_pickle_that_asks_for_anything_is_not_executed(tmp_path: Path) -> None:
+    class Evil:
+        def __reduce__(self):
+            return os.mkdir, (str(tmp_path / "owned"),)
+
+    file = tmp_path / "gnd.pkl"
+    file.write_bytes(pickle.dumps({"gnd": Evil(), "imlist": [], "qimlist": []}))
+    with pytest.raises(UsageError, match="nothing of it was executed"):
+        ground_truth("roxford5k", file)
+    assert not (tmp_path / "owned").exists()
+    for data in (b"", b"\x80\x04.", b"no pickle", pickle.dumps([1])[:-3]):
+        file.write_bytes(data)
+        with pytest.raises(UsageError):
+            ground_truth("roxford5k", file)
+    array = {"x": np.arange(3), "y": np.float32(2)}
+    for protocol in range(2, 6):
+        found = load_plain_pickle(pickle.dumps(array, protocol), file)
+        assert found["x"].tolist() == [0, 1, 2]
+        assert found["y"] == 2
+
+
+def test_junk_and_doubles_are_skipped_and_the_query_is_not_its_own_result() -> None:
+    truth = GroundTruth("labels", {})
+    query = Query("q", "g", frozenset({"a", "b"}), frozenset({"j"}))
+    scored = truth.score(query, ["q", "j", "a", "a", "x", "b"])
+    assert scored["map"] == pytest.approx((1 + 2 / 3) / 2)
+    assert scored["p_at_1"] == 1
+
+
+def test_labels_folders_holidays(tmp_path: Path) -> None:
+    labels = tmp_path / "labels.csv"
+    labels.write_text("image,landmark,split\na.jpg,x,query\nb.jpg,x,index\nc.jpg,,index\nd.jpg,y,query\n")
+    truth = ground_truth("labels", labels)
+    assert [(q.name, q.positives) for q in truth.levels["all"]] == [("a", {"b"})]
+    assert truth.images == {"b", "c"}
+    for name in ("x/1.jpg", "x/2.JPG", "y/3.png", "top.jpg"):
+        (tmp_path / "photos" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "photos" / name).touch()
+    truth = ground_truth("folders", tmp_path / "photos")
+    assert {(q.name, q.group, q.positives) for q in truth.levels["all"]} == {
+        ("1", "x", frozenset("2")),
+        ("2", "x", frozenset("1")),
+    }
+    names = tmp_path / "names.txt"
+    names.write_text("100000.jpg 100001.jpg 100002.jpg 100100.jpg 100101.jpg readme.txt")
+    truth = ground_truth("holidays", names)
+    assert [(q.name, sorted(q.positives)) for q in truth.levels["all"]] == [
+        ("100000", ["100001", "100002"]),
+        ("100100", ["100101"]),
+    ]
+    ranking = tmp_path / "ranking.json"
+    ranking.write_text(
+        json.dumps({"100000.jpg": ["100000.jpg", "100100.jpg", "100001.jpg", "100002.jpg"], "100100": ["100101"]})
+    )
+    scored = score_ranking("holidays", names, ranking).levels[0]
+    # the query itself is skipped; found at places 2 and 3
+    assert scored.of_query["100000"]["map"] == pytest.approx(((0 + 1 / 2) / 2 + (1 / 2 + 2 / 3) / 2) / 2)
+
+
+def test_google_landmarks_retrieval_and_recognition(tmp_path: Path) -> None:
+    truth, ranking = tmp_path / "truth.csv", tmp_path / "ranking.csv"
+    truth.write_text("id,images,Usage\nq1,a b,Public\nq2,c,Private\nq3,None,Ignored\n")
+    ranking.write_text("id,images\nq1,a x b\nq2,\n")
+    levels = {level.level: level for level in score_ranking("gld-retrieval", truth, ranking).levels}
+    assert levels["public"].map_at_100 == pytest.approx((1 + 2 / 3) / 2)
+    assert levels["private"].map_at_100 == 0
+    truth.write_text("id,landmarks,Usage\nq1,7,Public\nq2,,Public\nq3,8 9,Private\n")
+    ranking.write_text("id,landmarks\nq1,7 0.5\nq2,7 0.9\nq3,9 0.1\n")
+    assert set(recognition_truth(truth)) == {"public", "private"}
+    assert score_predictions(truth, ranking) == {"public": pytest.approx(0.5), "private": 1}
+    ranking.write_text("id,landmarks\nq1,seven\n")
+    with pytest.raises(UsageError, match="label and a confidence"):
+        score_predictions(truth, ranking)
+
+
+def test_rankings_written_are_read_again(tmp_path: Path) -> None:
+    rows = [("q 1", [("a,b", "verified"), ('c"d', "similarity")]), ("q2", [])]
+    assert write_rankings(tmp_path / "r.csv", rows) == 2
+    assert read_rankings(tmp_path / "r.csv") == {"q 1": ["a,b", 'c"d']}
+    assert write_rankings(tmp_path / "r.json", rows) == 2
+    assert read_rankings(tmp_path / "r.json") == {"q 1": ["a,b", 'c"d'], "q2": []}
+    assert write_submission(tmp_path / "s.csv", [("q", [f"i{k}" for k in range(150)])]) == 1
+    line = (tmp_path / "s.csv").read_text().splitlines()
+    assert line[0] == "id,images"
+    assert line[1] == "q," + " ".join(f"i{k}" for k in range(100))
+    with pytest.raises(UsageError, match="cannot hold the name"):
+        write_submission(tmp_path / "s.csv", [("q", ["two words"])])
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("r.csv", b"a,b\n1,2\n"),
+        ("r.csv", b"query,rank,image\nq,first,a\n"),
+        ("r.csv", b"\xff\xfe\x00"),
+        ("r.json", b"[1, 2]"),
+        ("r.json", b"{"),
+        ("r.npy", b"no array"),
+    ],
+)
+def test_files_that_are_no_rankings(tmp_path: Path, name: str, content: bytes) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(UsageError):
+        read_rankings(tmp_path / name)
+
+
+def test_arrays_are_checked_and_never_unpickled(tmp_path: Path) -> None:
+    file = tmp_path / "r.npy"
+    np.save(file, np.array([[{}]], object), allow_pickle=True)
+    with pytest.raises(UsageError, match="plain array"):
+        read_rankings(file, ["a"], ["q"])
+    np.save(file, np.array([[0], [5]]))
+    with pytest.raises(UsageError, match="from 0 to 5"):
+        read_rankings(file, ["a", "b"], ["q"])
+    np.save(file, np.array([[1], [0]]))
+    assert read_rankings(file, ["a", "b"], ["q"]) == {"q": ["b", "a"]}
