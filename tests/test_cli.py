@@ -164,6 +164,77 @@ def test_evaluate(demo: Cli) -> None:
         assert rung["map_interval"][0] <= rung["map"] + 1e-9 <= rung["map_interval"][1] + 2e-9
 
 
+def test_field_protocols_on_a_collection(demo: Cli, made: Path, tmp_path: Path) -> None:
+    """Boxes in query photos, levels, junk; a ranking handed out is scored as the search itself."""
+    with (made / "labels.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    images = [Path(row["image"]).stem for row in rows if row["split"] == "index"]
+    queries = [row for row in rows if row["split"] == "query"]
+    gnd = []
+    for row in queries:
+        right = [k for k, name in enumerate(images) if name.startswith(row["landmark"])]
+        hard = [k for k in right if "side" in images[k]]
+        easy = [k for k in right if k not in hard]
+        gnd.append({"bbx": [40, 20, 610, 460], "easy": easy[1:], "hard": hard, "junk": easy[:1]})
+    truth = tmp_path / "gnd.json"
+    truth.write_text(
+        json.dumps({"imlist": [*images, "absent"], "qimlist": [Path(row["image"]).stem for row in queries], "gnd": gnd})
+    )
+    page = tmp_path / "ladder.html"
+    words = (
+        "--protocol",
+        "roxford5k",
+        "--ground-truth",
+        truth,
+        "--rung",
+        "descriptor",
+        "--rung",
+        "idqe+mmst",
+        "--html",
+        page,
+    )
+    found = demo.json("evaluate", *words)
+    whole = {rung["level"]: rung for rung in found["rungs"] if rung["name"] == "idqe+mmst"}
+    assert set(whole) == {"easy", "medium", "hard"}
+    assert whole["easy"]["map"] > 0.95
+    assert whole["hard"]["map"] > 0.9  # of three places there are sides, which share nothing with the fronts
+    assert found["missing"] == 0
+    text = page.read_text()
+    assert text.count('class="row"') == len(queries)
+    assert "http" not in text.replace("http-equiv", "")
+    assert len(list((tmp_path / "ladder.files").glob("*.jpg"))) > len(queries)
+
+    ranking, submission = tmp_path / "ranking.csv", tmp_path / "submission.csv"
+    demo("export", "ranking", ranking)
+    assert demo.json("submit", submission)["queries"] == len(queries)
+    plain = next(r for r in demo.json("evaluate", "--rung", "idqe+mmst")["rungs"])
+    for file, name in ((ranking, "labels"), (submission, "labels")):
+        scored = demo.json("evaluate", "--ranking", file, "--protocol", name, "--ground-truth", made / "labels.csv")
+        assert scored["levels"][0]["map"] == pytest.approx(plain["map"])  # fewer than 100 images: nothing is cut off
+    refused = demo.run("evaluate", "--ranking", ranking)
+    assert refused.returncode == 2
+    assert "--protocol" in refused.stderr
+
+
+def test_a_search_tells_what_it_did_and_stops_when_told(demo: Cli, made: Path, tmp_path: Path) -> None:
+    photo = tmp_path / "new.jpg"
+    Image.open(photo_of(made, "station-corner-5")).crop((15, 15, 620, 470)).save(photo, quality=85)
+    found = demo.json("search", photo, "--top", 10)
+    assert found["effort"]["ended"] == "nothing new"
+    assert found["effort"]["rounds"] >= 1
+    assert found["effort"]["compared"] >= 50
+    once = demo.json("search", photo, "--rounds", 1)["effort"]
+    assert (once["rounds"], once["compared"]) == (1, 50)
+    none = demo.json("search", photo, "--rounds", 0, "--top", 10)
+    assert none["effort"] == {"rounds": 0, "compared": 0, "ended": "rounds"}
+    assert {row["reached"] for row in none["results"]} == {"similarity"}
+    hurried = demo.json("search", photo, "--budget", 0.05)["effort"]
+    assert hurried["ended"] == "time"
+    assert hurried["compared"] < 50
+    assert demo.json("search", photo_of(made, "mill-front-0"))["effort"]["ended"] == "stored"
+    assert "rounds, then nothing new came up" in demo.run("search", photo).stderr
+
+
 def test_clusters_and_every_analyst_query(demo: Cli, made: Path) -> None:
     clusters = demo.json("clusters")
     assert sum(cluster["size"] >= 4 for cluster in clusters) >= 4

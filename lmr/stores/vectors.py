@@ -17,7 +17,14 @@ _INDEX_ONLY = "query == false"  # a constant: nothing is ever pasted into a filt
 _UPSERT = 1000
 _SEARCH = 100
 _MOST = 16_384  # neighbours a Milvus server gives for one query
+_MANY = 10_000
+_LEAST_EF, _NPROBE = 256, 128
 _FLAT_UP_TO = 100_000  # beyond this many vectors a graph index pays
+INDEXES: dict[str, dict[str, int]] = {  # how each is built; `_searching` how it is asked
+    "FLAT": {},
+    "HNSW": {"M": 24, "efConstruction": 200},
+    "IVF_FLAT": {"nlist": 1024},
+}
 
 
 class VectorIndex(Protocol):
@@ -102,12 +109,16 @@ class Milvus:
             fields = self._client.describe_collection(self._name)["fields"]
         return int(next(field["params"]["dim"] for field in fields if field["name"] == _FIELD))
 
-    def create(self, dimension: int, expected: int) -> None:
-        """Make the collection, or make it anew if its vectors have another length."""
+    def create(self, dimension: int, expected: int, index: str | None = None) -> None:
+        """Make the collection, or make it anew if its vectors have another length or it has outgrown its index.
+
+        index: one of INDEXES; None: exact up to 100,000 vectors, a graph beyond.
+        """
         from pymilvus import DataType
 
+        wanted = index or ("FLAT" if expected <= _FLAT_UP_TO else "HNSW")
         stored = self.dimension()
-        if stored == dimension:
+        if stored == dimension and self.index_type() == wanted:
             return
         with _translated(self._uri):
             if stored is not None:
@@ -116,14 +127,19 @@ class Milvus:
             schema.add_field(_KEY, DataType.VARCHAR, max_length=64, is_primary=True)
             schema.add_field(_FIELD, DataType.FLOAT_VECTOR, dim=dimension)
             schema.add_field("query", DataType.BOOL)
-            index = self._client.prepare_index_params()
-            if expected <= _FLAT_UP_TO:
-                index.add_index(_FIELD, index_type="FLAT", metric_type="IP")
-            else:
-                construction = {"M": 24, "efConstruction": 200}
-                index.add_index(_FIELD, index_type="HNSW", metric_type="IP", params=construction)
-            self._client.create_collection(self._name, schema=schema, index_params=index, consistency_level="Strong")
+            params = self._client.prepare_index_params()
+            params.add_index(_FIELD, index_type=wanted, metric_type="IP", params=INDEXES[wanted])
+            self._client.create_collection(self._name, schema=schema, index_params=params, consistency_level="Strong")
         self._loaded = False
+
+    def index_type(self) -> str | None:
+        """Kind of the vectors' index; None if there is none."""
+        with _translated(self._uri):
+            for name in self._client.list_indexes(self._name):
+                described = self._client.describe_index(self._name, name)
+                if described.get("field_name") == _FIELD:
+                    return str(described["index_type"])
+        return None
 
     def drop(self) -> None:
         """Remove the collection."""
@@ -133,10 +149,17 @@ class Milvus:
 
     def upsert(self, rows: Iterable[tuple[str, Array, bool]]) -> None:
         """See VectorIndex."""
+        count = 0
         for batch in batches(rows, _UPSERT):
             data = [{_KEY: id, _FIELD: checked(vector), "query": query} for id, vector, query in batch]
             with _translated(self._uri):
                 self._client.upsert(self._name, data)
+            count += len(batch)
+        if count >= _MANY:  # Milvus Lite indexes what was flushed before it was loaded, and looks through the rest
+            with _translated(self._uri):
+                self._client.flush(self._name)
+                self._client.release_collection(self._name)
+            self._loaded = False
 
     def delete(self, ids: Sequence[str]) -> None:
         """See VectorIndex."""
@@ -157,7 +180,7 @@ class Milvus:
                     limit=limit,
                     filter=_INDEX_ONLY,
                     output_fields=[_KEY],
-                    search_params={"metric_type": "IP", "params": {"ef": max(64, 2 * limit)}},
+                    search_params={"metric_type": "IP", "params": _searching(limit)},
                 )
             found += [[(hit["id"], float(hit["distance"])) for hit in answer] for answer in answers]
         return [sorted(row, key=lambda pair: (-pair[1], pair[0])) for row in found]
@@ -184,6 +207,11 @@ class Milvus:
             with _translated(self._uri):
                 self._client.load_collection(self._name)
             self._loaded = True
+
+
+def _searching(limit: int) -> dict[str, int]:
+    """How far the approximate indexes look; the exact one takes no notice."""
+    return {"ef": max(_LEAST_EF, 4 * limit), "nprobe": _NPROBE}
 
 
 def checked(vector: Array) -> Any:

@@ -1,0 +1,140 @@
+"""The method on the pairs that a collection has compared, under other settings: for choosing and judging these.
+
+Nothing is verified anew, so what other settings would have proposed beside it is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.sparse import csr_matrix
+
+from lmr.collection import Collection
+from lmr.collection.ladder import Neighbour, explore
+from lmr.evaluation.metrics import average_precision
+from lmr.expansion.idqe import Smoothing, link_weights, refine
+from lmr.values import Array
+from lmr.verification.artefacts import SHARED_MARK
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The settings that are varied; artefacts: whether the artefact tests count."""
+
+    accept: float = 3.0
+    agreement: float = 0.5
+    steps: int = 2
+    own: float = 1.0
+    confidence: float = 2.0
+    artefacts: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """mAP@100 of idqe and of idqe+mmst for each query, and of the accepted matches between labelled photos how many
+    are wrong, by the landmark of either end."""
+
+    idqe: dict[str, float]
+    whole: dict[str, float]
+    wrong: dict[str, int]
+    accepted: dict[str, int]
+    accepted_in_all: int
+
+    def mean(self, queries: Sequence[str], *, whole: bool) -> float:
+        """Mean over some queries."""
+        column = self.whole if whole else self.idqe
+        return float(np.mean([column[query] for query in queries]))
+
+
+class Offline:
+    """Images by id, their original descriptors, and every edge in the ledger; `without` leaves out some images."""
+
+    def __init__(self, collection: Collection, without: frozenset[str] = frozenset()) -> None:
+        ledger = collection.ledger
+        vectors = dict(ledger.descriptors())
+        images = sorted((image for image in ledger.images() if image.id not in without), key=lambda image: image.id)
+        self.ids = [image.id for image in images]
+        self.landmark = [image.landmark or "" for image in images]
+        self.in_index = np.array([image.split == "index" for image in images])
+        self.originals = np.stack([vectors[image.number] for image in images])
+        row = {id: k for k, id in enumerate(self.ids)}
+        edges = [edge for _, edge in ledger.pairs.edges() if edge.a in row and edge.b in row]
+        self.a = np.array([row[edge.a] for edge in edges])
+        self.b = np.array([row[edge.b] for edge in edges])
+        self.inliers = np.array([edge.verification.inliers for edge in edges])
+        self.nfa = np.array([edge.verification.nfa for edge in edges])
+        self.weight = np.array([edge.weight for edge in edges])
+        self.artefact = np.array([bool(edge.excluded and edge.excluded.startswith("artefact")) for edge in edges])
+        self.shared = np.array([edge.excluded == SHARED_MARK for edge in edges])
+
+    @property
+    def queries(self) -> list[str]:
+        """Ids of the labelled query photos that have positives."""
+        shown = {name for name, there in zip(self.landmark, self.in_index, strict=True) if there and name}
+        listed = zip(self.ids, self.landmark, self.in_index, strict=True)
+        return [id for id, name, there in listed if not there and name in shown]
+
+    def refined(self, choice: Choice) -> Array:
+        """(N, D) refined descriptors."""
+        used = ~self.artefact if choice.artefacts else np.ones(len(self.a), bool)
+        weights = link_weights(self.inliers, self.nfa, choice.confidence)
+        moved, towards = np.concatenate([self.a, self.b]), np.concatenate([self.b, self.a])
+        keep = np.tile(used, 2) & self.in_index[towards]
+        n = len(self.ids)
+        links = csr_matrix((np.tile(weights, 2)[keep], (moved[keep], towards[keep])), shape=(n, n))
+        links.sort_indices()
+        return refine(self.originals, links, Smoothing(choice.steps, choice.own, choice.confidence))
+
+    def run(self, choice: Choice) -> Outcome:
+        """Rank for every query."""
+        refined = self.refined(choice)
+        agree = np.einsum("nd,nd->n", refined[self.a], refined[self.b], dtype=np.float64)
+        accepted = (self.nfa >= choice.accept) & (agree >= choice.agreement)
+        if choice.artefacts:
+            accepted &= ~self.artefact
+        around: list[list[Neighbour]] = [[] for _ in self.ids]
+        for k in np.flatnonzero(accepted):
+            for one, other in ((self.a[k], self.b[k]), (self.b[k], self.a[k])):
+                if self.in_index[other]:
+                    around[one].append(Neighbour(int(other), float(self.weight[k]), 1, (), ()))
+        index = np.flatnonzero(self.in_index)
+        names = np.array(self.landmark)
+        positives = {name: int((names[index] == name).sum()) for name in set(self.landmark)}
+        by_id = {id: k for k, id in enumerate(self.ids)}
+        idqe, whole = {}, {}
+        for query in self.queries:
+            row = by_id[query]
+            similar = np.round(refined[index].astype(np.float64) @ refined[row], 9)
+            order = index[np.argsort(-similar, kind="stable")]
+            reached = explore(around, [(row, np.inf)], np.inf)
+            taken = set(reached)
+            ranked = [*reached, *(k for k in order if k not in taken)]
+            count = positives[names[row]]
+            idqe[query] = average_precision(names[order] == names[row], count, 100)
+            whole[query] = average_precision(names[ranked] == names[row], count, 100)
+        wrong, kept = self._edges_by_landmark(accepted, names)
+        return Outcome(idqe, whole, wrong, kept, int(accepted.sum()))
+
+    def _edges_by_landmark(self, accepted: Array, names: Array) -> tuple[dict[str, int], dict[str, int]]:
+        wrong: dict[str, int] = {}
+        kept: dict[str, int] = {}
+        first, second = names[self.a[accepted]].tolist(), names[self.b[accepted]].tolist()
+        for one, other in zip(first, second, strict=True):
+            if one and other:
+                for name in {one, other}:
+                    kept[name] = kept.get(name, 0) + 1
+                    wrong[name] = wrong.get(name, 0) + (one != other)
+        return wrong, kept
+
+
+def grid() -> list[Choice]:
+    """The settings that are chosen among."""
+    return [
+        replace(Choice(), accept=accept, agreement=agreement, steps=steps, confidence=confidence)
+        for accept in (2.0, 3.0, 4.0, 5.0)
+        for agreement in (-1.0, 0.3, 0.5, 0.7)
+        for steps in (1, 2, 3)
+        for confidence in (1.0, 2.0, 3.0)
+    ]
