@@ -34,6 +34,9 @@ soak: $(VENV)/.ready  ## what takes longer than make test may
 	$(BIN)/python -m benchmarks.photos
 	$(BIN)/python -m benchmarks.verification
 	$(BIN)/python -m benchmarks.ranking
+	$(BIN)/python -m benchmarks.neighbours
+	$(BIN)/python -m benchmarks.noisy
+	$(BIN)/python -m benchmarks.drift
 
 $(VENV)/bin/python:
 	@echo "Making $(VENV) ..."

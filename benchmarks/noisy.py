@@ -142,6 +142,13 @@ def report(collection: Collection, marks: dict[str, str]) -> None:
         strong = [e for e in edges if e.verification.nfa >= collection.settings.nfa_accept]
         told = sum((e.excluded or "").startswith("artefact") for e in strong)
         print(f"  {style:36} {len(strong):17} {told:20} {sum(e.excluded is None for e in strong):10}")
+        for edge in (e for e in strong if e.excluded is None):
+            print(f"    {names[edge.a]} {names[edge.b]}: {edge.verification.inliers} inliers")
+    print("artefacts of photos that were given no mark:")
+    for _, edge in collection.ledger.pairs.edges():
+        unmarked = not (marks.get(names[edge.a]) and marks.get(names[edge.b]))
+        if unmarked and (edge.excluded or "").startswith("artefact"):
+            print(f"    {names[edge.a]} {names[edge.b]}: {edge.verification.inliers} inliers, {edge.excluded}")
 
 
 def draw(collection: Collection, folder: Path) -> None:

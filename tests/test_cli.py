@@ -23,22 +23,27 @@ from lmr.settings import load
 from tests.conftest import ROOT, Cli
 
 
-def commands() -> list[str]:
+def help_texts() -> dict[str, str]:
+    """Every command, those of groups included, with its help."""
     from typer.main import get_command
 
     from lmr.cli.app import app
 
-    return sorted(get_command(app).commands)  # type: ignore[attr-defined]
+    found: dict[str, str] = {}
+    for name, command in get_command(app).commands.items():  # type: ignore[attr-defined]
+        found[name] = command.help or ""
+        for part, inner in getattr(command, "commands", {}).items():
+            found[f"{name} {part}"] = inner.help or ""
+    return found
+
+
+def commands() -> list[str]:
+    return sorted(help_texts())
 
 
 @pytest.mark.parametrize("command", commands())
 def test_every_command_has_help_with_an_example(command: str) -> None:
-    from typer.main import get_command
-
-    from lmr.cli.app import app
-
-    text = get_command(app).commands[command].help or ""  # type: ignore[attr-defined]
-    assert f"Example: `lmr {command}" in text
+    assert f"Example: `lmr {command}" in help_texts()[command]
 
 
 def test_help_is_quick_and_loads_nothing_heavy() -> None:
@@ -219,7 +224,7 @@ def test_field_protocols_on_a_collection(demo: Cli, made: Path, tmp_path: Path) 
 def test_a_search_tells_what_it_did_and_stops_when_told(demo: Cli, made: Path, tmp_path: Path) -> None:
     photo = tmp_path / "new.jpg"
     Image.open(photo_of(made, "station-corner-5")).crop((15, 15, 620, 470)).save(photo, quality=85)
-    found = demo.json("search", photo, "--top", 10)
+    found = demo.json("search", photo, "--top", 10, "--rounds", 9)
     assert found["effort"]["ended"] == "nothing new"
     assert found["effort"]["rounds"] >= 1
     assert found["effort"]["compared"] >= 50
@@ -232,7 +237,7 @@ def test_a_search_tells_what_it_did_and_stops_when_told(demo: Cli, made: Path, t
     assert hurried["ended"] == "time"
     assert hurried["compared"] < 50
     assert demo.json("search", photo_of(made, "mill-front-0"))["effort"]["ended"] == "stored"
-    assert "rounds, then nothing new came up" in demo.run("search", photo).stderr
+    assert "rounds, then nothing new came up" in demo.run("search", photo, "--rounds", 9).stderr
 
 
 def test_clusters_and_every_analyst_query(demo: Cli, made: Path) -> None:
@@ -309,7 +314,7 @@ def test_bridging_queries_and_training_again(demo: Cli, made: Path, tmp_path: Pa
         source.backup(target)
     try:
         linked = copy.json("link", "--bridge-queries")
-        assert linked["verified"] == 0
+        assert linked["verified"] < 100  # queries now move others, which brings a few new proposals
         photo = photo_of(made, "mill-front-0")
         with_queries = copy.json("search", photo, "--top", 70, "--verified-only", "--query-images")["results"]
         without = copy.json("search", photo, "--top", 70, "--verified-only")["results"]
@@ -318,12 +323,13 @@ def test_bridging_queries_and_training_again(demo: Cli, made: Path, tmp_path: Pa
         assert linked["forest"]["removed"] >= 1
         rows = copy.json("search", photo, "--top", 70)["results"]
         expected = demo.json("search", photo, "--top", 70)["results"]
-        assert [row["id"] for row in rows] == [row["id"] for row in expected]
+        # the mill's own; below them the few pairs proposed meanwhile may show
+        assert [row["id"] for row in rows][:11] == [row["id"] for row in expected][:11]
         assert copy.json("train") == {"trained_on": 65}
-        assert copy.json("link")["verified"] == 0
-        assert all(check["ok"] for check in copy.json("doctor"))
         again = copy.json("search", photo, "--top", 70)["results"]
-        assert [row["id"] for row in again] == [row["id"] for row in expected]  # the same photos give the same model
+        assert [row["id"] for row in again] == [row["id"] for row in rows]  # the same photos give the same model
+        copy("link")
+        assert all(check["ok"] for check in copy.json("doctor"))
     finally:
         copy("down")
 
@@ -405,8 +411,37 @@ def test_changed_moved_and_vanished_photos_are_told(fresh: Cli, made: Path, tmp_
     assert (counts["new"], counts["known"]) == (1, 3)
 
 
-@pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGINT])
-def test_a_link_that_is_stopped_goes_on(demo: Cli, tmp_path: Path, sign: signal.Signals) -> None:
+def shuffle(home: Path) -> None:
+    """Give all images other numbers, as if they had come in another order, and photos and landmarks other names."""
+    with sqlite3.connect(home / "ledger.sqlite") as db:
+        numbers = [row[0] for row in db.execute("SELECT number FROM images ORDER BY number")]
+        for table, column in (
+            ("images", "number"),
+            ("files", "image"),
+            *((t, "number") for t in ("features", "materials", "descriptors")),
+        ):
+            db.executemany(f"UPDATE {table} SET {column} = -? WHERE {column} = ?", zip(numbers[::-1], numbers))  # noqa: S608
+            db.execute(f"UPDATE {table} SET {column} = -{column} WHERE {column} < 0")  # noqa: S608
+        for k, (path,) in enumerate(db.execute("SELECT path FROM files ORDER BY path DESC").fetchall()):
+            db.execute(
+                "UPDATE files SET path = ?, name = ? WHERE path = ?", (b"/gone/%04d.jpg" % k, f"{k:04}.jpg", path)
+            )
+        for k, (name,) in enumerate(
+            db.execute("SELECT DISTINCT landmark FROM images ORDER BY landmark DESC").fetchall()
+        ):
+            db.execute("UPDATE images SET landmark = ? WHERE landmark = ?", (f"place {k}", name))
+
+
+def pairs_of(cli: Cli) -> list[tuple[Any, ...]]:
+    with sqlite3.connect(f"file:{cli.home}/ledger.sqlite?mode=ro", uri=True) as db:
+        return db.execute(
+            "SELECT x.id, y.id, inliers, nfa, round, excluded, similarity, weight FROM pairs"
+            " JOIN images x ON x.number = a JOIN images y ON y.number = b ORDER BY x.id, y.id"
+        ).fetchall()
+
+
+def test_a_link_that_is_stopped_goes_on_and_no_order_or_name_matters(demo: Cli, tmp_path: Path) -> None:
+    """Linked again from nothing, stopped twice, with another order and other names: all is as it was."""
     copy = Cli(tmp_path / "copy")
     copy.home.mkdir()
     with sqlite3.connect(demo.home / "ledger.sqlite") as source, sqlite3.connect(copy.home / "ledger.sqlite") as target:
@@ -414,32 +449,39 @@ def test_a_link_that_is_stopped_goes_on(demo: Cli, tmp_path: Path, sign: signal.
     with sqlite3.connect(copy.home / "ledger.sqlite") as db:
         db.execute("DELETE FROM pairs")
         db.execute("DELETE FROM meta WHERE key IN ('link_run', 'linked', 'refined_to')")
+    shuffle(copy.home)
     try:
         copy("up")
-        environment = {**os.environ, "LMR_HOME": str(copy.home)}
-        link = subprocess.Popen(
-            [sys.executable, "-m", "lmr", "link"], env=environment, cwd=ROOT, stderr=subprocess.PIPE, text=True
-        )
-        for _ in range(600):
-            time.sleep(0.1)
-            with sqlite3.connect(f"file:{copy.home}/ledger.sqlite?mode=ro", uri=True) as db:
-                if db.execute("SELECT count(*) FROM pairs").fetchone()[0] > 100:
-                    break
-        link.send_signal(sign)
-        _, told = link.communicate(timeout=60)
-        assert link.returncode == (-9 if sign == signal.SIGKILL else 130), told
-        before = copy.json("status")["counts"]["pairs"]
+        for sign, pairs in ((signal.SIGINT, 100), (signal.SIGKILL, 700)):
+            stopped_after(copy, sign, pairs)
+            assert copy.json("status")["counts"]["pairs"] > pairs
         done = copy.json("link")
-        assert before > 100
         assert 0 < done["verified"] < done["proposed"]
-        with sqlite3.connect(demo.home / "ledger.sqlite") as one, sqlite3.connect(copy.home / "ledger.sqlite") as two:
-            select = "SELECT a, b, inliers, nfa, round, excluded, similarity, weight FROM pairs ORDER BY a, b"
-            assert one.execute(select).fetchall() == two.execute(select).fetchall()
+        assert pairs_of(copy) == pairs_of(demo)
         there, here = vectors_of(demo), vectors_of(copy)
         assert all(np.array_equal(there[id], here[id]) for id in there)
         assert all(check["ok"] for check in copy.json("doctor"))
+        one, two = demo.json("evaluate")["rungs"], copy.json("evaluate")["rungs"]
+        for rung in (*one, *two):
+            del rung["seconds"]
+        assert one == two
     finally:
         copy("down")
+
+
+def stopped_after(cli: Cli, sign: signal.Signals, pairs: int) -> None:
+    """Begin a link and stop it once the ledger has more pairs than these."""
+    environment = {**os.environ, "LMR_HOME": str(cli.home)}
+    command = [sys.executable, "-m", "lmr", "link"]
+    link = subprocess.Popen(command, env=environment, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    for _ in range(1200):
+        time.sleep(0.05)
+        with sqlite3.connect(f"file:{cli.home}/ledger.sqlite?mode=ro", uri=True) as db:
+            if db.execute("SELECT count(*) FROM pairs").fetchone()[0] > pairs:
+                break
+    link.send_signal(sign)
+    _, told = link.communicate(timeout=60)
+    assert link.returncode == (-9 if sign == signal.SIGKILL else 130), told
 
 
 def test_mistakes_are_answered_in_words(fresh: Cli, tmp_path: Path) -> None:

@@ -11,7 +11,11 @@ from lmr.cli.app import Home, Json, app, open_collection
 from lmr.cli.show import print_json, print_table, say
 
 _COLUMNS = ("rung", "mAP", "95 % of", "landmarks", "mAP@100", "P@1", "mP@5", "mP@10", "a query")
-export = typer.Typer(no_args_is_help=True, help="Hand over what a collection holds.", rich_markup_mode="markdown")
+export = typer.Typer(
+    no_args_is_help=True,
+    help="Hand over what a collection holds.\n\nExample: `lmr export ranking ranking.csv`",
+    rich_markup_mode="markdown",
+)
 app.add_typer(export, name="export")
 
 

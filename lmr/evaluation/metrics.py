@@ -84,9 +84,9 @@ def mean(values: Sequence[float]) -> float:
 def interval(values: Sequence[float], groups: Sequence[str], part: float = 0.95) -> tuple[float, float]:
     """Bootstrap interval of the mean over groups: queries of one landmark succeed and fail together.
 
-    The same on every run: the resampling is seeded.
+    The same on every run, as the resampling is seeded, and whatever groups are called: they count in the order given.
     """
-    names = sorted(set(groups))
+    names = list(dict.fromkeys(groups))
     sums, counts = np.zeros(len(names)), np.zeros(len(names))
     number = {name: k for k, name in enumerate(names)}
     for value, group in zip(values, groups, strict=True):
