@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -12,9 +12,9 @@ from scipy.sparse import csr_matrix
 from lmr.collection.core import Collection
 from lmr.expansion.idqe import Refiner, link_weights, refine
 from lmr.stores.ledger import Image
-from lmr.stores.pairs import Link
+from lmr.stores.pairs import Links
 from lmr.values import Array
-from lmr.verification.artefacts import SHARED_MARK, Seen, shared_marks
+from lmr.verification.artefacts import SHARED_MARK, Seen, is_only_moved, shared_marks
 
 WEAK = "weak"
 DOUBTED = "doubted: the refined descriptors disagree"
@@ -66,26 +66,33 @@ def described(collection: Collection, upto: int | None = None) -> Described:
 
 def _links(collection: Collection, images: Sequence[Image], upto: int) -> csr_matrix:
     """(N, N): a match of two index images moves both; that of a query photo moves this alone, unless they bridge."""
-    row = {image.number: k for k, image in enumerate(images)}
-    takes_part = {image.number: image.split == "index" or collection.bridge_queries for image in images}
-    rows = [link for link in collection.ledger.pairs.links(upto) if moves(link.excluded)]
-    weights = link_weights(
-        np.array([link.inliers for link in rows], np.float64),
-        np.array([link.nfa for link in rows], np.float64),
-        collection.settings.expansion_confidence,
-    )
-    moved: list[int] = []
-    towards: list[int] = []
-    values: list[float] = []
-    for link, weight in zip(rows, weights.tolist(), strict=True):
-        for one, other in ((link.a, link.b), (link.b, link.a)):
-            if takes_part[other]:
-                moved.append(row[one])
-                towards.append(row[other])
-                values.append(weight)
-    links = csr_matrix((values, (moved, towards)), shape=(len(images), len(images)))
-    links.sort_indices()
-    return links
+    links = collection.ledger.pairs.links(upto)
+    links = links.where(_are(links, moves))
+    values = link_weights(links.inliers, links.nfa, collection.settings.expansion_confidence)
+    a, b = _rows(images, links.a), _rows(images, links.b)
+    takes_part = np.array([image.split == "index" or collection.bridge_queries for image in images], bool)
+    moved, towards = np.concatenate([a, b]), np.concatenate([b, a])
+    kept = takes_part[towards]
+    shape = (len(images), len(images))
+    matrix = csr_matrix((np.tile(values, 2)[kept], (moved[kept], towards[kept])), shape=shape)
+    matrix.sort_indices()
+    return matrix
+
+
+def _rows(images: Sequence[Image], numbers: Array) -> Array:
+    """Rows of images by their numbers (E,)."""
+    own = np.array([image.number for image in images])
+    order = np.argsort(own)
+    return order[np.searchsorted(own[order], numbers)]
+
+
+def _are(links: Links, condition: Callable[[str | None], bool]) -> Array:
+    """(E,) bool: what holds of the reason of each; there are few different ones."""
+    holds: dict[str | None, bool] = {}
+    for reason in links.excluded:
+        if reason not in holds:
+            holds[reason] = condition(reason)
+    return np.array([holds[reason] for reason in links.excluded], bool)
 
 
 def refiner(collection: Collection) -> Refiner:
@@ -132,40 +139,40 @@ def review(collection: Collection) -> Described:
     in the pair, stays. The outcome is a function of photos and pairs alone.
     """
     ledger, settings = collection.ledger, collection.settings
-    marks = _shared_marks(collection)
-
-    def of_itself(link: Link) -> str | None:
-        return SHARED_MARK if link.sequence in marks else None if link.nfa >= settings.nfa_accept else WEAK
-
+    marks = np.array(sorted(_shared_marks(collection)), np.int64)
+    links = ledger.pairs.links()
+    links = links.where(_are(links, lambda reason: reason in _REVIEWED))
     # marks first, as they move no descriptor; the others are what they are for the descriptors until those are known
-    links = [link for link in ledger.pairs.links() if link.excluded in _REVIEWED]
-    ledger.pairs.set_excluded(
-        (link.sequence, of_itself(link))
-        for link in links
-        if (of_itself(link) == SHARED_MARK) != (link.excluded == SHARED_MARK)
-    )
+    of_itself = _by_chance(links, settings.nfa_accept)
+    of_itself[np.isin(links.sequence, marks)] = SHARED_MARK
+    changed = (of_itself == SHARED_MARK) != (links.excluded == SHARED_MARK)
+    ledger.pairs.set_excluded(zip(links.sequence[changed].tolist(), of_itself[changed], strict=True))
     found = described(collection, ledger.pairs.last_edge())
-    links = [link for link in ledger.pairs.links() if link.excluded in _REVIEWED and link.excluded != SHARED_MARK]
-    agree = _agreements(found, links)
-    changes = []
-    for link, similar in zip(links, agree, strict=True):
-        decided = WEAK if link.nfa < settings.nfa_accept else DOUBTED if similar < settings.agreement else None
-        if decided != link.excluded:
-            changes.append((link.sequence, decided))
-    ledger.pairs.set_excluded(changes)
+    links = ledger.pairs.links()
+    links = links.where(_are(links, lambda reason: reason in _REVIEWED and reason != SHARED_MARK))
+    decided = _by_chance(links, settings.nfa_accept)
+    decided[(_agreements(found, links) < settings.agreement) & (decided != WEAK)] = DOUBTED
+    changed = decided != links.excluded
+    ledger.pairs.set_excluded(zip(links.sequence[changed].tolist(), decided[changed], strict=True))
     ledger.set_meta(REFINED_TO, str(ledger.pairs.last_edge()))
     return found
 
 
-def _agreements(found: Described, links: Sequence[Link]) -> list[float]:
-    """Similarity of the refined descriptors of both images of each edge."""
-    row = {image.number: k for k, image in enumerate(found.images)}
-    similar: list[float] = []
-    for start in range(0, len(links), _BLOCK):
-        part = links[start : start + _BLOCK]
-        a, b = found.refined[[row[link.a] for link in part]], found.refined[[row[link.b] for link in part]]
-        similar += np.round(np.einsum("nd,nd->n", a, b, dtype=np.float64), 6).tolist()
-    return similar
+def _by_chance(links: Links, accept: float) -> Array:
+    """(E,) None, or WEAK where chance explains a match too well."""
+    decided = np.full(len(links.nfa), None, object)
+    decided[links.nfa < accept] = WEAK
+    return decided
+
+
+def _agreements(found: Described, links: Links) -> Array:
+    """(E,) similarity of the refined descriptors of both images of each edge."""
+    a, b = _rows(found.images, links.a), _rows(found.images, links.b)
+    parts = [np.zeros(0)]
+    for start in range(0, len(a), _BLOCK):
+        part = slice(start, start + _BLOCK)
+        parts.append(np.einsum("nd,nd->n", found.refined[a[part]], found.refined[b[part]], dtype=np.float64))
+    return np.round(np.concatenate(parts), 6)
 
 
 def _shared_marks(collection: Collection) -> set[int]:
@@ -178,9 +185,10 @@ def _shared_marks(collection: Collection) -> set[int]:
         found = edge.verification
         usable = edge.excluded in _REVIEWED and found.nfa >= collection.settings.nfa_accept
         if usable and found.transform and found.region_a and found.region_b:
-            sequences.append(seq)
             model = np.array(found.transform).reshape(2, 3)
-            seen.append(Seen(row[edge.a], row[edge.b], model, found.region_a, found.region_b))
+            if is_only_moved(model):
+                sequences.append(seq)
+                seen.append(Seen(row[edge.a], row[edge.b], model, found.region_a, found.region_b))
     if not seen:
         return set()
     frames = np.array([(image.width, image.height) for image in images], np.float64)

@@ -8,8 +8,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from lmr.values import Edge, Verification
+import numpy as np
 
+from lmr.values import Array, Edge, Verification
+
+_FETCHED = 100_000
 _GEOMETRY = struct.Struct("<14d")
 
 
@@ -26,15 +29,19 @@ class PairRow:
     weight: float | None
 
 
-class Link(NamedTuple):
-    """An edge by numbers."""
+class Links(NamedTuple):
+    """Edges by numbers, as columns (E,); excluded holds the reasons, None for those that take part."""
 
-    sequence: int
-    a: int
-    b: int
-    inliers: int
-    nfa: float
-    excluded: str | None
+    sequence: Array
+    a: Array
+    b: Array
+    inliers: Array
+    nfa: Array
+    excluded: Array
+
+    def where(self, rows: Array) -> Links:
+        """Some of them."""
+        return Links(*(column[rows] for column in self))
 
 
 class LinkTo(NamedTuple):
@@ -105,13 +112,23 @@ class Pairs:
             found = Verification(matches, inliers, nfa, values[:6], values[6:10], values[10:])
             yield seq, Edge(a, b, found, similarity, weight, round_, excluded)
 
-    def links(self, upto: int | None = None) -> list[Link]:
+    def links(self, upto: int | None = None) -> Links:
         """All edges, or those up to a sequence, in that order, without their geometry."""
         select = (
             "SELECT seq, a, b, inliers, nfa, excluded FROM pairs"
             " WHERE weight IS NOT NULL AND (?1 IS NULL OR seq <= ?1) ORDER BY seq"
         )
-        return [Link(*row) for row in self._db.execute(select, (upto,))]
+        rows, texts = self._db.execute(select, (upto,)), dict[str | None, str | None]()
+        parts = []
+        while batch := rows.fetchmany(_FETCHED):
+            *numbers, excluded = zip(*batch, strict=True)
+            parts.append(
+                (*map(np.array, numbers), np.array([texts.setdefault(text, text) for text in excluded], object))
+            )
+        if not parts:
+            whole = np.zeros(0, np.int64)
+            return Links(whole, whole, whole, whole, np.zeros(0), np.zeros(0, object))
+        return Links(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
     def links_of(self, number: int) -> list[LinkTo]:
         """The edges of one image."""

@@ -102,20 +102,22 @@ def shared_marks(edges: Sequence[Seen], frames: Array, descriptors: Array) -> se
                 places.setdefault(edges[k].b, []).append(edges[k].region_b)
     for k, edge in enumerate(edges):
         ends = ((edge.a, edge.region_a), (edge.b, edge.region_b))
-        if _only_moved(edge) and any(_inside(region, place) for end, region in ends for place in places.get(end, ())):
+        if is_only_moved(edge.model) and any(
+            _inside(region, place) for end, region in ends for place in places.get(end, ())
+        ):
             found.add(k)
     return found
 
 
-def _only_moved(edge: Seen) -> bool:
-    """Whether the map is a scale and a shift, as `geometry.only_moved` leaves it."""
-    (a, b), (c, d) = edge.model[:, :2]
+def is_only_moved(model: Array) -> bool:
+    """Whether a map (2, 3) is a scale and a shift, as `geometry.only_moved` leaves it."""
+    (a, b), (c, d) = model[:, :2]
     return bool(b == c == 0 and abs(a - d) <= 1e-9 * abs(a))
 
 
 def _like_a_mark(edge: Seen, frames: Array) -> bool:
     ends = ((edge.region_a, frames[edge.a]), (edge.region_b, frames[edge.b]))
-    return _only_moved(edge) and all(_area(region) <= _SMALL * frame[0] * frame[1] for region, frame in ends)
+    return is_only_moved(edge.model) and all(_area(region) <= _SMALL * frame[0] * frame[1] for region, frame in ends)
 
 
 def _same_places(candidates: Sequence[int], edges: Sequence[Seen]) -> list[list[int]]:
