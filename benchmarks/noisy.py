@@ -131,8 +131,8 @@ def report(collection: Collection, marks: dict[str, str]) -> None:
         found = offline.run(choice)
         name = f"{steps} steps, {'agreement' if agreement > 0 else '-':9} {'artefact tests' if artefacts else '-'}"
         idqe, whole = (found.mean(offline.queries, whole=which) for which in (False, True))
-        wrong, kept = sum(found.wrong.values()), sum(found.accepted.values())
-        print(f"{name:44} {idqe:6.3f} {whole:9.3f} {found.accepted_in_all:8} {wrong:8} of {kept}")
+        wrong = f"{found.wrong_in_all} of {found.labelled_in_all}"
+        print(f"{name:44} {idqe:6.3f} {whole:9.3f} {found.accepted_in_all:8} {wrong:>16}")
     paths = collection.ledger.names()
     names = {image.id: paths[image.number][0].rsplit("/", 1)[-1] for image in collection.ledger.images()}
     print("\npairs of photos with the same mark:   compared and kept   of these artefacts   accepted")

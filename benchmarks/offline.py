@@ -33,14 +33,16 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """mAP@100 of idqe and of idqe+mmst for each query, and of the accepted matches between labelled photos how many
-    are wrong, by the landmark of either end."""
+    """mAP@100 of idqe and of idqe+mmst for each query; of the accepted matches between labelled photos how many are
+    wrong: by the landmark of either end (a wrong one counts for both), and in all."""
 
     idqe: dict[str, float]
     whole: dict[str, float]
     wrong: dict[str, int]
     accepted: dict[str, int]
     accepted_in_all: int
+    labelled_in_all: int
+    wrong_in_all: int
 
     def mean(self, queries: Sequence[str], *, whole: bool) -> float:
         """Mean over some queries."""
@@ -115,7 +117,10 @@ class Offline:
             idqe[query] = average_precision(names[order] == names[row], count, 100)
             whole[query] = average_precision(names[ranked] == names[row], count, 100)
         wrong, kept = self._edges_by_landmark(accepted, names)
-        return Outcome(idqe, whole, wrong, kept, int(accepted.sum()))
+        first, second = names[self.a[accepted]], names[self.b[accepted]]
+        labelled = (first != "") & (second != "")
+        wrong_in_all = int((labelled & (first != second)).sum())
+        return Outcome(idqe, whole, wrong, kept, int(accepted.sum()), int(labelled.sum()), wrong_in_all)
 
     def _edges_by_landmark(self, accepted: Array, names: Array) -> tuple[dict[str, int], dict[str, int]]:
         wrong: dict[str, int] = {}

@@ -12,7 +12,9 @@ the mean difference over exchanged halves is what counts.
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -53,6 +55,20 @@ def main() -> None:
     print(
         f"difference {means[0] - means[1]:+.3f}; the worst part of wrong matches {100 * max(r[5] for r in rows):.2f} %"
     )
+    print(
+        "\nThe defaults without one of their parts: idqe, idqe+mmst, accepted, wrong of those between labelled photos"
+    )
+    parts: dict[str, dict[str, Any]] = {
+        "all parts": {},
+        "no artefact tests": {"artefacts": False},
+        "no agreement": {"agreement": -1.0},
+    }
+    parts |= {"neither": {"artefacts": False, "agreement": -1.0}, "plain ID-QE (1 step)": {"steps": 1}}
+    for name, changes in parts.items():
+        found = offline.run(replace(Choice(), **changes))
+        idqe, whole = found.mean(offline.queries, whole=False), found.mean(offline.queries, whole=True)
+        wrong = f"{found.wrong_in_all} of {found.labelled_in_all}"
+        print(f"  {name:28} {idqe:.3f} {whole:.3f}  {found.accepted_in_all}  {wrong}")
     print("\nThe defaults by landmark: idqe, idqe+mmst, wrong of accepted")
     for name in names:
         queries = by_landmark[name]

@@ -216,6 +216,13 @@ def test_field_protocols_on_a_collection(demo: Cli, made: Path, tmp_path: Path) 
     for file, name in ((ranking, "labels"), (submission, "labels")):
         scored = demo.json("evaluate", "--ranking", file, "--protocol", name, "--ground-truth", made / "labels.csv")
         assert scored["levels"][0]["map"] == pytest.approx(plain["map"])  # fewer than 100 images: nothing is cut off
+    recognised = tmp_path / "recognition.csv"
+    with recognised.open("w") as file:
+        file.write("id,landmarks\n" + "".join(f"{Path(row['image']).stem},{row['landmark']}\n" for row in queries))
+    words = ("--protocol", "gld-recognition", "--ground-truth", recognised)
+    assert demo.json("evaluate", *words)["gap"] == {"all": 1}
+    demo("submit", submission, "--recognition")
+    assert demo.json("evaluate", *words, "--ranking", submission)["gap"] == {"all": 1}
     refused = demo.run("evaluate", "--ranking", ranking)
     assert refused.returncode == 2
     assert "--protocol" in refused.stderr

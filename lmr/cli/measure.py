@@ -51,9 +51,12 @@ def evaluate(
 
     if (ground_truth is None) != (protocol is None):
         raise UsageError("--protocol and --ground-truth go together")
-    if ranking is not None:
-        if protocol is None or ground_truth is None:
-            raise UsageError("--ranking is scored against --ground-truth by a --protocol")
+    if ranking is not None and (protocol is None or ground_truth is None):
+        raise UsageError("--ranking is scored against --ground-truth by a --protocol")
+    if protocol == "gld-recognition" and ground_truth is not None:
+        _recognition(home, ground_truth, ranking, as_json)
+        return
+    if ranking is not None and protocol is not None and ground_truth is not None:
         _score(protocol, ground_truth, ranking, as_json)
         return
     if clusters:
@@ -139,17 +142,29 @@ def _print_rungs(rungs: Any) -> None:
         print_table(_COLUMNS, rows)
 
 
+def _recognition(home: Path | None, ground_truth: Path, ranking: Path | None, as_json: bool) -> None:
+    """GAP of a file of predictions, or of the collection's own."""
+    from lmr.evaluation.protocols import recognition_predictions
+    from lmr.evaluation.scoring import score_predictions
+
+    if ranking is not None:
+        found = recognition_predictions(ranking)
+    else:
+        from lmr.collection.recognition import predictions
+
+        with open_collection(home, quiet=as_json) as collection:
+            found = {query: row for query, row in predictions(collection) if row is not None}
+    gap = score_predictions(ground_truth, found)
+    if as_json:
+        print_json({"protocol": "gld-recognition", "gap": gap})
+    else:
+        print_table(("level", "GAP"), gap.items())
+
+
 def _score(protocol: str, ground_truth: Path, ranking: Path, as_json: bool) -> None:
     """Score a ranking file of any system."""
-    from lmr.evaluation.scoring import score_predictions, score_ranking
+    from lmr.evaluation.scoring import score_ranking
 
-    if protocol == "gld-recognition":
-        gap = score_predictions(ground_truth, ranking)
-        if as_json:
-            print_json({"protocol": protocol, "gap": gap})
-        else:
-            print_table(("level", "GAP"), gap.items())
-        return
     scored = score_ranking(protocol, ground_truth, ranking)
     if as_json:
         print_json(scored)
@@ -165,12 +180,23 @@ def _score(protocol: str, ground_truth: Path, ranking: Path, as_json: bool) -> N
 def submit(
     file: Annotated[Path, typer.Argument(help="The CSV file to write.")],
     home: Home = None,
+    recognition: Annotated[
+        bool, typer.Option("--recognition", help="A landmark and a confidence for each query instead.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Write the Google Landmarks retrieval submission: for each query photo the 100 best index images by name.
+    """Write the Google Landmarks submission: for each query photo the 100 best index images by name.
 
     Example: `lmr submit submission.csv`
     """
+    if recognition:
+        from lmr.collection.recognition import predictions
+        from lmr.evaluation.rankings import write_predictions
+
+        with open_collection(home, quiet=as_json) as collection:
+            count = write_predictions(file, predictions(collection))
+        _tell(file, count, as_json)
+        return
     from lmr.collection.rankings import rankings_of_queries
     from lmr.evaluation.rankings import SUBMITTED, write_submission
 

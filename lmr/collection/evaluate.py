@@ -10,11 +10,12 @@ from pathlib import Path
 
 from lmr.collection.core import Collection
 from lmr.collection.ladder import RUNGS, Field
+from lmr.collection.rankings import names_of_images
 from lmr.collection.search import wait_for_forest
 from lmr.collection.start import Start, start_of_photo, start_of_stored
 from lmr.errors import UsageError
 from lmr.evaluation.metrics import interval, mean
-from lmr.evaluation.protocols import GroundTruth, Query, stem
+from lmr.evaluation.protocols import GroundTruth, Query
 from lmr.photos.decode import read
 
 WHOLE = "idqe+mmst"
@@ -138,7 +139,7 @@ class _Cast:
             self._name = {image.id: image.id for image in collection.ledger.images()}
         else:
             self.truth = truth
-            self._name = _stems(collection)
+            self._name = names_of_images(collection)
         self._id: dict[str, str] = {}
         for id, name in self._name.items():
             if self._id.setdefault(name, id) != id:
@@ -198,9 +199,3 @@ def labels_of(collection: Collection) -> GroundTruth:
             "(`lmr ingest PHOTOS --labels labels.csv`), or a ground truth (--protocol)"
         )
     return GroundTruth("labels", {"all": queries})
-
-
-def _stems(collection: Collection) -> dict[str, str]:
-    """Image id -> name of its first file without folder and suffix."""
-    names = collection.ledger.names()
-    return {image.id: stem(names[image.number][0]) for image in collection.ledger.images() if image.number in names}

@@ -18,7 +18,7 @@ from lmr.spanning.ranking import Limits, Reached, path_between, rank_from_edges,
 from lmr.values import Array, Hit, Hop
 from lmr.verification.weights import similarity
 
-_MOST_PROPOSED = 1000  # with more results the vector index is asked for too much
+MOST_PROPOSED = 1000  # with more results the vector index is asked for too much
 _PATIENCE = 60.0  # seconds to wait for a forest that is being rewritten
 
 
@@ -107,7 +107,7 @@ def _by_similarity(
 ) -> list[tuple[str, float]]:
     """Images not yet taken, most similar first, ties by id (which is a hash); exact where all are wanted."""
     top = limits.limit
-    if known is None and top is not None and not limits.query_images and top + len(taken) <= _MOST_PROPOSED:
+    if known is None and top is not None and not limits.query_images and top + len(taken) <= MOST_PROPOSED:
         found = collection.vectors.search(vector[None], top + len(taken))[0]
         return [(id, similar) for id, similar in found if id not in taken]
     known = described(collection) if known is None else known

@@ -81,6 +81,20 @@ def write_submission(path: Path, rankings: Iterable[tuple[str, Sequence[str]]]) 
     return count
 
 
+def write_predictions(path: Path, predictions: Iterable[tuple[str, tuple[str, float] | None]]) -> int:
+    """The Google Landmarks recognition form: a label and a confidence a line, or nothing."""
+    count = 0
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("id", "landmarks"))
+        for query, found in predictions:
+            if found is not None and (not found[0] or any(character.isspace() for character in found[0])):
+                raise UsageError(f"the submission's form cannot hold the landmark {found[0]!r}")
+            writer.writerow((query, "" if found is None else f"{found[0]} {found[1]}"))
+            count += 1
+    return count
+
+
 def write_rankings(path: Path, rankings: Iterable[tuple[str, Sequence[tuple[str, str]]]]) -> int:
     """The plain form, or JSON by the suffix; results are (name, how it was reached). Returns how many queries."""
     count = 0

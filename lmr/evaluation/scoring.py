@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from lmr.errors import UsageError
 from lmr.evaluation.metrics import global_average_precision, interval, mean
-from lmr.evaluation.protocols import ground_truth, recognition_predictions, recognition_truth, stem
+from lmr.evaluation.protocols import ground_truth, recognition_truth
 from lmr.evaluation.rankings import read_rankings
 
 
@@ -57,11 +58,10 @@ def score_ranking(protocol: str, truth_file: Path, ranking_file: Path) -> Scored
     return Scored(protocol, found)
 
 
-def score_predictions(truth_file: Path, predictions_file: Path) -> dict[str, float]:
-    """GAP of recognition for each usage (public, private, or all)."""
-    predictions = recognition_predictions(predictions_file)
+def score_predictions(truth_file: Path, predictions: Mapping[str, tuple[str, float]]) -> dict[str, float]:
+    """GAP of recognition for each usage (public, private, or all); predictions: query -> label, confidence."""
     scored = {}
     for usage, truth in recognition_truth(truth_file).items():
-        named = {stem(query): row for query, row in predictions.items() if query in truth}
+        named = {query: row for query, row in predictions.items() if query in truth}
         scored[usage] = global_average_precision(named, truth)
     return scored

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from lmr.errors import UsageError
-from lmr.evaluation.protocols import GroundTruth, Query, ground_truth, recognition_truth
+from lmr.evaluation.protocols import GroundTruth, Query, ground_truth, recognition_predictions, recognition_truth
 from lmr.evaluation.rankings import read_rankings, write_rankings, write_submission
 from lmr.evaluation.scoring import score_predictions, score_ranking
 from lmr.restricted import load_plain_pickle
@@ -116,10 +116,10 @@ def test_google_landmarks_retrieval_and_recognition(tmp_path: Path) -> None:
     truth.write_text("id,landmarks,Usage\nq1,7,Public\nq2,,Public\nq3,8 9,Private\n")
     ranking.write_text("id,landmarks\nq1,7 0.5\nq2,7 0.9\nq3,9 0.1\n")
     assert set(recognition_truth(truth)) == {"public", "private"}
-    assert score_predictions(truth, ranking) == {"public": pytest.approx(0.5), "private": 1}
+    assert score_predictions(truth, recognition_predictions(ranking)) == {"public": pytest.approx(0.5), "private": 1}
     ranking.write_text("id,landmarks\nq1,seven\n")
     with pytest.raises(UsageError, match="label and a confidence"):
-        score_predictions(truth, ranking)
+        score_predictions(truth, recognition_predictions(ranking))
 
 
 def test_rankings_written_are_read_again(tmp_path: Path) -> None:
