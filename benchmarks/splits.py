@@ -67,8 +67,8 @@ def main() -> None:
     for name, changes in parts.items():
         found = offline.run(replace(Choice(), **changes))
         idqe, whole = found.mean(offline.queries, whole=False), found.mean(offline.queries, whole=True)
-        wrong = f"{found.wrong_in_all} of {found.labelled_in_all}"
-        print(f"  {name:28} {idqe:.3f} {whole:.3f}  {found.accepted_in_all}  {wrong}")
+        share = f"{found.wrong_in_all} of {found.labelled_in_all}"
+        print(f"  {name:28} {idqe:.3f} {whole:.3f}  {found.accepted_in_all}  {share}")
     print("\nThe defaults by landmark: idqe, idqe+mmst, wrong of accepted")
     for name in names:
         queries = by_landmark[name]
