@@ -43,8 +43,8 @@ def test_own_photos_as_written(made: Path, tmp_path: Path) -> None:
                     ["bash", "-c", line], cwd=tmp_path, env=environment, capture_output=True, text=True
                 )
                 assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
-        assert (tmp_path / "result.html").exists()
-        assert "mmst" in done.stdout
+        for written in ("result.html", "ladder.html", "ranking.csv"):
+            assert (tmp_path / written).exists()
     finally:
         stop_databases(tmp_path / ".lmr")
 

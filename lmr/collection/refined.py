@@ -20,6 +20,8 @@ WEAK = "weak"
 DOUBTED = "doubted: the refined descriptors disagree"
 REFINED_TO = "refined_to"  # the sequence of matches up to which descriptors have moved
 _REVIEWED = (None, WEAK, DOUBTED, SHARED_MARK)  # the others are decided in the pair, or by hand
+_CERTAIN = 20.0  # -log10(false alarms)
+_LEAST_DIMENSION = 4
 _BLOCK = 100_000
 
 
@@ -151,11 +153,21 @@ def review(collection: Collection) -> Described:
     links = ledger.pairs.links()
     links = links.where(_are(links, lambda reason: reason in _REVIEWED and reason != SHARED_MARK))
     decided = _by_chance(links, settings.nfa_accept)
-    decided[(_agreements(found, links) < settings.agreement) & (decided != WEAK)] = DOUBTED
+    in_doubt = doubts(links.nfa, _agreements(found, links), settings.agreement, found.refined.shape[1])
+    decided[in_doubt & (decided != WEAK)] = DOUBTED
     changed = decided != links.excluded
     ledger.pairs.set_excluded(zip(links.sequence[changed].tolist(), decided[changed], strict=True))
     ledger.set_meta(REFINED_TO, str(ledger.pairs.last_edge()))
     return found
+
+
+def doubts(nfa: Array, similar: Array, agreement: float, dimension: int) -> Array:
+    """(E,) bool: whether refined descriptors of that length disagree enough to doubt a match.
+
+    Nothing overrules a match that is all but certain, and the few dimensions that a handful of photos can teach say
+    nothing.
+    """
+    return (similar < agreement) & (nfa < _CERTAIN) & (dimension >= _LEAST_DIMENSION)
 
 
 def _by_chance(links: Links, accept: float) -> Array:

@@ -13,7 +13,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from lmr.collection.core import Collection
-from lmr.collection.refined import DOUBTED, WEAK, moves, refiner, weight_of
+from lmr.collection.refined import DOUBTED, WEAK, doubts, moves, refiner, weight_of
 from lmr.errors import UsageError
 from lmr.expansion.idqe import Refiner
 from lmr.features.pack import pack, unpack
@@ -212,7 +212,8 @@ class _Expansion:
             if link.excluded is not None:
                 continue
             excluded = WEAK if link.nfa < settings.nfa_accept else None
-            other = theirs.get(link.id)
-            if excluded is None and other is not None and similarity(refined, other) < settings.agreement:
-                excluded = DOUBTED
+            if excluded is None and link.id in theirs:
+                similar = np.array(similarity(refined, theirs[link.id]))
+                if doubts(np.array(link.nfa), similar, settings.agreement, len(refined)):
+                    excluded = DOUBTED
             self._links[k] = link._replace(excluded=excluded)
