@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -106,3 +108,10 @@ def test_diffusion_solves_its_system() -> None:
     degree = np.maximum(weights.sum(1), 1e-12)
     system = np.eye(12) - ALPHA * weights / np.sqrt(np.outer(degree, degree))
     assert np.allclose(Diffusion(csr_matrix(weights))(start), np.linalg.solve(system, start), atol=1e-3)
+
+
+def test_alpha_expansion_equals_the_original_program(shared: Path) -> None:
+    """That of naver/deep-image-retrieval, on its made queries and database: k = 5, alpha = 3."""
+    expected = np.load(shared / "parity" / "dir_expected.npz")
+    moved = np.stack([alpha_qe(query, expected["aqe__db"], 5, 3) for query in expected["aqe__q"]])
+    assert np.abs(moved - expected["aqe__k5_alpha3"]).max() < 1e-6

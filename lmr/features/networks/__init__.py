@@ -1,0 +1,1 @@
+"""Neural networks that describe photos, in PyTorch, equal to the programs that published their weights."""
