@@ -12,7 +12,7 @@ import numpy as np
 from benchmarks.noisy import marked
 from tests.conftest import Cli
 
-LANDMARKS, MARKED = 2, 30
+LANDMARKS, PHOTOS, MARKED = 2, 16, 30
 
 
 def test_rankings_on_real_photos_and_watermarks_that_join_nothing(shared: Path, fresh: Cli, tmp_path: Path) -> None:
@@ -21,7 +21,10 @@ def test_rankings_on_real_photos_and_watermarks_that_join_nothing(shared: Path, 
     with (photos / "labels.csv").open(newline="") as lines:
         rows = list(csv.DictReader(lines))
     names = sorted({row["landmark"] for row in rows} - {""})[:LANDMARKS]
-    chosen = [row["image"] for row in rows if row["landmark"] in names]
+    chosen = [row["image"] for name in names for row in rows if row["landmark"] == name and row["split"] == "query"]
+    for name in names:
+        shown = [row["image"] for row in rows if row["landmark"] == name and row["split"] == "index"]
+        chosen += shown[: PHOTOS - 4]
     folder = tmp_path / "photos"
     folder.mkdir()
     for name in chosen:

@@ -49,7 +49,8 @@ def test_own_photos_as_written(made: Path, tmp_path: Path) -> None:
         stop_databases(tmp_path / ".lmr")
 
 
-def test_make_demo_shows_the_way_and_is_quick_the_second_time(tmp_path: Path) -> None:
+def test_make_demo_shows_the_way_and_is_quick_the_second_time(made: Path, tmp_path: Path) -> None:
+    shutil.copytree(made, tmp_path / "demo" / "photos")  # rendering them is tested elsewhere
     environment = dict(os.environ)
     if not (ROOT / ".venv" / "bin" / "lmr").exists():  # somebody runs the tests from another environment
         command = [sys.executable, "-m", "lmr", "demo", "--home", tmp_path / "demo"]
