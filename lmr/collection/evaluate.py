@@ -78,7 +78,8 @@ def evaluate(
     rows = []
     with collection.progress.task("Queries", len(cast.queries), "queries") as advance:
         for name, levels in cast.queries.items():
-            start = cast.start(name, next(iter(levels.values())))
+            first = next(iter(levels.values()))  # levels differ in what is right, not in what is asked
+            start = cast.start(name, first)
             of_query: dict[str, dict[str, float]] = {}
             results: list[tuple[str, bool]] = []
             for rung in rungs:
@@ -90,12 +91,11 @@ def evaluate(
                     figures = cast.truth.score(query, ranked)
                     scores.setdefault((rung, level), []).append(figures)
                     of_query.setdefault(rung, figures)
-                first = next(iter(levels.values()))
                 spelled = zip(ids, cast.spelled(ids), strict=True)
                 results = [(id, name in first.positives) for id, name in spelled if name not in first.junk][:shown]
             for level, query in levels.items():
                 groups[level].append(query.group)
-            rows.append(QueryRow(name, start.id, next(iter(levels.values())).group, of_query, results))
+            rows.append(QueryRow(name, start.id, first.group, of_query, results))
             advance(1)
     return Evaluation(
         cast.truth.protocol,
