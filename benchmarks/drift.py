@@ -19,7 +19,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 from scipy.stats import norm
 
-from benchmarks.data import SHARED
+from benchmarks.data import SHARED, nearest_pairs
 from benchmarks.offline import Choice
 from benchmarks.ranking import prim
 from lmr.evaluation.metrics import average_precision
@@ -55,18 +55,6 @@ class Verifier:
         return nfa, np.round(np.interp(nfa, _AT, _INLIERS))
 
 
-def nearest(descriptors: Array) -> Array:
-    """(N, D) -> (P, 2) every image with its 50 nearest, each pair once."""
-    pairs = []
-    for start in range(0, len(descriptors), 1000):
-        similar = descriptors[start : start + 1000] @ descriptors.T
-        rows = np.arange(len(similar))
-        similar[rows, rows + start] = -9
-        best = np.argpartition(-similar, TOP, 1)[:, :TOP]
-        pairs.append(np.stack([np.repeat(rows + start, TOP), best.ravel()], 1))
-    return np.unique(np.sort(np.concatenate(pairs), 1), axis=0)
-
-
 def both_ways(pairs: Array, values: Array, n: int) -> csr_matrix:
     """A symmetric matrix (n, n)."""
     a, b = pairs.T
@@ -92,7 +80,7 @@ def main() -> None:
     verifier, choice = Verifier(landmark), Choice()
     print(f"{len(originals)} images, {len(count)} landmarks, {len(queries)} queries; mAP@100")
     print(f"descriptor {_by_similarity(originals, landmark, queries, count):.3f}")
-    first = nearest(originals)
+    first = nearest_pairs(originals, TOP)
     for steps in (1, 2, 3):
         pairs = first
         for round_ in range(1, options.rounds + 1):
@@ -116,7 +104,7 @@ def main() -> None:
                 f"{steps} steps, round {round_}, {seconds:.0f} s: idqe {idqe:.3f}, {texts[0]}; no agreement: {texts[1]}"
             )
             if round_ < options.rounds:
-                pairs = np.unique(np.concatenate([pairs, nearest(refined)]), axis=0)
+                pairs = np.unique(np.concatenate([pairs, nearest_pairs(refined, TOP)]), axis=0)
 
 
 def _by_similarity(descriptors: Array, landmark: Array, queries: Array, count: dict[int, int]) -> float:

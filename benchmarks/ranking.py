@@ -17,7 +17,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import connected_components, minimum_spanning_tree
 
-from benchmarks.data import SHARED, percentiles
+from benchmarks.data import SHARED, nearest_pairs, percentiles
 from lmr.progress import Bars
 from lmr.servers.neo4j import LocalNeo4j
 from lmr.settings import load
@@ -32,14 +32,7 @@ TOP = 100
 
 def nearest_edges(descriptors: Array) -> tuple[Array, Array, Array]:
     """(N, D) unit rows -> a, b (E,) with a < b, and distinct weights (E,)."""
-    pairs = []
-    for start in range(0, len(descriptors), 1000):
-        similar = descriptors[start : start + 1000] @ descriptors.T
-        rows = np.arange(len(similar))
-        similar[rows, rows + start] = -9
-        best = np.argpartition(-similar, NEAREST, 1)[:, :NEAREST]
-        pairs.append(np.stack([np.repeat(rows + start, NEAREST), best.ravel()], 1))
-    ends = np.unique(np.sort(np.concatenate(pairs), 1), axis=0)
+    ends = nearest_pairs(descriptors, NEAREST)
     weights = np.round(np.einsum("ij,ij->i", descriptors[ends[:, 0]], descriptors[ends[:, 1]]).astype(float), 4)
     weights += np.random.default_rng(0).permutation(len(ends)) / len(ends) * 1e-5
     return ends[:, 0], ends[:, 1], weights

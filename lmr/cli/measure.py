@@ -132,7 +132,7 @@ def _print_rungs(rungs: Any) -> None:
                 r.p_at_1,
                 r.p_at_5,
                 r.p_at_10,
-                "-" if r.seconds is None else f"{r.seconds * 1000:.0f} ms",
+                f"{r.seconds * 1000:.0f} ms",
             )
             for r in rungs
             if r.level == level

@@ -14,7 +14,7 @@ from lmr.collection.rankings import names_of_images
 from lmr.collection.search import wait_for_forest
 from lmr.collection.start import Start, start_of_photo, start_of_stored
 from lmr.errors import UsageError
-from lmr.evaluation.metrics import interval, mean
+from lmr.evaluation.metrics import mean, summary
 from lmr.evaluation.protocols import GroundTruth, Query
 from lmr.photos.decode import read
 
@@ -103,7 +103,7 @@ def evaluate(
         len(stage.ids),
         cast.missing,
         [
-            _rung(name, level, found, groups[level], seconds[name])
+            Rung(name, level, seconds=mean(seconds[name]), **summary(found, groups[level]))
             for level in cast.truth.levels
             for name in rungs
             if (found := scores.get((name, level)))
@@ -118,15 +118,6 @@ def _chosen(names: Sequence[str] | None) -> list[str]:
     if unknown := [name for name in names if name not in RUNGS]:
         raise UsageError(f"{', '.join(unknown)} is no rung; there are {', '.join(RUNGS)}")
     return list(names)
-
-
-def _rung(
-    name: str, level: str, found: Sequence[dict[str, float]], groups: Sequence[str], seconds: Sequence[float]
-) -> Rung:
-    column = {key: [figures[key] for figures in found] for key in found[0]}
-    precise = interval(column["map"], groups)
-    figures = {key: mean(values) for key, values in column.items()}
-    return Rung(name, level, map_interval=precise, seconds=mean(seconds), **figures)
 
 
 class _Cast:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -57,7 +57,7 @@ class Linked:
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """A link in progress, as the ledger keeps it: the round it is in, how many are wanted (None: until few edges)."""
+    """A link in progress: its round, which the ledger keeps, and how many are wanted (None: until few edges)."""
 
     round: int
     wanted: int | None
@@ -94,8 +94,9 @@ def link(collection: Collection, *, rounds: int | None = None, bridge_queries: b
         run = _unfinished(ledger, rounds)
         if run is None and ledger.meta(_LINKED) != asked:
             run = _Run(1, rounds)
-        while run is not None:
-            found, run = _round(collection, run, asked)
+        current = described(collection) if run is not None else None
+        while run is not None and current is not None:
+            found, run, current = _round(collection, run, asked, current)
             done.append(found)
         begin = time.perf_counter()
         write_edges(collection)
@@ -120,12 +121,15 @@ def link(collection: Collection, *, rounds: int | None = None, bridge_queries: b
 
 def _unfinished(ledger: Ledger, rounds: int | None) -> _Run | None:
     """The run that was interrupted; how many rounds it takes is what is asked for now."""
-    stored = json.loads(ledger.meta(_RUN) or "null")
-    return None if stored is None else _Run(stored["round"], rounds)
+    round_ = json.loads(ledger.meta(_RUN) or "null")
+    return None if round_ is None else _Run(round_, rounds)
 
 
-def _round(collection: Collection, run: _Run, asked: str) -> tuple[Round, _Run | None]:
-    """One round; the last one notes what was asked for as done."""
+def _round(collection: Collection, run: _Run, asked: str, before: Described) -> tuple[Round, _Run | None, Described]:
+    """One round from the descriptors before it; the last one notes what was asked for as done.
+
+    Returns what it did, what is left to do, and the descriptors after it.
+    """
     ledger = collection.ledger
     seconds: dict[str, float] = {}
     clock = time.perf_counter()
@@ -135,8 +139,7 @@ def _round(collection: Collection, run: _Run, asked: str) -> tuple[Round, _Run |
         seconds[name], clock = time.perf_counter() - clock, time.perf_counter()
 
     with ledger.transaction():
-        ledger.set_meta(_RUN, json.dumps(asdict(run)))
-    before = described(collection)
+        ledger.set_meta(_RUN, json.dumps(run.round))
     pairs = proposals(collection, before)
     fresh = never_compared(ledger, pairs)
     lap("proposals")
@@ -147,12 +150,12 @@ def _round(collection: Collection, run: _Run, asked: str) -> tuple[Round, _Run |
         after = review(collection)
         accepted = ledger.pairs.accepted()
         following = run.after(known, accepted, collection.settings.few_edges)
-        ledger.set_meta(_RUN, json.dumps(None if following is None else asdict(following)))
+        ledger.set_meta(_RUN, json.dumps(None if following is None else following.round))
         if following is None:
             ledger.set_meta(_LINKED, asked)
     write_changed_vectors(collection, before, after)
     lap("refinement")
-    return Round(run.round, len(pairs), len(fresh), edges, accepted, seconds), following
+    return Round(run.round, len(pairs), len(fresh), edges, accepted, seconds), following, after
 
 
 def proposals(collection: Collection, found: Described) -> Array:

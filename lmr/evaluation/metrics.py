@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -96,3 +97,9 @@ def interval(values: Sequence[float], groups: Sequence[str], part: float = 0.95)
     means = sums[drawn].sum(1) / counts[drawn].sum(1)
     low, high = np.quantile(means, [(1 - part) / 2, (1 + part) / 2])
     return float(low), float(high)
+
+
+def summary(rows: Sequence[Mapping[str, float]], groups: Sequence[str]) -> dict[str, Any]:
+    """Means of the figures of many queries, and `map_interval`, that of their `map` over groups."""
+    means = {key: mean([row[key] for row in rows]) for key in rows[0]}
+    return {**means, "map_interval": interval([row["map"] for row in rows], groups)}

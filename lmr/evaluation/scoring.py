@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lmr.errors import UsageError
-from lmr.evaluation.metrics import global_average_precision, interval, mean
+from lmr.evaluation.metrics import global_average_precision, summary
 from lmr.evaluation.protocols import ground_truth, recognition_truth
 from lmr.evaluation.rankings import read_rankings
 
@@ -52,9 +52,8 @@ def score_ranking(protocol: str, truth_file: Path, ranking_file: Path) -> Scored
         unranked = sum(query.name not in rankings for query in listed)
         if unranked == len(listed):
             raise UsageError(f"{ranking_file} ranks none of the {len(listed)} queries, such as {listed[0].name}")
-        figures = {key: mean([row[key] for row in rows.values()]) for key in next(iter(rows.values()))}
-        spread = interval([row["map"] for row in rows.values()], [query.group for query in listed])
-        found.append(LevelScore(level, len(listed), unranked, map_interval=spread, of_query=rows, **figures))
+        figures = summary(list(rows.values()), [query.group for query in listed])
+        found.append(LevelScore(level, len(listed), unranked, of_query=rows, **figures))
     return Scored(protocol, found)
 
 
