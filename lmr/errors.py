@@ -3,11 +3,12 @@
 LmrError                 one base to catch; its text says what, which, and what to try
 ├── UsageError           the request itself cannot be done (exit code 2)
 ├── CollectionError      the collection is missing, damaged, of another format or preset
+├── CheckpointError      a checkpoint is damaged, of an unknown kind, or not at hand
 ├── BusyError            another process is writing to the collection
 ├── PhotoError           a photo cannot be used; its text is the reason kept in the ledger
 ├── QueryFileError       a file under cypher/ contradicts its header
 └── ServerError          a database cannot be fetched, started or reached
-    └── DownloadError    a server jar could not be fetched or is not the pinned one
+    └── DownloadError    a file could not be fetched, or is not the one expected
 """
 
 
@@ -27,6 +28,10 @@ class CollectionError(LmrError):
     """The collection is missing, damaged, or of another format or preset."""
 
 
+class CheckpointError(LmrError):
+    """A checkpoint is damaged, of an unknown kind, or not at hand."""
+
+
 class BusyError(LmrError):
     """Another process is writing to the collection."""
 
@@ -44,4 +49,4 @@ class ServerError(LmrError):
 
 
 class DownloadError(ServerError):
-    """A server jar could not be fetched or is not the pinned one."""
+    """A file could not be fetched, or is not the one expected."""

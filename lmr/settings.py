@@ -46,6 +46,8 @@ class Settings:
     java_options: str = _setting("-XX:+UseParallelGC", "options for the local Neo4j's Java")
     start_timeout: float = _setting(180.0, "seconds to wait for a local database", minimum=1)
     maven_repository: str = _setting("", "mirror to fetch server jars from; empty = the public one")
+    checkpoints: Path = _setting(Path(), "per-user store of network weights; empty = the platform's place")
+    device: str = _setting("auto", "where networks run: cpu, cuda, cuda:1, mps; auto = the best there is")
     cache: Path = _setting(Path(), "per-user cache of server jars; empty = the platform's place")
 
     @property

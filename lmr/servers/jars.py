@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import os
-import urllib.error
-import urllib.request
 import zipfile
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from lmr.download import download
 from lmr.errors import DownloadError
 from lmr.progress import Advance, Progress
 from lmr.resources import resource
 from lmr.settings import Settings
 
 _THREADS = 16
-_BLOCK = 1 << 18
 _ATTEMPTS = 3
 
 
@@ -117,8 +115,8 @@ def _fetch(jar: Jar, target: Path, repository: str, advance: Advance) -> None:
     _adopt_leftover(target, part)
     for attempt in range(_ATTEMPTS):
         try:
-            _download(f"{repository}/{jar.path}", part, jar.size, advance)
-        except (OSError, urllib.error.URLError) as error:
+            download(f"{repository}/{jar.path}", part, advance, jar.size)
+        except OSError as error:
             if attempt + 1 == _ATTEMPTS:
                 raise DownloadError(
                     f"{jar.path} could not be fetched from {repository}: {error}\n"
@@ -143,25 +141,6 @@ def _adopt_leftover(target: Path, part: Path) -> None:
         owner = left.name.split(".")[-2]
         if owner.isdigit() and not psutil.pid_exists(int(owner)):
             left.replace(part)
-
-
-def _download(url: str, part: Path, size: int, advance: Advance) -> None:
-    have = part.stat().st_size if part.exists() else 0
-    if have >= size:
-        part.unlink(missing_ok=True)
-        have = 0
-    request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
-    with urllib.request.urlopen(request, timeout=60) as answer:
-        resumed = answer.status == 206
-        advance(have if resumed else 0)
-        with part.open("ab" if resumed else "wb") as file:
-            while block := answer.read(_BLOCK):
-                file.write(block)
-                advance(len(block))
-                if file.tell() > size:
-                    break
-            if file.tell() < size:
-                raise OSError(f"the connection ended after {file.tell():,} of {size:,} bytes")
 
 
 def _complete(path: Path, jar: Jar) -> bool:

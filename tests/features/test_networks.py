@@ -9,13 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lmr.errors import CollectionError
+from lmr.errors import CheckpointError
 from lmr.values import Array
 
 torch = pytest.importorskip("torch", reason="needs PyTorch (`make setup`)")
 
 from lmr.features.networks import delf  # noqa: E402
-from lmr.features.networks.gem import GemNetwork, Preparation, Whitening, describe, limited, scaled_to  # noqa: E402
+from lmr.features.networks.gem import GemNetwork, Preparation, describe, limited, scaled_to  # noqa: E402
+from lmr.features.whitening import Whitening  # noqa: E402
 
 NORMALISED = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 ROOT2 = 2**0.5
@@ -47,25 +48,28 @@ def equal(found: Array, expected: Array, architecture: str) -> bool:
     return np.abs(found - expected).max() < (1e-5 if "50" in architecture else 5e-4) and cosines.min() > 0.99999
 
 
-def network(parity: Path, formula, architecture: str, family: str, listed: str) -> GemNetwork:
+def network(parity: Path, formula, architecture: str, family: str, listed: str, **options) -> GemNetwork:
     shapes = {}
     for line in (parity / listed).read_text().splitlines():
         name, shape, _ = line.split("\t")
         shapes[name] = ast.literal_eval(shape)
-    made = GemNetwork(architecture, family, linear="fc.weight" in shapes or "whiten.weight" in shapes)
-    made.load({name: torch.from_numpy(np.asarray(value)) for name, value in formula.torch_state(shapes).items()})
-    return made
+    return GemNetwork(architecture, family, formula.torch_state(shapes), **options)
 
 
-@pytest.mark.parametrize("architecture", ["resnet50", "resnet101"])
-def test_dir(parity: Path, formula, pictures: list[Array], architecture: str) -> None:
+def each(net: GemNetwork, pictures: list[Array], how: Preparation) -> Array:
+    """Pictures of different sizes, one by one."""
+    return np.concatenate([describe(net, [picture], how) for picture in pictures])
+
+
+@pytest.mark.parametrize(("architecture", "exact"), [("resnet50", False), ("resnet50", True), ("resnet101", True)])
+def test_dir(parity: Path, formula, pictures: list[Array], architecture: str, exact: bool) -> None:
     expected = np.load(parity / "dir_expected.npz")
-    net = network(parity, formula, architecture, "dir", f"dir_{architecture}_rmac_state_dict.txt")
-    single = np.stack([describe(net, picture, Preparation(*NORMALISED)) for picture in pictures])
+    net = network(parity, formula, architecture, "dir", f"dir_{architecture}_rmac_state_dict.txt", exact=exact)
+    single = each(net, pictures, Preparation(*NORMALISED))
     assert equal(single, expected[f"{architecture}__ss__raw"], architecture)
     for pooling, power in (("gem", 3.0), ("mean", 1.0))[: 2 if architecture == "resnet50" else 1]:
         how = Preparation(*NORMALISED, (1.0, 0.7071, 1.4142), power)
-        found = np.stack([describe(net, picture, how) for picture in pictures])
+        found = each(net, pictures, how)
         assert equal(found, expected[f"{architecture}__ms3_{pooling}__raw"], architecture)
     basis = expected["pca__mean"], expected["pca__components"], expected["pca__explained_variance"]
     for key in (key for key in expected if key.startswith(f"{architecture}__ss__whiten_p")):
@@ -75,7 +79,7 @@ def test_dir(parity: Path, formula, pictures: list[Array], architecture: str) ->
     for key, size in (("scale_largest_120", (120, True)), ("scale_smallest_130", (130, False))):
         if f"{architecture}__{key}__raw" in expected:
             resized = [scaled_to(picture, size[0], largest=size[1]) for picture in pictures]
-            found = np.stack([describe(net, picture, Preparation(*NORMALISED)) for picture in resized])
+            found = each(net, resized, Preparation(*NORMALISED))
             assert equal(found, expected[f"{architecture}__{key}__raw"], architecture), key
 
 
@@ -95,7 +99,7 @@ def test_cirtorch(parity: Path, formula, pictures: list[Array], name: str) -> No
         if f"{name}__{key}__vecs" not in expected:
             continue
         how = Preparation(*NORMALISED, scales, float(expected[f"{name}__{key}__msp"]))
-        found = np.stack([describe(net, picture, how) for picture in pictures])
+        found = each(net, pictures, how)
         assert equal(found, expected[f"{name}__{key}__vecs"], name)
         whitened = whitening["ss" if key == "ss" else "ms"](found)
         assert equal(whitened, expected[f"{name}__{key}__vecs_lw"], name)
@@ -103,8 +107,12 @@ def test_cirtorch(parity: Path, formula, pictures: list[Array], name: str) -> No
         boxes = [(20.5, 10.2, 180.9, 140.7), (15.1, 40.9, 170.2, 250.5)]
         for key, given in (("ss_size150", [None, None]), ("ss_size150_bbx", boxes)):
             parts = [limited(picture, 150, box) for picture, box in zip(pictures, given)]
-            found = np.stack([describe(net, part, Preparation(*NORMALISED)) for part in parts])
+            found = each(net, parts, Preparation(*NORMALISED))
             assert equal(found, expected[f"{name}__{key}__vecs"], name)
+
+
+def places(net: delf.LocalNetwork, picture: Array, **options) -> delf.Places:
+    return delf.describe(net, [picture], **options)[0][0]
 
 
 def shapes_of(listed: Path) -> dict[str, tuple[int, ...]]:
@@ -153,9 +161,9 @@ def test_delf_of_tensorflow_1(parity: Path, slim: delf.DelfNetwork, pictures: li
         ("max50", {"most": 50}),
         ("ss", {"scales": (1.0,)}),
     ):
-        assert_same_places(delf.places(slim, pictures[0], **options), expected, f"img0__{key}")
+        assert_same_places(places(slim, pictures[0], **options), expected, f"img0__{key}")
     for k, picture in enumerate(pictures):
-        found = delf.places(slim, picture)
+        found = places(slim, picture)
         a, b = assert_same_places(found, expected, f"img{k}__all")
         basis = expected["pca__mean"], expected["pca__matrix"][:40]
         for key, variances in (("post_pca40", None), ("post_pca40_whiten", expected["pca__variances"][:40])):
@@ -174,14 +182,14 @@ def test_the_extractor_resizes_as_the_original(parity: Path, slim: delf.DelfNetw
     ):
         for k, picture in enumerate(pictures):
             resized, factors = delf.limited(picture, **limits)
-            found = delf.places(slim, resized, **options)
-            places, wanted = found.centres / factors, expected[f"{key}__img{k}__locations"]
-            assert len(places) == len(wanted), key
+            found = places(slim, resized, **options)
+            located, wanted = found.centres / factors, expected[f"{key}__img{k}__locations"]
+            assert len(located) == len(wanted), key
             mine, theirs = (
                 np.lexsort(np.round(np.c_[p, s], 1).T)
-                for p, s in ((places, found.scales), (wanted, expected[f"{key}__img{k}__scales"]))
+                for p, s in ((located, found.scales), (wanted, expected[f"{key}__img{k}__scales"]))
             )
-            assert np.allclose(places[mine], wanted[theirs], atol=1e-2), key
+            assert np.allclose(located[mine], wanted[theirs], atol=1e-2), key
             assert np.allclose(found.attention[mine], expected[f"{key}__img{k}__attention"][theirs], atol=1e-3), key
 
 
@@ -196,7 +204,7 @@ def test_the_keras_models(parity: Path, formula, pictures: list[Array], name: st
     assert same_map(maps["block3"], expected["img0__block3"])
     assert same_map(net.attention(maps["block3"]), expected["img0__attn_prob"])
     for k, picture in enumerate(pictures):
-        found = delf.places(net, picture)
+        found = places(net, picture)
         boxes = expected[f"img{k}__signature__boxes"]
         a, b = by_box(found.boxes), by_box(boxes)
         assert np.allclose(found.boxes[a], boxes[b], atol=1e-3)
@@ -205,14 +213,13 @@ def test_the_keras_models(parity: Path, formula, pictures: list[Array], name: st
         assert np.allclose(found.features[a][:, : features.shape[1]], features[b], atol=5e-4)
         if name == "delg":
             wanted = expected[f"local_global__img{k}__global_descriptor"]
-            assert np.abs(delf.global_descriptor(net, picture) - wanted).max() < 1e-5
+            assert np.abs(delf.describe(net, [picture], (), global_scales=delf.GLOBAL_SCALES)[1][0] - wanted).max() < 1e-5
 
 
 def test_weights_of_something_else_are_refused() -> None:
-    net = GemNetwork("resnet50", "dir", linear=True)
-    with pytest.raises(CollectionError, match="do not fit"):
-        net.load({"conv1.weight": torch.zeros(1)})
-    with pytest.raises(CollectionError, match="is missing"):
+    with pytest.raises(CheckpointError, match="is missing"):
+        GemNetwork("resnet50", "dir", {"conv1.weight": np.zeros((64, 3, 7, 7), np.float32)})
+    with pytest.raises(CheckpointError, match="is missing"):
         delf.DelfNetwork({})
-    with pytest.raises(CollectionError, match="is none of"):
-        GemNetwork("vgg16", "dir", linear=True)
+    with pytest.raises(CheckpointError, match="is none of"):
+        GemNetwork("vgg16", "dir", {})

@@ -8,9 +8,10 @@ SavedModels; every detail that differs from PyTorch's habits is told where it is
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 import numpy as np
 import torch
@@ -18,7 +19,8 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
-from lmr.errors import CollectionError
+from lmr.errors import CheckpointError
+from lmr.features.networks.layers import Convolution, Network, Norm, Weights, batch
 from lmr.values import Array, unit_rows
 
 SCALES = (0.25, 0.3536, 0.5, 0.7071, 1.0, 1.4142, 2.0)
@@ -30,6 +32,8 @@ _RESNET, _ATTENTION = "resnet_v1_50", "attention_block/attention/compute"
 _BACKBONE, _KERAS_ATTENTION, _AUTOENCODER = "_model/backbone", "_model/attention", "_model/autoencoder"
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 _GEM_POWER, _GEM_EPSILON = 3.0, 1e-6
+_STRIDES = {"l2": 1, "l3": 2, "l4": 2, "l5": 1}
+_Unit: TypeAlias = tuple[Convolution, Convolution, Convolution, Convolution | None]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,217 +51,255 @@ class Places:
 class LocalNetwork(Protocol):
     """A network that describes places of a picture."""
 
-    def prepared(self, picture: Tensor, size: tuple[int, int]) -> Tensor:
-        """(1, 3, H, W) of 0 to 255 -> the network's input at a size (height, width)."""
+    device: torch.device
+
+    def prepared(self, pictures: Tensor, size: tuple[int, int]) -> Tensor:
+        """(B, 3, H, W) of 0 to 255 -> the network's input at a size (height, width)."""
         ...
 
-    def local(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """Input -> features (1, D, h, w) and attention (1, 1, h, w)."""
+    def block3(self, images: Tensor) -> Tensor:
+        """Input -> the map that all else is made of."""
+        ...
+
+    def local(self, block3: Tensor) -> tuple[Tensor, Tensor]:
+        """-> features (B, D, h, w) and attention (B, 1, h, w), not negative."""
         ...
 
 
-class _Variables:
-    """TensorFlow's arrays as PyTorch's tensors; kernels are (height, width, in, out) there."""
+class _Attention:
+    """1x1 to 512, 1x1 to one number, softplus."""
 
-    def __init__(self, variables: Mapping[str, Array]) -> None:
-        self._tensors: dict[str, Tensor] = {}
-        for name, value in variables.items():
-            tensor = torch.from_numpy(np.array(value, np.float32))
-            self._tensors[name] = tensor.permute(3, 2, 0, 1).contiguous() if tensor.ndim == 4 else tensor
+    def __init__(self, first: Convolution, second: Convolution) -> None:
+        self._first, self._second = first, second
 
-    def __getitem__(self, name: str) -> Tensor:
-        if name not in self._tensors:
-            raise CollectionError(f"these are not the variables of this network: {name} is missing")
-        return self._tensors[name]
-
-    def __contains__(self, name: str) -> bool:
-        return name in self._tensors
-
-    def norm(self, name: str, x: Tensor, epsilon: float) -> Tensor:
-        """Batch normalisation with the moments that were learned."""
-        mean, variance, gamma, beta = (
-            self[f"{name}/{part}"] for part in ("moving_mean", "moving_variance", "gamma", "beta")
-        )
-        return functional.batch_norm(x, mean, variance, gamma, beta, eps=epsilon)
+    def __call__(self, x: Tensor) -> Tensor:
+        return functional.softplus(self._second(self._first(x), relu=False).float())
 
 
 def _tried(network: LocalNetwork) -> None:
-    """Raise CollectionError where the variables do not make the network."""
-    try:
-        with torch.inference_mode():
-            network.local(torch.zeros(1, 3, 64, 64))
-    except RuntimeError as error:
-        raise CollectionError(f"these are not the variables of this network: {error}") from error
+    """Run it once on nothing, so that weights of wrong shapes raise at once."""
+    with torch.inference_mode():
+        network.local(network.block3(torch.zeros(1, 3, 64, 64)))
 
 
-class DelfNetwork:
-    """The slim graph of DELF with its weights. Raises CollectionError where a variable is missing or does not fit."""
+class DelfNetwork(Network):
+    """The slim graph of DELF with its weights. Raises CheckpointError where a variable is missing or does not fit."""
 
-    def __init__(self, variables: Mapping[str, Array]) -> None:
-        self._weights = _Variables(variables)
-        _tried(self)
+    def __init__(self, variables: Mapping[str, Array], *, exact: bool = False) -> None:
+        super().__init__(exact=exact)
+        self._weights = Weights(variables)
+        with _fitting("DELF"):
+            self._stem = self._folded(f"{_RESNET}/conv1", 2, 3)
+            self._blocks = {
+                block: [
+                    # the stride is in the last unit of each block, not in the first of the next
+                    self._unit(f"{_RESNET}/{block}/unit_{unit}/bottleneck_v1", 2 if unit == units else 1)
+                    for unit in range(1, units + 1)
+                ]
+                for block, units in _BLOCKS.items()
+            }
+            second = f"{_ATTENTION}/conv2"
+            weight, bias = _kernel(self._weights[f"{second}/weights"]), self._weights[f"{second}/biases"]
+            last = self.convolution(weight, bias, None)
+            self.attention = _Attention(self._folded(f"{_ATTENTION}/conv1"), last)
+            _tried(self)
 
-    def prepared(self, picture: Tensor, size: tuple[int, int]) -> Tensor:
+    def prepared(self, pictures: Tensor, size: tuple[int, int]) -> Tensor:
         """See LocalNetwork."""
-        return (_resized_at_corners(picture, size) - 128) / 128
+        return (_resized_at_corners(pictures, size) - 128) / 128
 
-    def local(self, image: Tensor) -> tuple[Tensor, Tensor]:
+    def block3(self, images: Tensor) -> Tensor:
         """See LocalNetwork."""
-        block3 = self.maps(image)["block3"]
+        return self.maps(images)["block3"]
+
+    def local(self, block3: Tensor) -> tuple[Tensor, Tensor]:
+        """See LocalNetwork."""
         return block3, self.attention(block3)
 
-    def maps(self, image: Tensor) -> dict[str, Tensor]:
-        """(1, 3, H, W) between -1 and 1 -> the maps of the stages by name."""
-        current = functional.relu(self._norm(f"{_RESNET}/conv1", self._conv(f"{_RESNET}/conv1", image, 2, 3)))
-        found = {"conv1": current}
-        current = functional.max_pool2d(_same(current, 3, 2, -torch.inf), 3, 2)
-        for block, units in _BLOCKS.items():
-            for unit in range(1, units + 1):
-                # the stride is in the last unit of each block, not in the first of the next
-                current = self._unit(f"{_RESNET}/{block}/unit_{unit}/bottleneck_v1", current, 2 if unit == units else 1)
-            found[block] = current
+    def maps(self, images: Tensor) -> dict[str, Tensor]:
+        """(B, 3, H, W) between -1 and 1 -> the maps of the stages by name."""
+        x = self._stem(self.input(images))
+        found = {"conv1": x}
+        x = functional.max_pool2d(_same(x, 3, 2, -torch.inf), 3, 2)
+        for block, units in self._blocks.items():
+            for first, second, third, shortcut, stride in units:
+                own = x[:, :, ::stride, ::stride] if shortcut is None else shortcut(x, relu=False)
+                x = third(second(first(x)), plus=own)
+            found[block] = x
         return found
 
-    def attention(self, block3: Tensor) -> Tensor:
-        """(1, 1024, h, w) -> (1, 1, h, w), not negative."""
-        hidden = functional.relu(self._norm(f"{_ATTENTION}/conv1", self._conv(f"{_ATTENTION}/conv1", block3)))
-        name = f"{_ATTENTION}/conv2"
-        return functional.softplus(
-            functional.conv2d(hidden, self._weights[f"{name}/weights"], self._weights[f"{name}/biases"])
-        )
-
-    def _unit(self, name: str, x: Tensor, stride: int) -> Tensor:
+    def _unit(self, name: str, stride: int) -> tuple[Convolution, Convolution, Convolution, Convolution | None, int]:
         """A bottleneck: 1x1, 3x3 with the stride and padding 1 on all sides, 1x1."""
+        shortcut = None
         if f"{name}/shortcut/weights" in self._weights:
-            shortcut = self._norm(f"{name}/shortcut", self._conv(f"{name}/shortcut", x, stride))
-        else:
-            shortcut = x[:, :, ::stride, ::stride]
-        y = functional.relu(self._norm(f"{name}/conv1", self._conv(f"{name}/conv1", x)))
-        y = functional.relu(self._norm(f"{name}/conv2", self._conv(f"{name}/conv2", y, stride, 1)))
-        return functional.relu(shortcut + self._norm(f"{name}/conv3", self._conv(f"{name}/conv3", y)))
+            shortcut = self._folded(f"{name}/shortcut", stride)
+        first, third = self._folded(f"{name}/conv1"), self._folded(f"{name}/conv3")
+        return first, self._folded(f"{name}/conv2", stride, 1), third, shortcut, stride
 
-    def _conv(self, name: str, x: Tensor, stride: int = 1, padding: int = 0) -> Tensor:
-        return functional.conv2d(x, self._weights[f"{name}/weights"], stride=stride, padding=padding)
-
-    def _norm(self, name: str, x: Tensor) -> Tensor:
-        return self._weights.norm(f"{name}/BatchNorm", x, _SLIM_EPSILON)
+    def _folded(self, name: str, stride: int = 1, padding: int = 0) -> Convolution:
+        norm = _norm(self._weights, f"{name}/BatchNorm", _SLIM_EPSILON)
+        return self.convolution(_kernel(self._weights[f"{name}/weights"]), None, norm, stride, padding)
 
 
-class DelgNetwork:
+class DelgNetwork(Network):
     """The Keras models: DELF, or DELG where there are an autoencoder and an embedding layer. Raises as DelfNetwork.
 
     old_attention: attention reads what the autoencoder makes of the features, as before June 2021; the weights do not
     tell.
     """
 
-    def __init__(self, variables: Mapping[str, Array], *, old_attention: bool = False) -> None:
-        self._weights = _Variables(variables)
-        self._units = {
-            block: [letter for letter in _LETTERS if f"{_BACKBONE}/{block}{letter}/conv2a/kernel" in self._weights]
-            for block in ("l2", "l3", "l4", "l5")
-        }
-        self._old_attention = old_attention
-        _tried(self)
+    def __init__(
+        self, variables: Mapping[str, Array], *, old_attention: bool = False, exact: bool = False
+    ) -> None:
+        super().__init__(exact=exact)
+        self._weights = Weights(variables)
+        with _fitting("DELG"):
+            self._stem = self._folded(f"{_BACKBONE}/conv1", f"{_BACKBONE}/bn_conv1", 2)
+            self._blocks = {block: self._block(block, stride) for block, stride in _STRIDES.items()}
+            first = self._folded(f"{_KERAS_ATTENTION}/conv1", f"{_KERAS_ATTENTION}/bn_conv1")
+            self.attention = _Attention(first, self._folded(f"{_KERAS_ATTENTION}/conv2"))
+            self._reduce = self._expand = None
+            if f"{_AUTOENCODER}/conv1/kernel" in self._weights:
+                self._reduce = self._folded(f"{_AUTOENCODER}/conv1")
+                self._expand = self._folded(f"{_AUTOENCODER}/conv2") if old_attention else None
+            self.describes_whole = f"{_BACKBONE}/embedding_layer/kernel" in self._weights
+            if self.describes_whole:
+                layer = f"{_BACKBONE}/embedding_layer"
+                self._tensors = {part: self._weights[f"{layer}/{part}"] for part in ("kernel", "bias")}
+            _tried(self)
 
-    def prepared(self, picture: Tensor, size: tuple[int, int]) -> Tensor:
+    def prepared(self, pictures: Tensor, size: tuple[int, int]) -> Tensor:
         """See LocalNetwork. This one resizes by the centres of pixels."""
-        resized = functional.interpolate(picture, size=size, mode="bilinear", align_corners=False)
+        resized = functional.interpolate(pictures, size=size, mode="bilinear", align_corners=False)
         return (resized - 128) / 128
 
-    def maps(self, image: Tensor) -> dict[str, Tensor]:
-        """(1, 3, H, W) between -1 and 1 -> the maps of the stages by name; block3 is thinned out by two."""
-        current = self._conv(f"{_BACKBONE}/conv1", _same(image, 7, 2, 0.0), stride=2)
-        current = functional.relu(self._weights.norm(f"{_BACKBONE}/bn_conv1", current, _KERAS_EPSILON))
-        found = {"block0": current}
-        current = functional.max_pool2d(current, 3, 2)
-        found["block0mp"] = current
-        for number, (block, stride) in enumerate((("l2", 1), ("l3", 2), ("l4", 2)), 1):
-            current = self._block(block, current, stride)
-            found[f"block{number}"] = current
-        found["block3"] = current[:, :, ::2, ::2]
+    def block3(self, images: Tensor) -> Tensor:
+        """See LocalNetwork."""
+        return self.maps(images)["block3"]
+
+    def maps(self, images: Tensor) -> dict[str, Tensor]:
+        """(B, 3, H, W) between -1 and 1 -> the maps of the stages by name; block3 is thinned out by two."""
+        x = self._stem(self.input(_same(images, 7, 2, 0.0)))
+        found = {"block0": x}
+        x = functional.max_pool2d(x, 3, 2)
+        found["block0mp"] = x
+        for number, block in enumerate(("l2", "l3", "l4"), 1):
+            x = _through(self._blocks[block], x)
+            found[f"block{number}"] = x
+        found["block3"] = x[:, :, ::2, ::2]
         return found
 
-    def local(self, image: Tensor) -> tuple[Tensor, Tensor]:
+    def local(self, block3: Tensor) -> tuple[Tensor, Tensor]:
         """See LocalNetwork: 1,024 numbers a place, or what the autoencoder makes of them."""
-        block3 = self.maps(image)["block3"]
-        if f"{_AUTOENCODER}/conv1/kernel" not in self._weights:
+        if self._reduce is None:
             return block3, self.attention(block3)
-        features = self._conv(f"{_AUTOENCODER}/conv1", block3)
-        if self._old_attention:
-            block3 = functional.relu(self._conv(f"{_AUTOENCODER}/conv2", features))
-        return features, self.attention(block3)
+        features = self._reduce(block3, relu=False)
+        return features, self.attention(block3 if self._expand is None else self._expand(features))
 
-    def attention(self, block3: Tensor) -> Tensor:
-        """(1, 1024, h, w) -> (1, 1, h, w), not negative."""
-        hidden = self._conv(f"{_KERAS_ATTENTION}/conv1", block3)
-        hidden = functional.relu(self._weights.norm(f"{_KERAS_ATTENTION}/bn_conv1", hidden, _KERAS_EPSILON))
-        return functional.softplus(self._conv(f"{_KERAS_ATTENTION}/conv2", hidden))
-
-    def whole(self, image: Tensor) -> Tensor:
-        """Input -> (1, 2048) the global descriptor, not yet of length 1: generalised mean of block4, embedded."""
-        block4 = self._block("l5", self.maps(image)["block3"], 1)
+    def whole(self, block3: Tensor) -> Tensor:
+        """-> (B, 2048) the global descriptor, not yet of length 1: generalised mean of block4, embedded."""
+        block4 = _through(self._blocks["l5"], block3).float()
         pooled = block4.clamp(min=_GEM_EPSILON).pow(_GEM_POWER).mean((2, 3)).pow(1 / _GEM_POWER)
-        kernel = self._weights[f"{_BACKBONE}/embedding_layer/kernel"]
-        return pooled @ kernel + self._weights[f"{_BACKBONE}/embedding_layer/bias"]
+        return pooled @ self._tensors["kernel"] + self._tensors["bias"]
 
-    def _block(self, block: str, x: Tensor, stride: int) -> Tensor:
-        for letter in self._units[block]:
-            x = self._unit(f"{_BACKBONE}/{block}{letter}", x, stride if letter == "a" else 1)
-        return x
+    def _block(self, block: str, stride: int) -> list[_Unit]:
+        letters = [letter for letter in _LETTERS if f"{_BACKBONE}/{block}{letter}/conv2a/kernel" in self._weights]
+        return [self._unit(f"{_BACKBONE}/{block}{letter}", stride if letter == "a" else 1) for letter in letters]
 
-    def _unit(self, name: str, x: Tensor, stride: int) -> Tensor:
+    def _unit(self, name: str, stride: int) -> _Unit:
         """A bottleneck whose stride is in its first 1x1 convolution and in the shortcut."""
-        shortcut = x
+        shortcut = None
         if f"{name}/conv_shortcut/kernel" in self._weights:
-            shortcut = self._conv(f"{name}/conv_shortcut", x, stride=stride)
-            shortcut = self._weights.norm(f"{name}/bn_shortcut", shortcut, _KERAS_EPSILON)
-        for part, options in (("a", {"stride": stride}), ("b", {"padding": 1}), ("c", {})):
-            x = self._weights.norm(f"{name}/bn2{part}", self._conv(f"{name}/conv2{part}", x, **options), _KERAS_EPSILON)
-            x = functional.relu(x if part != "c" else x + shortcut)
-        return x
+            shortcut = self._folded(f"{name}/conv_shortcut", f"{name}/bn_shortcut", stride)
+        return (
+            self._folded(f"{name}/conv2a", f"{name}/bn2a", stride),
+            self._folded(f"{name}/conv2b", f"{name}/bn2b", 1, 1),
+            self._folded(f"{name}/conv2c", f"{name}/bn2c"),
+            shortcut,
+        )
 
-    def _conv(self, name: str, x: Tensor, stride: int = 1, padding: int = 0) -> Tensor:
-        kernel, bias = self._weights[f"{name}/kernel"], self._weights[f"{name}/bias"]
-        return functional.conv2d(x, kernel, bias, stride=stride, padding=padding)
+    def _folded(self, name: str, norm: str | None = None, stride: int = 1, padding: int = 0) -> Convolution:
+        kernel, bias = _kernel(self._weights[f"{name}/kernel"]), self._weights[f"{name}/bias"]
+        found = None if norm is None else _norm(self._weights, norm, _KERAS_EPSILON)
+        return self.convolution(kernel, bias, found, stride, padding)
+
+
+def _through(units: Sequence[_Unit], x: Tensor) -> Tensor:
+    for first, second, third, shortcut in units:
+        x = third(second(first(x)), plus=x if shortcut is None else shortcut(x, relu=False))
+    return x
+
+
+def _kernel(kernel: Tensor) -> Tensor:
+    """TensorFlow keeps (height, width, in, out)."""
+    return kernel.permute(3, 2, 0, 1)
+
+
+def _norm(weights: Weights, name: str, epsilon: float) -> Norm:
+    parts = (weights[f"{name}/{part}"] for part in ("moving_mean", "moving_variance", "gamma", "beta"))
+    return Norm(*parts, epsilon)
+
+
+@contextmanager
+def _fitting(what: str) -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:
+        raise CheckpointError(f"these are not the weights of {what}: {str(error)[:200]}") from error
 
 
 @torch.inference_mode()
-def places(
+def describe(
     network: LocalNetwork,
-    pixels: Array,
-    scales: tuple[float, ...] = SCALES,
+    pictures: Sequence[Array],
+    scales: Sequence[float] = SCALES,
     threshold: float = 0.0,
     most: int = 1000,
-) -> Places:
-    """pixels (H, W, 3) uint8 -> the places of attention at or above the threshold, at most so many."""
-    picture = _picture(pixels)
-    columns: list[tuple[Array, ...]] = []
-    for scale in scales:
-        features, attention = network.local(network.prepared(picture, _scaled(pixels, scale)))
+    global_scales: Sequence[float] = (),
+) -> tuple[list[Places], Array]:
+    """Pictures (H, W, 3) uint8 of one size -> the places of each, and its global descriptor (B, 2048) of length 1.
+
+    Places have attention at or above the threshold, and are at most so many. Global descriptors are of length 1 at
+    each of their scales, then summed; a scale that both use is computed once. Without global scales (B, 0).
+    """
+    images = batch(pictures, network.device)
+    height, width = pictures[0].shape[:2]
+    columns: list[list[tuple[Array, ...]]] = [[] for _ in pictures]
+    total: Tensor | None = None
+    for scale in dict.fromkeys((*scales, *global_scales)):
+        block3 = network.block3(network.prepared(images, (round(height * scale), round(width * scale))))
+        if scale in global_scales:
+            assert isinstance(network, DelgNetwork)
+            rows = functional.normalize(network.whole(block3))
+            total = rows if total is None else total + rows
+        if scale not in scales:
+            continue
+        features, attention = network.local(block3)
         boxes = receptive_boxes(*features.shape[2:]) / np.float32(scale)
-        rows = features[0].permute(1, 2, 0).reshape(-1, features.shape[1]).numpy()
-        columns.append((boxes, np.full(len(boxes), 1 / scale, np.float32), attention[0, 0].numpy().ravel(), rows))
+        sizes = np.full(len(boxes), 1 / scale, np.float32)
+        # a picture's best places are among the best of each scale: the others need not leave the device
+        weights = attention.flatten(1)
+        kept = weights.topk(min(most, weights.shape[1]), dim=1).indices
+        chosen = features.float().permute(0, 2, 3, 1).flatten(1, 2)
+        chosen = chosen.gather(1, kept[:, :, None].expand(-1, -1, chosen.shape[2])).cpu().numpy()
+        weights_of, rows_of = weights.cpu().numpy(), kept.cpu().numpy()
+        for k, column in enumerate(columns):
+            order = np.argsort(rows_of[k], kind="stable")
+            own = rows_of[k][order]
+            column.append((boxes[own], sizes[own], weights_of[k][own], chosen[k][order]))
+    whole = np.zeros((len(pictures), 0), np.float32)
+    if total is not None:
+        whole = unit_rows(total.cpu().numpy())
+    return [_best(column, threshold, most) for column in columns if column], whole
+
+
+def _best(columns: Sequence[tuple[Array, ...]], threshold: float, most: int) -> Places:
+    """The places of all scales of a picture, by attention."""
     boxes, sizes, weights, rows = (np.concatenate(parts) for parts in zip(*columns, strict=True))
     order = np.argsort(-weights, kind="stable")
     order = order[weights[order] >= threshold][:most]
     boxes = boxes[order]
     return Places((boxes[:, :2] + boxes[:, 2:]) / 2, boxes, sizes[order], weights[order], rows[order])
-
-
-@torch.inference_mode()
-def global_descriptor(network: DelgNetwork, pixels: Array, scales: tuple[float, ...] = GLOBAL_SCALES) -> Array:
-    """pixels (H, W, 3) uint8 -> (2048,) float32: of length 1 at each scale, summed, of length 1."""
-    picture = _picture(pixels)
-    rows = [network.whole(network.prepared(picture, _scaled(pixels, scale)))[0] for scale in scales]
-    return unit_rows(sum(functional.normalize(row, dim=0) for row in rows).numpy())  # type: ignore[union-attr]
-
-
-def _picture(pixels: Array) -> Tensor:
-    return torch.from_numpy(np.array(pixels)).permute(2, 0, 1)[None].float()
-
-
-def _scaled(pixels: Array, scale: float) -> tuple[int, int]:
-    return round(pixels.shape[0] * scale), round(pixels.shape[1] * scale)
 
 
 def limited(
@@ -312,7 +354,7 @@ def _resized_at_corners(picture: Tensor, size: tuple[int, int]) -> Tensor:
         length = picture.shape[axis]
         if length == wanted:
             continue
-        at = torch.arange(wanted, dtype=torch.float32) * (length / wanted)
+        at = torch.arange(wanted, dtype=torch.float32, device=picture.device) * (length / wanted)
         low = at.floor().long().clamp(max=length - 1)
         share = (at - low).view([-1 if k == axis else 1 for k in range(4)])
         first, second = picture.index_select(axis, low), picture.index_select(axis, (low + 1).clamp(max=length - 1))

@@ -12,94 +12,99 @@ from typing import Literal
 
 import numpy as np
 import torch
-import torchvision
 from PIL import Image
+from torch import Tensor
 from torch.nn import functional
 
-from lmr.errors import CollectionError
+from lmr.errors import CheckpointError
+from lmr.features.networks.layers import Convolution, Network, Norm, Weights, batch
+from lmr.features.whitening import Whitening
 from lmr.values import Array, unit_rows
 
 Family = Literal["dir", "cirtorch"]
-_ARCHITECTURES = ("resnet50", "resnet101", "resnet152")
-_EPSILON = 1e-6
-_STAGES = ("conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3", "layer4")
+_UNITS = {"resnet50": (3, 4, 6, 3), "resnet101": (3, 4, 23, 3), "resnet152": (3, 8, 36, 3)}
+_NORM_EPSILON, _EPSILON = 1e-5, 1e-6
+_CIRTORCH = {"conv1": "features.0", "bn1": "features.1", **{f"layer{k}": f"features.{k + 3}" for k in range(1, 5)}}
+
+__all__ = ["Family", "GemNetwork", "Preparation", "Whitening", "describe", "limited", "scaled_to"]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Whitening:
-    """Centre by mean (D,), project by rows of basis (d, D), divide by variance (d,) ** power where there is one.
+class GemNetwork(Network):
+    """A ResNet as torchvision has it, with GeM and perhaps a linear layer, from the weights of a published state_dict.
 
-    epsilon is added to the length that is divided by, as cirtorch does.
+    arrays: under the names of their family. Raises CheckpointError where names or shapes are not this network's.
     """
 
-    mean: Array
-    basis: Array
-    variance: Array | None = None
-    power: float = 0.5
-    epsilon: float = 0.0
-
-    def __call__(self, vectors: Array, dimension: int | None = None) -> Array:
-        """(N, D) -> (N, d) of length 1, cut to `dimension` if given."""
-        projected = (vectors - self.mean) @ self.basis[:dimension].T
-        if self.variance is not None:
-            projected = projected / self.variance[:dimension] ** self.power
-        if self.epsilon:
-            return projected / (np.linalg.norm(projected, axis=-1, keepdims=True) + self.epsilon)
-        return unit_rows(projected)
-
-
-class GemNetwork(torch.nn.Module):
-    """(1, 3, H, W) normalised -> (1, D) of length 1."""
-
-    def __init__(self, architecture: str, family: Family, *, linear: bool) -> None:
-        super().__init__()
-        if architecture not in _ARCHITECTURES:
-            raise CollectionError(f"{architecture!r} is none of {', '.join(_ARCHITECTURES)}")
-        whole = getattr(torchvision.models, architecture)(weights=None)
+    def __init__(
+        self, architecture: str, family: Family, arrays: Mapping[str, Array], *, exact: bool = False
+    ) -> None:
+        super().__init__(exact=exact)
+        if architecture not in _UNITS:
+            raise CheckpointError(f"{architecture!r} is none of {', '.join(_UNITS)}")
         self.family = family
-        self.features = torch.nn.Sequential(*(getattr(whole, name) for name in _STAGES))
-        self.p = torch.nn.Parameter(torch.ones(1) * 3)
-        self.linear = torch.nn.Linear(2048, 2048) if linear else None
-        self.eval()
-
-    def load(self, weights: Mapping[str, torch.Tensor]) -> None:
-        """Take the weights of a published state_dict, under the names of its family.
-
-        Raises CollectionError where names or shapes are not those of this network.
-        """
+        self._weights = Weights(arrays)
         try:
-            self.load_state_dict({_own_name(name): value for name, value in weights.items()})
+            self._stem = self._folded("conv1", "bn1", stride=2, padding=3)
+            self._units = [
+                self._unit(f"layer{layer}.{unit}", 2 if layer > 1 and unit == 0 else 1)
+                for layer, units in enumerate(_UNITS[architecture], 1)
+                for unit in range(units)
+            ]
+            power = "pool.p" if family == "cirtorch" else "adpool.p"
+            self._tensors["p"] = self._weights[power] if power in self._weights else torch.full((1,), 3.0)
+            linear = "whiten" if family == "cirtorch" else "fc"
+            self.linear = f"{linear}.weight" in self._weights
+            if self.linear:
+                self._tensors |= {part: self._weights[f"{linear}.{part}"] for part in ("weight", "bias")}
+            with torch.inference_mode():
+                self(torch.zeros(1, 3, 33, 33))
         except RuntimeError as error:
-            raise CollectionError(f"these weights do not fit the network: {error}") from error
+            raise CheckpointError(f"these weights do not fit {architecture}: {str(error)[:200]}") from error
 
-    def pooled(self, images: torch.Tensor) -> torch.Tensor:
-        """(1, D) generalised mean of the last map."""
-        maps = self.features(images).clamp(min=_EPSILON).pow(self.p)
-        return functional.avg_pool2d(maps, maps.shape[-2:]).pow(1.0 / self.p)[:, :, 0, 0]
+    def _folded(self, convolution: str, norm: str, stride: int = 1, padding: int = 0) -> Convolution:
+        convolution, norm = self._published(convolution), self._published(norm)
+        parts = (self._weights[f"{norm}.{part}"] for part in ("running_mean", "running_var", "weight", "bias"))
+        return self.convolution(
+            self._weights[f"{convolution}.weight"], None, Norm(*parts, _NORM_EPSILON), stride, padding
+        )
 
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """See the class."""
+    def _published(self, name: str) -> str:
+        head, _, rest = name.partition(".")
+        return name if self.family == "dir" else ".".join(filter(None, (_CIRTORCH[head], rest)))
+
+    def _unit(self, name: str, stride: int) -> tuple[Convolution, Convolution, Convolution, Convolution | None]:
+        """A bottleneck whose stride is in its 3x3 convolution; the last is the shortcut, where there is one."""
+        shortcut = None
+        if f"{self._published(name)}.downsample.0.weight" in self._weights:
+            shortcut = self._folded(f"{name}.downsample.0", f"{name}.downsample.1", stride)
+        return (
+            self._folded(f"{name}.conv1", f"{name}.bn1"),
+            self._folded(f"{name}.conv2", f"{name}.bn2", stride, 1),
+            self._folded(f"{name}.conv3", f"{name}.bn3"),
+            shortcut,
+        )
+
+    def pooled(self, images: Tensor) -> Tensor:
+        """(B, 3, H, W) normalised -> (B, D) generalised mean of the last map."""
+        x = functional.max_pool2d(self._stem(self.input(images)), 3, 2, 1)
+        for first, second, third, shortcut in self._units:
+            x = third(second(first(x)), plus=x if shortcut is None else shortcut(x, relu=False))
+        p = self._tensors["p"]
+        return x.float().clamp(min=_EPSILON).pow(p).mean((2, 3)).pow(1.0 / p)
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """(B, 3, H, W) normalised -> (B, D) of length 1."""
         found = self.pooled(images)
         if self.family == "cirtorch":
             found = _unit(found)
-        if self.linear is not None:
-            found = _unit(self.linear(found)) if self.family == "cirtorch" else self.linear(found)
+        if self.linear:
+            found = functional.linear(found, self._tensors["weight"], self._tensors["bias"])
+            found = _unit(found) if self.family == "cirtorch" else found
         return found if self.family == "cirtorch" else functional.normalize(found)
 
 
-def _unit(rows: torch.Tensor) -> torch.Tensor:
+def _unit(rows: Tensor) -> Tensor:
     return rows / (rows.norm(dim=1, keepdim=True) + _EPSILON)
-
-
-def _own_name(name: str) -> str:
-    """A name of a published state_dict -> the one here."""
-    name = name.removeprefix("module.")
-    head, _, rest = name.partition(".")
-    if head in _STAGES:
-        return f"features.{_STAGES.index(head)}.{rest}"
-    return {"adpool.p": "p", "pool.p": "p"}.get(name) or {"fc": "linear", "whiten": "linear"}.get(
-        head, head
-    ) + f".{rest}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,12 +118,12 @@ class Preparation:
 
 
 @torch.inference_mode()
-def describe(network: GemNetwork, pixels: Array, how: Preparation) -> Array:
-    """pixels (H, W, 3) uint8 -> (D,) float32 of length 1, before whitening."""
-    rows = [network(_scaled(network.family, pixels, scale, how))[0].double().numpy() for scale in how.scales]
-    if len(rows) == 1:
-        return rows[0].astype(np.float32)
-    vectors = np.stack(rows)
+def describe(network: GemNetwork, pictures: Sequence[Array], how: Preparation) -> Array:
+    """Pictures (H, W, 3) uint8 of one size -> (B, D) float32 of length 1, before whitening."""
+    by_scale = [network(_scaled(network, pictures, scale, how)).double().cpu().numpy() for scale in how.scales]
+    if len(by_scale) == 1:
+        return by_scale[0].astype(np.float32)
+    vectors = np.stack(by_scale)
     if network.family == "dir":
         return unit_rows(_signed_power(_signed_power(vectors, how.power).mean(0), 1 / how.power)).astype(np.float32)
     with np.errstate(invalid="ignore"):  # a power of 1 wherever descriptors have signs
@@ -158,18 +163,14 @@ def _signed_power(values: Array, power: float) -> Array:
     return np.sign(values) * np.maximum(np.abs(values), _EPSILON) ** power
 
 
-def _scaled(family: Family, pixels: Array, scale: float, how: Preparation) -> torch.Tensor:
+def _scaled(network: GemNetwork, pictures: Sequence[Array], scale: float, how: Preparation) -> Tensor:
     """`dir` resizes the picture, `cirtorch` the normalised tensor: to sizes that round differently."""
-    if family == "dir" and scale != 1.0:
-        height, width = pixels.shape[:2]
+    if network.family == "dir" and scale != 1.0:
+        height, width = pictures[0].shape[:2]
         size = int(0.5 + scale * width), int(0.5 + scale * height)
-        pixels = np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BILINEAR))
-    tensor = torch.from_numpy(np.array(pixels)).permute(2, 0, 1)[None].float() / 255
-    tensor = (tensor - _channels(how.mean)) / _channels(how.deviation)
-    if family == "cirtorch" and scale != 1.0:
-        tensor = functional.interpolate(tensor, scale_factor=scale, mode="bilinear", align_corners=False)
-    return tensor
-
-
-def _channels(values: Sequence[float]) -> torch.Tensor:
-    return torch.tensor(values).view(1, -1, 1, 1)
+        pictures = [np.asarray(Image.fromarray(p).resize(size, Image.Resampling.BILINEAR)) for p in pictures]
+    mean, deviation = (torch.tensor(v, device=network.device).view(1, -1, 1, 1) for v in (how.mean, how.deviation))
+    images = (batch(pictures, network.device) / 255 - mean) / deviation
+    if network.family == "cirtorch" and scale != 1.0:
+        images = functional.interpolate(images, scale_factor=scale, mode="bilinear", align_corners=False)
+    return images
