@@ -56,7 +56,7 @@ def described(folder: Path) -> list[Prepared]:
     made, found = preset("classic"), []
     for path in paths:
         photo = decode(path.read_bytes(), max_pixels=10**8, min_side=16, enough=made.enough)
-        features = unpack(pack(made.local.extract(photo)))
+        features = unpack(pack(made.local.prepare(photo)))
         if len(features) >= POINTS:
             found.append(prepare(features))
         if len(found) == _PHOTOS:

@@ -23,6 +23,8 @@ class Settings:
 
     home: Path = _setting(Path(".lmr"), "the collection's folder")
     preset: str = _setting("classic", "local features and global descriptor of a new collection")
+    network_side: int = _setting(1024, "longer side, px, of what networks see of a photo", minimum=64)
+    attention: float = _setting(0.0, "least attention of a DELF or DELG feature (DELF's authors use 100)")
     top: int = _setting(50, "neighbours proposed for each image", minimum=1)
     nfa_weak: float = _setting(0.0, "least -log10(false alarms) of a match that is kept at all")
     nfa_accept: float = _setting(3.0, "least -log10(false alarms) of a match that the forest uses")

@@ -33,7 +33,8 @@ class Features:
 
     keypoints (N, 2) float32 x, y and scales (N,) float32, both in px of the upright original image; descriptors
     (N, D) int8; view (4,) x, y, width, height of the part of the image in which points were sought, px; unit: px of
-    the original for each px of the size at which points were sought.
+    the original for each px in which points are compared (of the size at which they were sought, or what makes the
+    errors of a network's points as large as those).
     """
 
     keypoints: Array

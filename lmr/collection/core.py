@@ -28,6 +28,8 @@ from lmr.stores.vectors import Milvus
 LEDGER = "ledger.sqlite"
 _FIXED = (  # what stored results were made with
     "preset",
+    "network_side",
+    "attention",
     "nfa_weak",
     "nfa_accept",
     "agreement",
@@ -37,6 +39,7 @@ _FIXED = (  # what stored results were made with
     "similarity_weight",
 )
 MODEL = "descriptor"
+EXTRACTORS = "extractors"  # what described the photos, down to the weights
 _GLANCE = 1.0  # seconds: a search that looks whether somebody writes holds the lock for an instant
 
 
@@ -57,12 +60,11 @@ class Collection:
         """
         path = settings.home / LEDGER
         if create and not path.exists():
-            preset(settings.preset)
+            mark = preset(settings.preset, settings).mark
             private_folder(settings.home)
             with writer(settings.home):
                 if not path.exists():
-                    fixed = {name: str(getattr(settings, name)) for name in _FIXED}
-                    Ledger.create(path, id=secrets.token_hex(16), bridge_queries="0", version="0", **fixed).close()
+                    create_ledger(path, secrets.token_hex(16), settings, mark).close()
         ledger = Ledger.open(path)
         return cls(_as_made(settings, ledger), ledger, progress or Silent())
 
@@ -85,8 +87,14 @@ class Collection:
 
     @cached_property
     def preset(self) -> Preset:
-        """Extractors of the collection."""
-        return preset(self.settings.preset)
+        """Extractors of the collection. Raises CollectionError where their weights are others than it was made with."""
+        found, made_with = preset(self.settings.preset, self.settings), self.ledger.meta(EXTRACTORS)
+        if made_with not in (None, found.mark):  # None: made by an older lmr
+            raise CollectionError(
+                f"{self.home} was made with {made_with}, but {self.settings.preset!r} now means {found.mark}; "
+                "`lmr checkpoints list` shows what is at hand, `lmr train --preset` describes all photos anew"
+            )
+        return found
 
     @cached_property
     def model(self) -> Any:
@@ -110,6 +118,11 @@ class Collection:
         vectors = Milvus(uri, settings.milvus_token, f"lmr_{self.id}")
         self._databases.append(vectors)
         return vectors
+
+    @property
+    def can_describe(self) -> bool:
+        """Whether all has been learned that the global descriptor needs."""
+        return self.model is not None or not self.preset.descriptor.training_photos
 
     @property
     def bridge_queries(self) -> bool:
@@ -152,6 +165,12 @@ class Collection:
                 return id
             raise UsageError(f"{name} is not in the collection; `lmr ingest {name}` adds it")
         raise UsageError(f"{name} is neither an image id nor a photo's path; `lmr query most-central` lists some ids")
+
+
+def create_ledger(path: Path, id: str, settings: Settings, mark: str) -> Ledger:
+    """An empty ledger for a collection of that id, made with these settings and extractors."""
+    fixed = {name: str(getattr(settings, name)) for name in _FIXED}
+    return Ledger.create(path, id=id, bridge_queries="0", version="0", **{EXTRACTORS: mark}, **fixed)
 
 
 def graph_access(settings: Settings, progress: Progress) -> Access:
@@ -209,9 +228,11 @@ def _as_made(settings: Settings, ledger: Ledger) -> Settings:
         stored = getattr(default, name) if made_with is None else kind(made_with)  # None: made by an older lmr
         given = getattr(settings, name)
         if given not in (stored, getattr(default, name)):
+            anew = f"`lmr train --preset {given}` describes all its photos anew, " if name == "preset" else ""
             raise CollectionError(
-                f"{settings.home} was made with {name} = {stored}, not {given}; make another collection for that "
-                "(--home)"
+                f"{settings.home} was made with {name} = {stored}, not {given}; {anew}"
+                f"{'--home' if anew else 'make another collection for that (--home)'}"
+                f"{' makes another collection' if anew else ''}"
             )
         values[name] = stored
     return replace(settings, **values)

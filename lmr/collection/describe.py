@@ -10,6 +10,7 @@ from lmr.collection.refined import review
 from lmr.collection.sync import sync, update_forest, write_edges
 from lmr.features.pack import unpack
 from lmr.features.presets import Preset, preset
+from lmr.settings import Settings
 from lmr.stores.graph import batches
 from lmr.stores.ledger import Ledger
 from lmr.values import Array
@@ -45,7 +46,7 @@ def describe_new(collection: Collection) -> int:
     missing = ledger.undescribed()
     if not missing:
         return 0
-    if collection.model is None:
+    if not collection.can_describe:
         if not ledger.counts()["index_images"]:
             return 0
         _learn(collection)
@@ -53,7 +54,7 @@ def describe_new(collection: Collection) -> int:
     count = min(collection.settings.worker_count, len(chunks))
     with (
         collection.progress.task("Descriptors", len(missing), "photos") as advance,
-        Workers(count, _begin_worker, (collection.settings.preset, ledger.path)) as workers,
+        Workers(count, _begin_worker, (collection.settings, ledger.path)) as workers,
     ):
         for batch in batches(workers.results(_describe, chunks), 4):
             with ledger.transaction():
@@ -125,8 +126,8 @@ class _Describer:
     model: Any
 
 
-def _begin_worker(name: str, path: Path) -> None:
-    _Describer.preset = preset(name)
+def _begin_worker(settings: Settings, path: Path) -> None:
+    _Describer.preset = preset(settings.preset, settings)
     _Describer.ledger = Ledger.open(path, readonly=True)
     stored = _Describer.ledger.model(MODEL)
     _Describer.model = None if stored is None else _Describer.preset.descriptor.model_from(stored)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from lmr.collection.core import LEDGER, Collection
 from lmr.collection.describe import describe_new
@@ -25,6 +26,7 @@ from lmr.workers import WorkerDied, Workers
 
 REASONS = "set-aside.csv"
 _BATCH = 16
+_ON_DEVICE = 64  # photos that a device is given together, to find enough of one size
 
 
 @dataclass(slots=True)
@@ -124,7 +126,10 @@ def _below(path: bytes, roots: Iterable[bytes]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Extracted:
-    """What a worker made of a file; features is None where the image is known already."""
+    """What was made of a file; features is None where the image is known already.
+
+    prepared: what a network on a device makes features and material of, in the main process.
+    """
 
     id: str = ""
     width: int = 0
@@ -132,6 +137,7 @@ class _Extracted:
     features: bytes | None = None
     material: bytes = b""
     reason: str | None = None
+    prepared: Any = None
 
 
 class _Extractor:
@@ -143,7 +149,7 @@ class _Extractor:
 
 
 def _begin_worker(settings: Settings, ledger: Path) -> None:
-    _Extractor.settings, _Extractor.preset = settings, preset(settings.preset)
+    _Extractor.settings, _Extractor.preset = settings, preset(settings.preset, settings)
     _Extractor.ledger = Ledger.open(ledger, readonly=True)
 
 
@@ -157,13 +163,43 @@ def _extract_one(item: Found) -> _Extracted:
         if _Extractor.ledger.image(id):
             return _Extracted(id)
         photo = decode(data, max_pixels=settings.max_pixels, min_side=settings.min_side, enough=made.enough)
-        features = pack(made.local.extract(photo))
-        material = made.descriptor.material(photo)
+        if made.on_device:
+            return _Extracted(id, photo.width, photo.height, prepared=made.prepare(photo))
+        features, material = made.extract(photo)
     except PhotoError as error:
         return _Extracted(reason=str(error))
     except Exception as error:  # an extractor's failure on one photo must not end the run
-        return _Extracted(reason=f"cannot be described: {type(error).__name__}: {str(error)[:200]}")
-    return _Extracted(id, photo.width, photo.height, features, material.tobytes())
+        return _Extracted(reason=_cannot_be_described(error))
+    return _Extracted(id, photo.width, photo.height, pack(features), material.tobytes())
+
+
+def _cannot_be_described(error: Exception) -> str:
+    return f"cannot be described: {type(error).__name__}: {str(error)[:200]}"
+
+
+_Result = tuple[Found, _Extracted | WorkerDied]
+
+
+def _finished(made: Preset, results: Iterable[_Result]) -> Iterator[_Result]:
+    """Results of workers, those that were prepared for a device described there, many at once, in the same order."""
+    for window in batches(results, _ON_DEVICE):
+        waiting = [one for _, one in window if isinstance(one, _Extracted) and one.prepared is not None]
+        described = iter(_on_device(made, waiting))
+        for item, one in window:
+            yield item, next(described) if isinstance(one, _Extracted) and one.prepared is not None else one
+
+
+def _on_device(made: Preset, waiting: list[_Extracted]) -> list[_Extracted]:
+    try:
+        found = made.finish([one.prepared for one in waiting])
+    except Exception as error:  # one by one, so that what fails on one photo costs that one only
+        if len(waiting) == 1:
+            return [_Extracted(reason=_cannot_be_described(error))]
+        return [done for one in waiting for done in _on_device(made, [one])]
+    return [
+        replace(one, features=pack(features), material=material.tobytes(), prepared=None)
+        for one, (features, material) in zip(waiting, found, strict=True)
+    ]
 
 
 def _extract(
@@ -182,7 +218,7 @@ def _extract(
         collection.progress.task("Photos", len(work), "photos") as advance,
         Workers(count, _begin_worker, (settings, ledger.path)) as workers,
     ):
-        for batch in batches(workers.results(_extract_one, work), _BATCH):
+        for batch in batches(_finished(collection.preset, workers.results(_extract_one, work)), _BATCH):
             with ledger.transaction():
                 for item, made in batch:
                     if isinstance(made, WorkerDied):
@@ -276,6 +312,6 @@ def _write_reasons(collection: Collection) -> str:
 
 
 def _outgrown(collection: Collection) -> bool:
-    if collection.model is None:
+    if collection.model is None or not collection.preset.descriptor.training_photos:
         return False
     return collection.preset.descriptor.outgrown(collection.model, collection.ledger.counts()["index_images"])

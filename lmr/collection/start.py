@@ -116,10 +116,10 @@ def start_of_photo(
     if box is not None:
         photo = _cropped(photo, box)
     with threadpool_limits(1):  # as in a worker, so that sums round alike
-        features = unpack(pack(preset.local.extract(photo)))
-        original = None
-        if collection.model is not None:
-            original = preset.descriptor.describe(features, preset.descriptor.material(photo), collection.model)
+        found, material = preset.extract(photo)
+        features, original = unpack(pack(found)), None
+        if collection.can_describe:
+            original = preset.descriptor.describe(features, material, collection.model)
     return _Expansion(collection, photo.id, features, original, [], set()).start(str(path), None, patience)
 
 

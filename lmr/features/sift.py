@@ -6,6 +6,7 @@ Descriptors are projected with a fixed, half-whitening basis and kept as small i
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
@@ -36,7 +37,11 @@ class RootSift:
         """Longer side, px, beyond which more pixels change nothing."""
         return self.side
 
-    def extract(self, photo: Photo) -> Features:
+    def finish(self, prepared: Sequence[Features]) -> list[Features]:
+        """All is done already."""
+        return list(prepared)
+
+    def prepare(self, photo: Photo) -> Features:
         """Local features of a photo; none for a plain picture."""
         view = working_view(photo, self.side)
         geometry, sift = sparse_sift(view.grey)

@@ -15,14 +15,14 @@ from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
 
 from lmr.errors import CollectionError, UsageError
-from lmr.features.sift import DENSE_DIMENSION, SPARSE_DIMENSION, dense_descriptors
+from lmr.features.sift import DENSE_DIMENSION, dense_descriptors
 from lmr.features.view import working_view
+from lmr.features.whitening import learned
 from lmr.values import Array, Features, Photo, unit_rows
 
 _ROUNDS = 20
 _POINTS_A_WORD = 40  # a vocabulary has no more words than this lets it learn well
 _PHOTOS_A_DIMENSION = 4  # whitening over more directions than the photos support is worse than none
-_LEAST_VARIANCE = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +79,13 @@ class Vlad:
         """Longer side, px, beyond which more pixels change nothing."""
         return self.side
 
-    def material(self, photo: Photo) -> Array:
+    def prepare(self, photo: Photo) -> Array:
         """What is kept of a photo beside its local features: dense descriptors (m, 32) int8."""
         return dense_descriptors(working_view(photo, self.side))
+
+    def finish(self, prepared: Sequence[Array]) -> list[Array]:
+        """All is done already."""
+        return list(prepared)
 
     def material_from(self, stored: bytes) -> Array:
         """The material as kept in the ledger."""
@@ -98,8 +102,8 @@ class Vlad:
         """
         if not photos:
             raise UsageError("there are no index photos to learn the vocabulary from; ingest some with --split index")
-        points = self._sample([features.descriptors for features, _ in photos], SPARSE_DIMENSION)
-        grid = self._sample([material for _, material in photos], DENSE_DIMENSION)
+        points = self._sample([features.descriptors for features, _ in photos])
+        grid = self._sample([material for _, material in photos])
         jobs = [(points, self.sparse.words, seed) for seed in range(self.sparse.books)]
         jobs += [(grid, self.dense.words, 100 + seed) for seed in range(self.dense.books)]
         books = each(k_means, jobs)
@@ -110,7 +114,7 @@ class Vlad:
                 vectors = list(threads.map(lambda photo: self._raw(photo[0], photo[1], sparse, dense), described))
             raw = np.stack(vectors or [np.zeros(self._raw_dimension(sparse, dense), np.float32)])
             dimension = min(self.dimension, max(1, len(raw) // _PHOTOS_A_DIMENSION))
-            return VladModel(sparse, dense, *whitening(raw, dimension), len(photos))
+            return VladModel(sparse, dense, *learned(raw, dimension), len(photos))
 
     def describe(self, features: Features, material: Array, model: VladModel) -> Array:
         """(dimension,) float32 of length 1; zeros for a photo without any local feature."""
@@ -123,11 +127,11 @@ class Vlad:
         """Whether learning again from the present index photos would have clearly more to learn from."""
         return model.trained_on < self.training_photos and index_photos >= 2 * model.trained_on
 
-    def _sample(self, parts: Sequence[Array], width: int) -> Array:
+    def _sample(self, parts: Sequence[Array]) -> Array:
         """At most `sample` rows of all parts, evenly spread, as unit vectors."""
         whole = sum(len(part) for part in parts)
         step = max(1.0, whole / self.sample)
-        chosen, seen, rng = [np.zeros((0, width), np.int8)], 0, np.random.default_rng(0)
+        chosen, seen, rng = [parts[0][:0]], 0, np.random.default_rng(0)
         for part in parts:
             count = round((seen + len(part)) / step) - round(seen / step)
             seen += len(part)
@@ -172,17 +176,6 @@ def vlad(points: Array, centres: Array) -> Array:
     cell = nearest(points, centres)
     total = unit_rows(_sums(unit_rows(points - centres[cell]), cell, len(centres))).ravel()
     return unit_rows(np.sign(total) * np.sqrt(np.abs(total)))
-
-
-def whitening(raw: Array, dimension: int) -> tuple[Array, Array]:
-    """(N, D) -> mean (D,), basis (D, dimension): PCA whitening by way of the Gram matrix, as N is below D."""
-    mean = raw.mean(0)
-    centred = raw - mean
-    values, vectors = np.linalg.eigh((centred @ centred.T).astype(np.float64) / len(raw))
-    best = np.argsort(-values)[:dimension]
-    kept = np.maximum(values[best], _LEAST_VARIANCE)
-    basis = (centred.T @ vectors[:, best].astype(np.float32)) / (kept * np.sqrt(len(raw)))
-    return mean.astype(np.float32), basis.astype(np.float32)
 
 
 def _sums(points: Array, cell: Array, k: int) -> Array:

@@ -8,6 +8,8 @@ import numpy as np
 
 from lmr.values import Array, unit_rows
 
+_LEAST_VARIANCE = 1e-9
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Whitening:
@@ -30,3 +32,14 @@ class Whitening:
         if self.epsilon:
             return projected / (np.linalg.norm(projected, axis=-1, keepdims=True) + self.epsilon)
         return unit_rows(projected)
+
+
+def learned(raw: Array, dimension: int) -> tuple[Array, Array]:
+    """(N, D) -> mean (D,), basis (D, dimension): PCA whitening by way of the Gram matrix, as N is below D."""
+    mean = raw.mean(0)
+    centred = raw - mean
+    values, vectors = np.linalg.eigh((centred @ centred.T).astype(np.float64) / len(raw))
+    best = np.argsort(-values)[:dimension]
+    kept = np.maximum(values[best], _LEAST_VARIANCE)
+    basis = (centred.T @ vectors[:, best].astype(np.float32)) / (kept * np.sqrt(len(raw)))
+    return mean.astype(np.float32), basis.astype(np.float32)

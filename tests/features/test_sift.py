@@ -22,23 +22,23 @@ SCENE = photograph(shots()[0])[..., ::-1].copy()
 
 def test_points_are_in_pixels_of_the_original_whatever_the_bands_and_the_size() -> None:
     extractor = preset("classic").local
-    plain = extractor.extract(photo(SCENE))
+    plain = extractor.prepare(photo(SCENE))
     banded = np.pad(SCENE, ((60, 40), (0, 0), (0, 0)), constant_values=255)
-    shifted = extractor.extract(photo(banded))
+    shifted = extractor.prepare(photo(banded))
     assert shifted.view[1] == 60
     assert np.allclose(np.sort(shifted.keypoints - (0, 60), 0)[:50], np.sort(plain.keypoints, 0)[:50], atol=0.6)
     reduced = Photo("0" * 64, SCENE, 2 * SCENE.shape[1], 2 * SCENE.shape[0])
-    assert np.allclose(extractor.extract(reduced).keypoints, 2 * (plain.keypoints + 0.5) - 0.5, atol=0.01)
-    assert np.allclose(extractor.extract(reduced).scales, 2 * plain.scales)
+    assert np.allclose(extractor.prepare(reduced).keypoints, 2 * (plain.keypoints + 0.5) - 0.5, atol=0.01)
+    assert np.allclose(extractor.prepare(reduced).scales, 2 * plain.scales)
 
 
 def test_a_plain_picture_has_no_features_and_is_legal() -> None:
     made = preset("classic")
     grey = photo(np.full((64, 96, 3), 128, np.uint8))
-    features = made.local.extract(grey)
+    features = made.local.prepare(grey)
     assert len(features) == 0
     assert len(unpack(pack(features))) == 0
-    assert made.descriptor.material(grey).shape == (0, 32)
+    assert made.descriptor.prepare(grey).shape == (0, 32)
 
 
 def test_a_picture_of_bands_only_keeps_its_size() -> None:
@@ -67,7 +67,7 @@ def test_packing_keeps_places_to_a_hundredth_pixel_and_descriptors_exactly(count
 
 
 def test_damaged_features_are_refused() -> None:
-    data = pack(preset("classic").local.extract(photo(SCENE)))
+    data = pack(preset("classic").local.prepare(photo(SCENE)))
     for broken in (data[:-1], data[:10], b"\x09" + data[1:], b""):
         with pytest.raises(CollectionError, match="damaged"):
             unpack(broken)

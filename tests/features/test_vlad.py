@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from lmr.errors import CollectionError, UsageError
-from lmr.features.vlad import Vlad, VladModel, Vocabulary, k_means, nearest, vlad, whitening
+from lmr.features.vlad import Vlad, VladModel, Vocabulary, k_means, nearest, vlad
+from lmr.features.whitening import learned
 from lmr.values import Array, Features
 
 RNG = np.random.default_rng(0)
@@ -67,7 +68,7 @@ def test_few_photos_and_photos_without_features() -> None:
 
 def test_whitening_makes_directions_equal() -> None:
     raw = RNG.normal(size=(200, 40)) * np.arange(1, 41)
-    mean, basis = whitening(raw, 5)
+    mean, basis = learned(raw, 5)
     assert np.allclose(np.cov(((raw - mean) @ basis).T, bias=True), np.eye(5), atol=1e-3)
 
 

@@ -101,7 +101,7 @@ def test_a_watermark_joins_no_two_photos_and_hides_no_place(place: str) -> None:
     for shot in unrelated + town_hall:
         picture = mark(photograph(shot)[..., ::-1].copy(), place, rng)
         photo = Photo(shot.name, picture, picture.shape[1], picture.shape[0])
-        prepared.append(prepare(unpack(pack(extractors.local.extract(photo)))))
+        prepared.append(prepare(unpack(pack(extractors.local.prepare(photo)))))
     found = {(a, b): verify(prepared[a], prepared[b]) for a, b in itertools.combinations(range(len(prepared)), 2)}
     pairs = [pair for pair in found if pair != (8, 9)]
     strong = [pair for pair in pairs if found[pair].nfa >= 8]

@@ -102,7 +102,7 @@ def described(azimuths: tuple[int, int]) -> list[Features]:
     made, town = preset("classic"), [shot for shot in shots() if shot.landmark == "town-hall"]
     chosen = [town[k] for k in azimuths]
     pictures = [photograph(shot)[..., ::-1].copy() for shot in chosen]
-    return [unpack(pack(made.local.extract(Photo("", p, p.shape[1], p.shape[0])))) for p in pictures]
+    return [unpack(pack(made.local.prepare(Photo("", p, p.shape[1], p.shape[0])))) for p in pictures]
 
 
 def test_front_and_corner_match_front_and_side_do_not() -> None:

@@ -60,18 +60,19 @@ class About:
         return cls(**{**values, **lists})
 
 
-def recognise(path: Path, *, old_attention: bool | None = None) -> tuple[About, dict[str, Array]]:
+def recognise(path: Path, *, called: str = "", old_attention: bool | None = None) -> tuple[About, dict[str, Array]]:
     """What it is and its arrays, under the names that its authors gave; whitening as whitening/NAME/…, PCA as pca/….
 
-    old_attention: see DelgNetwork; None: by the date in the name. Raises CheckpointError.
+    called: its name if that is not the file's; old_attention: see DelgNetwork; None: by the date in the name. Raises
+    CheckpointError.
     """
     if path.is_dir():
-        return _saved_model(path, path.name, old_attention)
+        return _saved_model(path, called or path.name, old_attention)
     if not path.is_file():
         raise CheckpointError(f"{path} is neither a file nor a folder")
     if tarfile.is_tarfile(path):
         with _unpacked(path) as folder:
-            return _saved_model(folder, path.name, old_attention)
+            return _saved_model(folder, called or path.name, old_attention)
     from lmr.features.checkpoints.torch_files import load
 
     return _of_torch(load(path), path)

@@ -8,7 +8,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -34,9 +34,9 @@ class Kept:
     """A checkpoint of the store: digest is the SHA-256 of its weights."""
 
     name: str
-    about: About
+    about: About = field(compare=False)
     digest: str
-    source: Source
+    source: Source = field(compare=False)
     folder: Path
 
     @property
@@ -133,7 +133,7 @@ class Store:
         name = name or plain_name(path)
         if not _NAME.fullmatch(name):
             raise UsageError(f"{name!r} is no name for a checkpoint (letters, digits, . _ -); give one with --name")
-        about, arrays = recognise(path, old_attention=old_attention)
+        about, arrays = recognise(path, called=name, old_attention=old_attention)
         build(about, arrays)
         source: Source = {"file": path.name, "bytes": _size(path), "sha256": digest_of(path)}
         if address:
