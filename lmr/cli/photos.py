@@ -83,21 +83,36 @@ def ingest(
 
 
 @app.command()
-def train(home: Home = None, workers: Workers = None, as_json: Json = False) -> None:
+def train(
+    home: Home = None,
+    preset: Annotated[
+        str | None,
+        typer.Option(help="Describe all photos anew with another preset.", show_default="the collection's own"),
+    ] = None,
+    drop: Annotated[bool, typer.Option("--drop", help="With --preset: go on without images whose photos are gone.")] = False,
+    workers: Workers = None,
+    as_json: Json = False,
+) -> None:
     """Learn vocabulary and whitening again from the present index photos, and describe everything anew.
 
-    Verified pairs stay; their edges get the weights of the new descriptors, and the forest follows.
+    Verified pairs stay; their edges get the weights of the new descriptors, and the forest follows. With --preset all
+    photos are read again, beside what is in use, and it is switched over when that is complete; pairs stay if the
+    local features are the same.
 
-    Example: `lmr train`
+    Example: `lmr train --preset dir-delf`
     """
     from lmr.collection.describe import train as run
+    from lmr.collection.generation import redescribe
 
     with open_collection(home, quiet=as_json, workers=workers) as collection:
-        count = run(collection)
+        done = run(collection) if preset is None else redescribe(collection, preset, drop=drop)
     if as_json:
-        print_json({"trained_on": count})
+        print_json({"trained_on": done} if preset is None else done)
+    elif preset is None:
+        learned = f"learned from {done} index photos and " if done else ""
+        print(f"{learned}described everything anew; `lmr link` looks for new neighbours")
     else:
-        print(f"learned from {count} index photos and described everything anew; `lmr link` looks for new neighbours")
+        print(f"{done.photos} photos described by {done.preset}, {done.pairs_kept} verified pairs kept; `lmr link` goes on")
 
 
 @app.command()

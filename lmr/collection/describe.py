@@ -28,13 +28,13 @@ def train(collection: Collection) -> int:
     with collection.writing():
         _learn(collection)
         describe_new(collection)
-        _reweigh(collection)
+        reweigh(collection)
         with collection.ledger.transaction():
             review(collection)
         sync(collection)
         write_edges(collection)
         update_forest(collection)
-    return int(collection.model.trained_on)
+    return 0 if collection.model is None else int(collection.model.trained_on)
 
 
 def describe_new(collection: Collection) -> int:
@@ -89,7 +89,7 @@ def _learn(collection: Collection) -> None:
     collection.__dict__.pop("model", None)
 
 
-def _reweigh(collection: Collection) -> None:
+def reweigh(collection: Collection) -> None:
     """Give every edge the weight that its similarity has now; the graph is then written from the beginning."""
     ledger, settings = collection.ledger, collection.settings
     rows = ledger.pairs.to_reweigh()

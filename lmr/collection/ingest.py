@@ -73,7 +73,7 @@ def ingest(
     with collection.writing():
         made = _plan(paths, collection.ledger.files(), retry_failed)
         counts, given = made.counts, labels or (lambda item: None)
-        _extract(collection, made.work, given, split, counts, strict)
+        extract(collection, made.work, given, split, counts, strict)
         _note_vanished(collection.ledger, made.gone, counts)
         counts.labelled = _label(collection, made.found, given, split)
         counts.reasons = _write_reasons(collection)
@@ -202,7 +202,7 @@ def _on_device(made: Preset, waiting: list[_Extracted]) -> list[_Extracted]:
     ]
 
 
-def _extract(
+def extract(
     collection: Collection,
     work: list[Found],
     labels: Labels,
@@ -210,6 +210,7 @@ def _extract(
     counts: Ingested,
     strict: bool,
 ) -> None:
+    """Read, describe and keep files; inside the writer's lock."""
     if not work:
         return
     ledger, settings = collection.ledger, collection.settings

@@ -12,22 +12,36 @@ from lmr.collection.refined import REFINED_TO, Described, described
 from lmr.errors import CollectionError
 from lmr.spanning.forest import ForestChange, build_forest
 from lmr.stores.graph import batches, edge_row
-from lmr.stores.ledger import Ledger
+from lmr.stores.ledger import REBUILT, Ledger
 from lmr.values import Array
 
 _EDGES = 10_000
+_CLEARED = 1_000  # images with all their matches in one transaction
 _VECTORS_SEEN = "vectors_version"
 
 
 def sync(collection: Collection) -> None:
     """Write images and labels to the graph and descriptors to the vector index, where the ledger has newer ones."""
     graph, version = collection.graph, collection.ledger.meta("version") or "0"
+    _clear_if_rebuilt(collection)
     if graph.marker()["images_seen"] != version:
         graph.write_batches("write/images", _image_rows(collection))
         graph.run("write/images_seen", version=version)
     if not _vectors_current(collection):
         _write_vectors(collection)
         _note_vectors(collection)
+
+
+def _clear_if_rebuilt(collection: Collection) -> None:
+    """Empty both databases where they are to be made anew from the ledger."""
+    graph, wanted = collection.graph, collection.ledger.meta(REBUILT) or "0"
+    if graph.marker()["rebuilt"] == wanted:
+        return
+    while graph.run("write/clear", limit=_CLEARED)[0]["removed"]:
+        pass
+    if collection.vectors.dimension() is not None:
+        collection.vectors.drop()
+    graph.run("write/cleared", rebuilt=wanted)
 
 
 def _vectors_current(collection: Collection) -> bool:
@@ -103,6 +117,8 @@ def check_whole(collection: Collection) -> None:
 def check_counts(collection: Collection) -> None:
     """Raise CollectionError where ledger and databases differ: Milvus opens a damaged store with rows missing."""
     ledger, graph, marker = collection.ledger, collection.graph, collection.graph.marker()
+    if marker["rebuilt"] != (ledger.meta(REBUILT) or "0"):
+        raise CollectionError("the databases are being made anew from the ledger; `lmr link` completes that")
     if marker["weights_seen"] != (ledger.meta("weights") or "0"):
         raise CollectionError("the graph still has the weights of earlier descriptors; `lmr link` writes the new ones")
     if marker["forest_seen"] != ledger.pairs.last_edge():

@@ -21,6 +21,8 @@ from lmr.stores.pairs import Pairs
 from lmr.values import Array, Split
 
 FORMAT = 1
+REBUILT = "rebuilt"  # how often Milvus and Neo4j were to be made anew
+_TABLES = ("meta", "models", "images", "files", "features", "materials", "descriptors", "pairs")  # those referred to first
 _SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 CREATE TABLE models (name TEXT PRIMARY KEY, data BLOB NOT NULL, checksum INTEGER NOT NULL) STRICT;
@@ -94,11 +96,8 @@ class Ledger:
         """An existing ledger. Raises CollectionError where it is missing, damaged or of another format."""
         if not path.exists():
             raise CollectionError(f"{path.parent} is not a collection yet; `lmr ingest PHOTOS` makes one")
-        mode = "ro" if readonly else "rw"
-        # the name may hold any character, so it goes into the address as escaped bytes
-        address = "file:" + "".join(f"%{byte:02x}" for byte in bytes(path.resolve())) + f"?mode={mode}"
         try:
-            db = sqlite3.connect(address, uri=True, timeout=60)
+            db = sqlite3.connect(_address(path, "ro" if readonly else "rw"), uri=True, timeout=60)
             db.execute("PRAGMA synchronous = FULL")
             db.execute("PRAGMA mmap_size = 1073741824")
             ledger = cls(db, path)
@@ -125,6 +124,21 @@ class Ledger:
         with self._db:
             self._db.execute("BEGIN IMMEDIATE")
             yield
+
+    def replace_by(self, other: Ledger) -> None:
+        """Take over all that another ledger of this collection holds, in one step; the databases are made anew then."""
+        self._db.execute("ATTACH DATABASE ? AS beside", (_address(other.path, "ro"),))
+        try:
+            with self.transaction():
+                version, rebuilt = (int(self.meta(key) or 0) + 1 for key in ("version", REBUILT))
+                for table in reversed(_TABLES):
+                    self._db.execute(f"DELETE FROM main.{table}")
+                for table in _TABLES:
+                    self._db.execute(f"INSERT INTO main.{table} SELECT * FROM beside.{table}")
+                self.set_meta("version", str(version))
+                self.set_meta(REBUILT, str(rebuilt))
+        finally:
+            self._db.execute("DETACH DATABASE beside")
 
     # ------------------------------------------------------------ facts about the collection
 
@@ -289,6 +303,11 @@ class Ledger:
         if row is None:
             raise CollectionError(f"the ledger lacks the {what} of image {number}; restore it from a backup")
         return _checked(row, f"{what} of image {number}", "restore the ledger from a backup")
+
+
+def _address(path: Path, mode: str) -> str:
+    """A file as SQLite's address: the name may hold any character, so it goes in as escaped bytes."""
+    return "file:" + "".join(f"%{byte:02x}" for byte in bytes(path.resolve())) + f"?mode={mode}"
 
 
 def _checked(row: Sequence, what: str, advice: str) -> bytes:

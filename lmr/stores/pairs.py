@@ -66,6 +66,17 @@ class Pairs:
         """(a, b) of every pair that was ever compared."""
         return iter(self._db.execute("SELECT a, b FROM pairs"))
 
+    def rows(self) -> Iterator[PairRow]:
+        """Every outcome, in the order in which it was kept."""
+        select = (
+            "SELECT a, b, matches, inliers, nfa, geometry, round, excluded, similarity, weight FROM pairs ORDER BY seq"
+        )
+        for a, b, matches, inliers, nfa, geometry, round_, excluded, similarity, weight in self._db.execute(select):
+            values = _GEOMETRY.unpack(geometry) if geometry is not None else None
+            places = (values[:6], values[6:10], values[10:]) if values else ()
+            found = Verification(matches, inliers, nfa, *places)
+            yield PairRow(a, b, found, round_, excluded, similarity, weight)
+
     def verified(self, number: int) -> set[int]:
         """Numbers of the images that this one was ever compared with."""
         select = "SELECT b FROM pairs WHERE a = ? UNION ALL SELECT a FROM pairs WHERE b = ?"

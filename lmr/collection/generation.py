@@ -1,0 +1,129 @@
+"""Describing a whole collection anew with other extractors: beside what is in use, switched over when complete."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from lmr.collection.core import EXTRACTORS, Collection, create_ledger
+from lmr.collection.describe import describe_new, reweigh
+from lmr.collection.ingest import Ingested, extract
+from lmr.collection.labels import Label
+from lmr.collection.sync import sync, update_forest, write_edges
+from lmr.errors import CollectionError, UsageError
+from lmr.features.presets import preset
+from lmr.photos.find import Found, text_of
+from lmr.settings import Settings
+from lmr.stores.ledger import Ledger
+
+_NEXT = "ledger.next.sqlite"
+
+
+@dataclass(frozen=True, slots=True)
+class Redescribed:
+    """What was described anew: photos; lost: paths of images whose photos are no longer there; pairs that stayed."""
+
+    preset: str
+    photos: int
+    lost: list[str]
+    pairs_kept: int
+
+
+def redescribe(collection: Collection, name: str, *, drop: bool = False) -> Redescribed:
+    """Describe every photo with another preset, then switch over in one step; searches go on with the old until then.
+
+    Verified pairs stay where the local features are the same. Stopped at any moment, the same call goes on. Images
+    whose photos are gone end it before the switch, unless `drop`. Raises UsageError, CollectionError.
+    """
+    settings = replace(collection.settings, preset=name)
+    made = preset(name, settings)
+    before = collection.ledger.meta(EXTRACTORS) or collection.preset.mark  # their weights may no longer be at hand
+    if made.mark == before:
+        raise UsageError(f"{collection.home} is described by {made.mark} already")
+    with collection.writing(), _beside(collection, settings, made.mark) as ledger:
+        beside = Collection(settings, ledger, collection.progress)
+        lost = _extract_all(collection, beside)
+        if lost and not drop:
+            raise CollectionError(
+                f"the photos of {len(lost)} images are gone, {lost[0]} among them; nothing was switched. Put them back "
+                "and run this again, or add --drop to go on without these images"
+            )
+        same_points = made.local.name == before.split("+")[0]
+        pairs = _carry_pairs(collection.ledger, ledger) if same_points else 0
+        describe_new(beside)
+        reweigh(beside)
+        photos = ledger.counts()["images"]
+        collection.ledger.replace_by(ledger)
+    with Collection.open(settings, collection.progress) as switched, switched.writing():
+        sync(switched)
+        write_edges(switched)
+        update_forest(switched)
+    return Redescribed(name, photos, lost, pairs)
+
+
+@contextmanager
+def _beside(collection: Collection, settings: Settings, mark: str) -> Iterator[Ledger]:
+    """The ledger that an interrupted call began with the same extractors, or a new one; removed at a good end."""
+    path = collection.home / _NEXT
+    if path.exists() and not _goes_on(path, collection, mark):
+        _remove(path)
+    with Ledger.open(path) if path.exists() else create_ledger(path, collection.id, settings, mark) as ledger:
+        yield ledger
+    _remove(path)
+
+
+def _goes_on(path: Path, collection: Collection, mark: str) -> bool:
+    try:
+        with Ledger.open(path) as left:
+            ours = {image.id for image in collection.ledger.images()}
+            same = (left.meta("id"), left.meta(EXTRACTORS)) == (collection.id, mark)
+            return same and all(image.id in ours for image in left.images())
+    except CollectionError:
+        return False
+
+
+def _remove(path: Path) -> None:
+    for end in ("", "-wal", "-shm"):
+        path.with_name(path.name + end).unlink(missing_ok=True)
+
+
+def _extract_all(collection: Collection, beside: Collection) -> list[str]:
+    """Extract what the ledger beside lacks, from the files that the collection knows; what could not be found."""
+    images = {image.number: image for image in collection.ledger.images()}
+    paths: dict[int, list[Found]] = {}
+    for file in collection.ledger.files():
+        if file.image is not None:
+            found = Found(file.path, file.path[: len(file.path) - len(file.name.encode())], file.size, file.mtime)
+            paths.setdefault(file.image, []).append(found)
+    known = {image.id for image in beside.ledger.images()}
+    labels = {item.path: images[number] for number, items in paths.items() for item in items}
+    work = [items[0] for number, items in paths.items() if images[number].id not in known]
+    extract(beside, work, lambda item: Label(labels[item.path].landmark, labels[item.path].split), None, Ingested(), False)
+    lost = []
+    with beside.ledger.transaction():
+        for image in images.values():
+            made = beside.ledger.image(image.id)
+            if made is None:
+                lost += [text_of(item.path) for item in paths.get(image.number, [])[:1]] or [image.id]
+            else:
+                beside.ledger.set_label(made.number, image.landmark, image.split)
+        for file in collection.ledger.files():
+            own = None if file.image is None else beside.ledger.image(images[file.image].id)
+            if file.image is None or own is not None:
+                beside.ledger.put_file(replace(file, image=None if own is None else own.number))
+    return lost
+
+
+def _carry_pairs(old: Ledger, new: Ledger) -> int:
+    """Copy verified pairs, whose outcome depends on local features alone; their weights follow."""
+    ours = {image.number: image.id for image in old.images()}
+    theirs = {image.id: image.number for image in new.images()}
+    count = 0
+    with new.transaction():
+        for row in old.pairs.rows():
+            a, b = theirs.get(ours[row.a]), theirs.get(ours[row.b])
+            if a is not None and b is not None:
+                count += new.pairs.put(replace(row, a=a, b=b))
+    return count
