@@ -23,12 +23,13 @@ from lmr.features.pack import pack, unpack
 from lmr.features.presets import preset
 from lmr.photos.decode import decode
 from lmr.photos.made import make_photos
+from lmr.values import Array
 from lmr.verification.matching import POINTS, Prepared, match, prepare
 from lmr.verification.verify import verify
 from lmr.workers import single_threaded
 
 _PHOTOS = 40
-_TRIALS = 1000
+_TRIALS, _RESIDUAL = 1000, 20.0
 
 
 def main() -> None:
@@ -93,14 +94,24 @@ def original(a: Prepared, b: Prepared) -> int:
     kept = np.flatnonzero(np.isfinite(distances))
     if len(kept) < 3:
         return 0
-    p, q = a.points[np.asarray(neighbours)[kept]], b.points[kept]
+    return affine_inliers(a.points[np.asarray(neighbours)[kept]], b.points[kept])
+
+
+def affine_inliers(p: Array, q: Array) -> int:
+    """The most matches (n, 2), (n, 2) within 20 px of an affine map through three of them, in 1,000 trials."""
     rng, best = np.random.default_rng(0), 0
     whole = np.c_[p, np.ones(len(p))]
     for _ in range(_TRIALS):
         chosen = rng.choice(len(p), 3, replace=False)
         model = np.linalg.lstsq(whole[chosen], q[chosen], rcond=None)[0]
-        best = max(best, int((np.linalg.norm(whole @ model - q, axis=1) < 20).sum()))
-    return best
+        inside = np.linalg.norm(whole @ model - q, axis=1) < _RESIDUAL
+        if inside.sum() > best:
+            best = int(inside.sum())
+            best_inside = inside
+    if best < 3:
+        return best
+    model = np.linalg.lstsq(whole[best_inside], q[best_inside], rcond=None)[0]  # refitted on all of them, as there
+    return max(best, int((np.linalg.norm(whole @ model - q, axis=1) < _RESIDUAL).sum()))
 
 
 if __name__ == "__main__":

@@ -89,7 +89,9 @@ def train(
         str | None,
         typer.Option(help="Describe all photos anew with another preset.", show_default="the collection's own"),
     ] = None,
-    drop: Annotated[bool, typer.Option("--drop", help="With --preset: go on without images whose photos are gone.")] = False,
+    drop: Annotated[
+        bool, typer.Option("--drop", help="With --preset: go on without images whose photos are gone.")
+    ] = False,
     workers: Workers = None,
     as_json: Json = False,
 ) -> None:
@@ -105,14 +107,18 @@ def train(
     from lmr.collection.generation import redescribe
 
     with open_collection(home, quiet=as_json, workers=workers) as collection:
-        done = run(collection) if preset is None else redescribe(collection, preset, drop=drop)
+        if preset is not None:
+            done = redescribe(collection, preset, drop=drop)
+            kept = f"{done.pairs_kept} verified pairs kept"
+            told = f"{done.photos} photos described by {done.preset}, {kept}; `lmr link` goes on"
+        else:
+            count = run(collection)
+            learned = f"learned from {count} index photos and " if count else ""
+            told = f"{learned}described everything anew; `lmr link` looks for new neighbours"
     if as_json:
-        print_json({"trained_on": done} if preset is None else done)
-    elif preset is None:
-        learned = f"learned from {done} index photos and " if done else ""
-        print(f"{learned}described everything anew; `lmr link` looks for new neighbours")
+        print_json({"trained_on": count} if preset is None else done)
     else:
-        print(f"{done.photos} photos described by {done.preset}, {done.pairs_kept} verified pairs kept; `lmr link` goes on")
+        print(told)
 
 
 @app.command()

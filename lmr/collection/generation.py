@@ -100,7 +100,9 @@ def _extract_all(collection: Collection, beside: Collection) -> list[str]:
     known = {image.id for image in beside.ledger.images()}
     labels = {item.path: images[number] for number, items in paths.items() for item in items}
     work = [items[0] for number, items in paths.items() if images[number].id not in known]
-    extract(beside, work, lambda item: Label(labels[item.path].landmark, labels[item.path].split), None, Ingested(), False)
+    extract(
+        beside, work, lambda item: Label(labels[item.path].landmark, labels[item.path].split), None, Ingested(), False
+    )
     lost = []
     with beside.ledger.transaction():
         for image in images.values():

@@ -231,13 +231,23 @@ def verify_and_keep(collection: Collection, pairs: Array, round_: int) -> None:
     ids = {image.number: image.id for image in ledger.images()}
     items = ((int(a), int(b)) for a, b in pairs)
     workers = min(settings.worker_count, 1 + len(pairs) // 64)
-    outcomes = verify_pairs(items, open_features, ledger.path, workers)
+    outcomes = verify_pairs(items, open_features, ledger.path, workers, _matching_device(collection))
     with collection.progress.task(f"Verification, round {round_}", len(pairs), "pairs") as advance:
         for batch in batches(outcomes, _KEEPING):
             with ledger.transaction():
                 for (a, b), found in (row for chunk in batch for row in chunk):
                     _keep(collection, ids, a, b, found, round_)
             advance(sum(len(chunk) for chunk in batch))
+
+
+def _matching_device(collection: Collection) -> str:
+    """Points are matched where the networks run, if that is a GPU which knows double precision."""
+    if not collection.preset.on_device:
+        return "cpu"
+    from lmr.features.neural import chosen_device
+
+    device = chosen_device(collection.settings.device)
+    return str(device) if device.type == "cuda" else "cpu"
 
 
 def _keep(collection: Collection, ids: dict[int, str], a: int, b: int, found: Verification, round_: int) -> None:

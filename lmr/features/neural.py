@@ -30,7 +30,7 @@ MOST = 1000
 REDUCED = 40  # dimensions of DELF's features
 ROOT2 = 2**0.5
 QUANTUM = 127.0  # int8 for each unit of a feature of length 1, so that nothing is clipped
-_TOLERANCE = 20.0 / 12.0  # px of the picture in which DELF's 20 px are verification's 12
+DELF_UNIT = 20.0 / 12.0  # px of the picture: in these DELF's tolerance of 20 px is verification's 12
 _BATCH = 16
 _LEARNED, _PHOTOS_A_DIMENSION, _MOST_LEARNED_FROM = 256, 4, 1200
 _DIR_WHITENING, _DIR_POWER = "Landmarks_clean", 0.25
@@ -135,7 +135,7 @@ class LocalPart:
     def features(self, picture: Picture, places: Places) -> Features:
         """Places of a picture as features of its photo."""
         scale = picture.scale
-        unit = float(scale.max()) * _TOLERANCE
+        unit = float(scale.max()) * DELF_UNIT
         points = (places.centres[:, ::-1] + 0.5) * scale - 0.5
         sizes = places.scales * 32 * scale.max()  # px between two places; only ratios matter
         descriptors = np.clip(np.round(reduced_features(self.engine.kept, places.features) * QUANTUM), -127, 127)
@@ -187,11 +187,11 @@ class GlobalPart:
 
         network: GemNetwork | DelgNetwork = self.engine.network()
 
-        def run(pictures: list[Picture]) -> Array:
+        def run(pictures: list[Picture]) -> list[Array]:
             pixels = [picture.pixels for picture in pictures]
             if isinstance(network, delf.DelgNetwork):
-                return delf.describe(network, pixels, (), global_scales=delf.GLOBAL_SCALES)[1]
-            return gem.describe(network, pixels, preparation(self.engine.kept))
+                return list(delf.describe(network, pixels, (), global_scales=delf.GLOBAL_SCALES)[1])
+            return list(gem.describe(network, pixels, preparation(self.engine.kept)))
 
         return self.engine.each(run, prepared)
 

@@ -1,6 +1,7 @@
 """Local features as bytes for the ledger: 6 bytes of geometry a point, and its descriptor, Huffman-coded.
 
-Small integers around zero take fewer bits than eight: 1,000 DELF features fit into 38 kB. Places are kept to 1/65535 of the view (0.01 px at the working size), sizes as half floats. What is described anew
+Small integers around zero take fewer bits than eight: 1,000 DELF features fit into 38 kB.
+Places are kept to 1/65535 of the view (0.01 px at the working size), sizes as half floats. What is described anew
 goes through the same form, so that a stored photo and the same photo at search time compare alike to the bit.
 """
 
@@ -66,6 +67,6 @@ def _decoded(data: bytes, size: int) -> bytes:
     """At most `size` bytes are made, whatever the data say."""
     coder = zlib.decompressobj(-zlib.MAX_WBITS)
     found = coder.decompress(data, size + 1)
-    if len(found) != size or coder.unconsumed_tail:
+    if len(found) != size or not coder.eof or coder.unused_data:
         raise ValueError("wrong length")
     return found

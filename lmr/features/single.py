@@ -91,7 +91,7 @@ def _local(pixels: Array, kept: Kept, wanted: Wanted, device: str) -> dict[str, 
         "features": places.features,
         "descriptors": reduced if wanted.float32 else np.clip(np.round(reduced * QUANTUM), -127, 127).astype(np.int8),
     }
-    return found if wanted.float32 else {**found, "quantum": np.float32(QUANTUM)}
+    return found if wanted.float32 else {**found, "quantum": np.array(QUANTUM, np.float32)}
 
 
 def _global(pixels: Array, kept: Kept, wanted: Wanted, device: str) -> dict[str, Array]:

@@ -22,7 +22,16 @@ from lmr.values import Array, Split
 
 FORMAT = 1
 REBUILT = "rebuilt"  # how often Milvus and Neo4j were to be made anew
-_TABLES = ("meta", "models", "images", "files", "features", "materials", "descriptors", "pairs")  # those referred to first
+_TABLES = (
+    "meta",
+    "models",
+    "images",
+    "files",
+    "features",
+    "materials",
+    "descriptors",
+    "pairs",
+)  # those referred to first
 _SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 CREATE TABLE models (name TEXT PRIMARY KEY, data BLOB NOT NULL, checksum INTEGER NOT NULL) STRICT;
@@ -132,9 +141,9 @@ class Ledger:
             with self.transaction():
                 version, rebuilt = (int(self.meta(key) or 0) + 1 for key in ("version", REBUILT))
                 for table in reversed(_TABLES):
-                    self._db.execute(f"DELETE FROM main.{table}")
+                    self._db.execute(f"DELETE FROM main.{table}")  # noqa: S608  a name of ours
                 for table in _TABLES:
-                    self._db.execute(f"INSERT INTO main.{table} SELECT * FROM beside.{table}")
+                    self._db.execute(f"INSERT INTO main.{table} SELECT * FROM beside.{table}")  # noqa: S608
                 self.set_meta("version", str(version))
                 self.set_meta(REBUILT, str(rebuilt))
         finally:

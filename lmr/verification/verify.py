@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from lmr.values import Array, Matches, Verification
@@ -20,16 +22,31 @@ def verify(a: Prepared, b: Prepared) -> Verification:
     return correspondences(a, b)[0]
 
 
+def verify_all(pairs: Sequence[tuple[Prepared, Prepared]], device: str = "cpu") -> list[Verification]:
+    """The same for many pairs, whose points are matched on a device; the outcome does not depend on it."""
+    if device == "cpu":
+        return [verify(a, b) for a, b in pairs]
+    import torch
+
+    from lmr.verification.device import match_all
+
+    ordered = [(b, a) if b.key < a.key else (a, b) for a, b in pairs]
+    found = []
+    for (a, b), (first, second), matches in zip(pairs, ordered, match_all(ordered, torch.device(device)), strict=True):
+        verification = _verified(first, second, matches)[0]
+        found.append(verification if (first, second) == (a, b) else verification.swapped())
+    return found
+
+
 def correspondences(a: Prepared, b: Prepared) -> tuple[Verification, Array, Array]:
     """A verification and its inliers: places (k, 2) in each image, px of the originals."""
     if b.key < a.key:  # the order of arguments must not decide how sums are rounded
-        verification, places_b, places_a = _ordered(b, a)
+        verification, places_b, places_a = _verified(b, a, match(b, a))
         return verification.swapped(), places_a, places_b
-    return _ordered(a, b)
+    return _verified(a, b, match(a, b))
 
 
-def _ordered(a: Prepared, b: Prepared) -> tuple[Verification, Array, Array]:
-    matches = match(a, b)
+def _verified(a: Prepared, b: Prepared, matches: Matches) -> tuple[Verification, Array, Array]:
     rows = np.arange(len(matches.first))
     found, inside = _agreeing(a, b, matches, rows)
     if found.artefact is not None:  # a mark may hide that the photos show the same place all the same

@@ -213,7 +213,9 @@ def test_the_keras_models(parity: Path, formula, pictures: list[Array], name: st
         assert np.allclose(found.features[a][:, : features.shape[1]], features[b], atol=5e-4)
         if name == "delg":
             wanted = expected[f"local_global__img{k}__global_descriptor"]
-            assert np.abs(delf.describe(net, [picture], (), global_scales=delf.GLOBAL_SCALES)[1][0] - wanted).max() < 1e-5
+            assert (
+                np.abs(delf.describe(net, [picture], (), global_scales=delf.GLOBAL_SCALES)[1][0] - wanted).max() < 1e-5
+            )
 
 
 def test_weights_of_something_else_are_refused() -> None:

@@ -64,7 +64,12 @@ PUBLISHED = {
 }
 PREFERRED = {  # of each kind, in this order; else the only one that is at hand
     "dir": ("Resnet101-AP-GeM-LM18", "Resnet101-AP-GeM", "Resnet50-AP-GeM"),
-    "gem": ("gl18-tl-resnet101-gem-w", "gl18-tl-resnet152-gem-w", "gl18-tl-resnet50-gem-w", "rSfM120k-tl-resnet101-gem-w"),
+    "gem": (
+        "gl18-tl-resnet101-gem-w",
+        "gl18-tl-resnet152-gem-w",
+        "gl18-tl-resnet50-gem-w",
+        "rSfM120k-tl-resnet101-gem-w",
+    ),
     "delf": ("delf_gld_20190411", "delf_v1_20171026"),
     "delg": ("r101delg_gldv2clean_20200914", "r50delg_gldv2clean_20200914"),
     "imagenet": ("resnet50-imagenet", "resnet101-imagenet"),

@@ -180,7 +180,9 @@ def _keras(arrays: Mapping[str, Array], name: str, old_attention: bool | None) -
         about.dimensions = int(arrays["_model/backbone/embedding_layer/bias"].shape[0])
     if "_model/autoencoder/conv2/kernel" in arrays:
         day = re.search(r"(20\d{6})", name)
-        about.old_attention = old_attention if old_attention is not None else bool(day and int(day[1]) < _ATTENTION_CHANGED)
+        about.old_attention = (
+            old_attention if old_attention is not None else bool(day and int(day[1]) < _ATTENTION_CHANGED)
+        )
         reads = "what the autoencoder expands" if about.old_attention else "the third block"
         told = "by the date in its name" if old_attention is None and day else "as asked for"
         told = "as nothing says otherwise" if old_attention is None and not day else told

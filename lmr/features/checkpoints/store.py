@@ -83,7 +83,11 @@ class Store:
         folder = self.folder / name
         if not _NAME.fullmatch(name) or not (folder / _MANIFEST).is_file():
             at_hand = ", ".join(self.names()) or "none"
-            known = f"`lmr checkpoints fetch {name}` gets it" if name in PUBLISHED else "`lmr checkpoints add FILE` adds one"
+            known = (
+                f"`lmr checkpoints fetch {name}` gets it"
+                if name in PUBLISHED
+                else "`lmr checkpoints add FILE` adds one"
+            )
             raise CheckpointError(f"there is no checkpoint {name!r} (at hand: {at_hand}); {known}")
         try:
             values = json.loads((folder / _MANIFEST).read_text("utf-8"))
@@ -91,7 +95,9 @@ class Store:
                 raise CheckpointError(f"{name} has format {values['format']}, this lmr knows {FORMAT}")
             return Kept(name, About.from_json(values["about"]), values["weights_sha256"], values["source"], folder)
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise CheckpointError(f"the manifest of {name} cannot be read ({error}); add the checkpoint again") from error
+            raise CheckpointError(
+                f"the manifest of {name} cannot be read ({error}); add the checkpoint again"
+            ) from error
 
     def all(self) -> Iterator[Kept]:
         """Every checkpoint that can be read."""
@@ -119,9 +125,7 @@ class Store:
             "`lmr checkpoints add FILE` adds a file that you have"
         )
 
-    def add(
-        self, path: Path, name: str | None = None, *, old_attention: bool | None = None, address: str = ""
-    ) -> Kept:
+    def add(self, path: Path, name: str | None = None, *, old_attention: bool | None = None, address: str = "") -> Kept:
         """Recognise a file or folder, convert it and keep it. The same file again changes nothing.
 
         Raises CheckpointError where it is damaged, unknown, or its weights do not make a network.
@@ -252,7 +256,9 @@ def digest_of(path: Path) -> str:
     if path.is_file():
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
-    rows = [f"{digest_of(file)}  {file.relative_to(path).as_posix()}" for file in sorted(path.rglob("*")) if file.is_file()]
+    rows = [
+        f"{digest_of(file)}  {file.relative_to(path).as_posix()}" for file in sorted(path.rglob("*")) if file.is_file()
+    ]
     return hashlib.sha256("\n".join(rows).encode("utf-8", "surrogateescape")).hexdigest()
 
 

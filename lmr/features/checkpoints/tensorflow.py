@@ -24,7 +24,9 @@ Message: TypeAlias = dict[int, list[Any]]  # field -> values: int, or bytes of w
 
 _FOOTER, _TRAILER, _MAGIC = 48, 5, 0xDB4775248B80FB57
 _OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
-_TYPES = {1: np.dtype("<f4"), 2: np.dtype("<f8"), 3: np.dtype("<i4"), 9: np.dtype("<i8"), 19: np.dtype("<f2")}
+_TYPES: dict[int, np.dtype[Any]] = {
+    number: np.dtype(kind) for number, kind in ((1, "<f4"), (2, "<f8"), (3, "<i4"), (9, "<i8"), (19, "<f2"))
+}
 _STRING = 7
 _MOST_BYTES = 4 << 30
 # a Keras model lists its variables under many names; these are the ones its authors gave

@@ -27,7 +27,9 @@ def load(path: Path) -> Any:
             return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file raises nearly anything
         reason = str(error).split("WeightsUnpickler error: ")[-1].split("\n")[0]
-        raise CheckpointError(f"{path} cannot be read as a checkpoint: {reason} (nothing of it was executed)") from error
+        raise CheckpointError(
+            f"{path} cannot be read as a checkpoint: {reason} (nothing of it was executed)"
+        ) from error
 
 
 def _known() -> list[Any]:

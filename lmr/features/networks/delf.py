@@ -148,9 +148,7 @@ class DelgNetwork(Network):
     tell.
     """
 
-    def __init__(
-        self, variables: Mapping[str, Array], *, old_attention: bool = False, exact: bool = False
-    ) -> None:
+    def __init__(self, variables: Mapping[str, Array], *, old_attention: bool = False, exact: bool = False) -> None:
         super().__init__(exact=exact)
         self._weights = Weights(variables)
         with _fitting("DELG"):
@@ -236,8 +234,10 @@ def _kernel(kernel: Tensor) -> Tensor:
 
 
 def _norm(weights: Weights, name: str, epsilon: float) -> Norm:
-    parts = (weights[f"{name}/{part}"] for part in ("moving_mean", "moving_variance", "gamma", "beta"))
-    return Norm(*parts, epsilon)
+    mean, variance, gamma, beta = (
+        weights[f"{name}/{part}"] for part in ("moving_mean", "moving_variance", "gamma", "beta")
+    )
+    return Norm(mean, variance, gamma, beta, epsilon)
 
 
 @contextmanager
@@ -270,8 +270,8 @@ def describe(
         block3 = network.block3(network.prepared(images, (round(height * scale), round(width * scale))))
         if scale in global_scales:
             assert isinstance(network, DelgNetwork)
-            rows = functional.normalize(network.whole(block3))
-            total = rows if total is None else total + rows
+            own_length = functional.normalize(network.whole(block3))
+            total = own_length if total is None else total + own_length
         if scale not in scales:
             continue
         features, attention = network.local(block3)
@@ -280,8 +280,8 @@ def describe(
         # a picture's best places are among the best of each scale: the others need not leave the device
         weights = attention.flatten(1)
         kept = weights.topk(min(most, weights.shape[1]), dim=1).indices
-        chosen = features.float().permute(0, 2, 3, 1).flatten(1, 2)
-        chosen = chosen.gather(1, kept[:, :, None].expand(-1, -1, chosen.shape[2])).cpu().numpy()
+        by_place = features.float().permute(0, 2, 3, 1).flatten(1, 2)
+        chosen = by_place.gather(1, kept[:, :, None].expand(-1, -1, by_place.shape[2])).cpu().numpy()
         weights_of, rows_of = weights.cpu().numpy(), kept.cpu().numpy()
         for k, column in enumerate(columns):
             order = np.argsort(rows_of[k], kind="stable")

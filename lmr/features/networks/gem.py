@@ -35,9 +35,7 @@ class GemNetwork(Network):
     arrays: under the names of their family. Raises CheckpointError where names or shapes are not this network's.
     """
 
-    def __init__(
-        self, architecture: str, family: Family, arrays: Mapping[str, Array], *, exact: bool = False
-    ) -> None:
+    def __init__(self, architecture: str, family: Family, arrays: Mapping[str, Array], *, exact: bool = False) -> None:
         super().__init__(exact=exact)
         if architecture not in _UNITS:
             raise CheckpointError(f"{architecture!r} is none of {', '.join(_UNITS)}")
@@ -63,10 +61,11 @@ class GemNetwork(Network):
 
     def _folded(self, convolution: str, norm: str, stride: int = 1, padding: int = 0) -> Convolution:
         convolution, norm = self._published(convolution), self._published(norm)
-        parts = (self._weights[f"{norm}.{part}"] for part in ("running_mean", "running_var", "weight", "bias"))
-        return self.convolution(
-            self._weights[f"{convolution}.weight"], None, Norm(*parts, _NORM_EPSILON), stride, padding
+        mean, variance, gamma, beta = (
+            self._weights[f"{norm}.{part}"] for part in ("running_mean", "running_var", "weight", "bias")
         )
+        folded = Norm(mean, variance, gamma, beta, _NORM_EPSILON)
+        return self.convolution(self._weights[f"{convolution}.weight"], None, folded, stride, padding)
 
     def _published(self, name: str) -> str:
         head, _, rest = name.partition(".")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from torch.nn import functional
 from lmr.errors import CheckpointError
 from lmr.values import Array
 
-_POINTWISE = getattr(torch.ops.mkldnn, "_convolution_pointwise", None)  # None in a PyTorch built without oneDNN
+_POINTWISE: Any = getattr(torch.ops.mkldnn, "_convolution_pointwise", None)  # None in a PyTorch built without oneDNN
 
 
 class Weights:
@@ -64,7 +64,9 @@ class Convolution:
             weight = weight.double() * scale.view(-1, 1, 1, 1)
             bias = (0.0 if bias is None else bias.double()) - norm.mean.double()
             bias = bias * scale + norm.beta.double()
-        self._weight = weight.float().contiguous(memory_format=torch.contiguous_format if exact else torch.channels_last)
+        self._weight = weight.float().contiguous(
+            memory_format=torch.contiguous_format if exact else torch.channels_last
+        )
         self._bias = None if bias is None else bias.float()
         self._stride, self._padding = [stride, stride], [padding, padding]
         self._exact = exact
@@ -74,21 +76,20 @@ class Convolution:
         self._weight = self._weight.to(device, kind)
         self._bias = None if self._bias is None else self._bias.to(device, kind)
         if self._norm is not None:
-            *parts, epsilon = self._norm
-            self._norm = Norm(*(part.to(device, kind) for part in parts), epsilon)
+            moved = {name: part.to(device, kind) for name, part in self._norm._asdict().items() if name != "epsilon"}
+            self._norm = self._norm._replace(**moved)
 
     def __call__(self, x: Tensor, *, plus: Tensor | None = None, relu: bool = True) -> Tensor:
         """x (B, in, H, W) -> (B, out, h, w); `plus` is added before ReLU."""
-        fused = _POINTWISE is not None and x.device.type == "cpu" and not self._exact
-        if fused and (plus is None or relu):
+        if _POINTWISE is not None and x.device.type == "cpu" and not self._exact and (plus is None or relu):
             rest = self._padding, self._stride, [1, 1], 1
             if plus is None:
                 return _POINTWISE(x, self._weight, self._bias, *rest, "relu" if relu else "none", [], "")
             return _POINTWISE.binary(x, plus, self._weight, self._bias, *rest, "add", 1.0, "relu", [], "")
         y = functional.conv2d(x, self._weight, self._bias, self._stride, self._padding)
         if self._norm is not None:
-            *parts, epsilon = self._norm
-            y = functional.batch_norm(y, *parts, eps=epsilon)
+            norm = self._norm
+            y = functional.batch_norm(y, norm.mean, norm.variance, norm.gamma, norm.beta, eps=norm.epsilon)
         if plus is not None:
             y = y + plus
         return y.relu_() if relu else y
