@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -26,6 +26,9 @@ def ingest(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would be done.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first photo that cannot be used.")] = False,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try again what was set aside.")] = False,
+    prune: Annotated[
+        bool, typer.Option("--prune", help="Take out images whose photos have vanished from these folders.")
+    ] = False,
     workers: Workers = None,
     as_json: Json = False,
 ) -> None:
@@ -35,6 +38,7 @@ def ingest(
 
     Example: `lmr ingest ~/photos --labels labels.csv`
     """
+    from lmr.collection.corrections import prune as take_out
     from lmr.collection.ingest import ingest as run
     from lmr.collection.ingest import plan
     from lmr.collection.labels import labels_from_csv, labels_from_folders
@@ -59,6 +63,8 @@ def ingest(
                 strict=strict,
                 retry_failed=retry_failed,
             )
+            if prune:
+                counts.pruned = take_out(collection, paths).images
     if as_json:
         print_json(counts)
         return
@@ -76,10 +82,71 @@ def ingest(
     say(
         f"{counts.bytes_a_photo / 1000:.0f} kB of features a photo" + (f", {counts.labelled} labelled" if given else "")
     )
+    if counts.pruned:
+        say(f"{counts.pruned} images taken out whose photos are gone")
     if counts.reasons:
         say(f"reasons for setting aside: {counts.reasons}")
     if counts.outgrown:
         say("the collection has outgrown its vocabulary: `lmr train` learns it again and describes everything anew")
+
+
+@app.command()
+def remove(
+    images: Annotated[list[str], typer.Argument(help="Image ids, or paths of stored photos or their folders.")],
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Take images out of the collection: their features, matches, and places in the forest. Files are not touched.
+
+    Example: `lmr remove ~/photos/wrong.jpg`
+    """
+    from lmr.collection.corrections import remove as run
+
+    with open_collection(home, quiet=as_json) as collection:
+        _tell_corrected(run(collection, images), as_json)
+
+
+def _tell_corrected(done: Any, as_json: bool) -> None:
+    if as_json:
+        print_json(done)
+        return
+    images = f"{done.images} images taken out; " if done.images else ""
+    print(f"{images}forest: {done.added} edges added, {done.removed} removed; {done.accepted} matches accepted in all")
+
+
+@app.command()
+def confirm(
+    a: Annotated[str, typer.Argument(metavar="A", help="An image id, or the path of a stored photo.")],
+    b: Annotated[str, typer.Argument(metavar="B", help="Another.")],
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Say that two photos show the same place: their match takes part whatever the tests say.
+
+    Example: `lmr confirm front.jpg side.jpg`
+    """
+    from lmr.collection.corrections import judge
+
+    with open_collection(home, quiet=as_json) as collection:
+        _tell_corrected(judge(collection, a, b, "confirmed"), as_json)
+
+
+@app.command()
+def reject(
+    a: Annotated[str, typer.Argument(metavar="A", help="An image id, or the path of a stored photo.")],
+    b: Annotated[str, typer.Argument(metavar="B", help="Another.")],
+    why: Annotated[str | None, typer.Option(help="A reason, kept with the verdict.")] = None,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Say that two photos do not show the same place: their match never takes part again.
+
+    Example: `lmr reject a1b2c3 d4e5f6 --why "the same banner"`
+    """
+    from lmr.collection.corrections import judge
+
+    with open_collection(home, quiet=as_json) as collection:
+        _tell_corrected(judge(collection, a, b, "rejected", why), as_json)
 
 
 @app.command()

@@ -142,7 +142,10 @@ class Collection:
             yield
 
     def changed(self) -> None:
-        """Note, inside a transaction, that images, labels or descriptors are no longer what the databases have."""
+        """Note, inside a transaction, that images, labels or descriptors are no longer what the databases have.
+
+        What the ledger changes in a transaction carries the version that this makes the present one.
+        """
         self.ledger.set_meta("version", str(int(self.ledger.meta("version") or 0) + 1))
 
     def resolve(self, name: str) -> str:

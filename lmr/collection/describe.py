@@ -14,7 +14,7 @@ from lmr.settings import Settings
 from lmr.stores.graph import batches
 from lmr.stores.ledger import Ledger
 from lmr.values import Array
-from lmr.verification.weights import similarity, weight
+from lmr.verification.weights import counted, similarity, weight
 from lmr.workers import Workers
 
 _CHUNK = 16
@@ -85,6 +85,7 @@ def _learn(collection: Collection) -> None:
     with ledger.transaction():
         ledger.set_model(MODEL, model.to_bytes())
         ledger.clear_descriptors()
+        ledger.set_meta("learned", str(int(ledger.meta("learned") or 0) + 1))
         collection.changed()
     collection.__dict__.pop("model", None)
 
@@ -99,7 +100,7 @@ def reweigh(collection: Collection) -> None:
     vectors = dict(ledger.descriptors())
     with ledger.transaction():
         ledger.pairs.clear_weights()
-        for seq, a, b, inliers in rows:
+        for seq, a, b, inliers, confirmed in rows:
             similar = similarity(vectors[a], vectors[b])
             attempt = 0
             while not ledger.pairs.set_weight(
@@ -108,7 +109,7 @@ def reweigh(collection: Collection) -> None:
                 weight(
                     ids[a],
                     ids[b],
-                    inliers,
+                    counted(inliers, bool(confirmed)),
                     similar,
                     similarity_weight=settings.similarity_weight,
                     attempt=attempt,

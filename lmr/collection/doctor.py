@@ -140,7 +140,7 @@ def _counts(collection: Collection) -> Check:
 
 
 def _forest(collection: Collection) -> Check:
-    marker, last = collection.graph.marker(), collection.ledger.pairs.last_edge()
+    marker, last = collection.graph.marker(), collection.ledger.pairs.last()
     current = not marker["stale"] and marker["forest_seen"] == last
     trees = collection.graph.run("read/counts")[0]["tree"]
     return Check(

@@ -42,6 +42,7 @@ class Ingested:
     moved: list[str] = field(default_factory=list)
     vanished: list[str] = field(default_factory=list)
     labelled: int = 0
+    pruned: int = 0
     bytes_a_photo: float = 0.0
     outgrown: bool = False
     reasons: str = ""
@@ -102,7 +103,7 @@ def _plan(paths: Sequence[Path], files: Iterable[File], retry_failed: bool) -> _
     work = [item for item in found if _is_work(item, known, counts, retry_failed)]
     seen = {item.path for item in found}
     roots = [os.path.abspath(os.fsencode(path)) for path in paths]
-    gone = [file for file in known.values() if file.path not in seen and _below(file.path, roots)]
+    gone = [file for file in known.values() if file.path not in seen and below(file.path, roots)]
     return _Plan(work, found, gone, counts)
 
 
@@ -120,7 +121,8 @@ def _is_work(item: Found, known: dict[bytes, File], counts: Ingested, retry_fail
     return False
 
 
-def _below(path: bytes, roots: Iterable[bytes]) -> bool:
+def below(path: bytes, roots: Iterable[bytes]) -> bool:
+    """Whether a path is one of the roots or lies in one."""
     return any(path == root or path.startswith(root.rstrip(b"/") + b"/") for root in roots)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from lmr.collection.core import Collection
+from lmr.collection.corrections import apply_verdict
 from lmr.collection.describe import describe_new
 from lmr.collection.refined import REFINED_TO, WEAK, Described, described, review
 from lmr.collection.sync import sync, update_forest, write_changed_vectors, write_edges
@@ -255,6 +256,10 @@ def _keep(collection: Collection, ids: dict[int, str], a: int, b: int, found: Ve
     ledger, settings = collection.ledger, collection.settings
     if ids[b] < ids[a]:
         a, b, found = b, a, found.swapped()
+    verdict = ledger.verdict(ids[a], ids[b])
+    if verdict is not None:
+        apply_verdict(collection, PairRow(a, b, found, round_, None, None, None), ids[a], ids[b], verdict)
+        return
     if found.nfa < settings.nfa_weak or found.transform is None:
         ledger.pairs.put(PairRow(a, b, found, round_, None, None, None))
         return

@@ -15,8 +15,10 @@ from lmr.stores.ledger import Image
 from lmr.stores.pairs import Links
 from lmr.values import Array
 from lmr.verification.artefacts import SHARED_MARK, Seen, is_only_moved, shared_marks
+from lmr.verification.weights import CONFIRMED_INLIERS, counted
 
 WEAK = "weak"
+REJECTED = "rejected"
 DOUBTED = "doubted: the refined descriptors disagree"
 REFINED_TO = "refined_to"  # the sequence of matches up to which descriptors have moved
 _REVIEWED = (None, WEAK, DOUBTED, SHARED_MARK)  # the others are decided in the pair, or by hand
@@ -70,7 +72,9 @@ def _links(collection: Collection, images: Sequence[Image], upto: int) -> csr_ma
     """(N, N): a match of two index images moves both; that of a query photo moves this alone, unless they bridge."""
     links = collection.ledger.pairs.links(upto)
     links = links.where(_are(links, moves))
-    values = link_weights(links.inliers, links.nfa, collection.settings.expansion_confidence)
+    inliers = np.where(links.confirmed, np.maximum(links.inliers, CONFIRMED_INLIERS), links.inliers)
+    sure = np.where(links.confirmed, np.maximum(links.nfa, _CERTAIN), links.nfa)
+    values = link_weights(inliers, sure, collection.settings.expansion_confidence)
     a, b = _rows(images, links.a), _rows(images, links.b)
     takes_part = np.array([image.split == "index" or collection.bridge_queries for image in images], bool)
     moved, towards = np.concatenate([a, b]), np.concatenate([b, a])
@@ -122,15 +126,17 @@ def refiner(collection: Collection) -> Refiner:
             other = ledger.image_numbered(link.other)
             if link.sequence <= upto and moves(link.excluded) and (other.split == "index" or collection.bridge_queries):
                 numbers[other.id] = other.number
-                found.append((other.id, float(weight_of(collection, link.inliers, link.nfa))))
+                found.append((other.id, weight_of(collection, link.inliers, link.nfa, link.confirmed)))
         return sorted(found)
 
     return Refiner(original, links, collection.smoothing)
 
 
-def weight_of(collection: Collection, inliers: int, nfa: float) -> float:
+def weight_of(collection: Collection, inliers: int, nfa: float, confirmed: bool = False) -> float:
     """How much one match moves its images."""
-    return float(link_weights(np.array(inliers), np.array(nfa), collection.settings.expansion_confidence))
+    sure = max(nfa, _CERTAIN) if confirmed else nfa
+    whole = np.array(counted(inliers, confirmed)), np.array(sure)
+    return float(link_weights(*whole, collection.settings.expansion_confidence))
 
 
 def review(collection: Collection) -> Described:
@@ -143,21 +149,21 @@ def review(collection: Collection) -> Described:
     ledger, settings = collection.ledger, collection.settings
     marks = np.array(sorted(_shared_marks(collection)), np.int64)
     links = ledger.pairs.links()
-    links = links.where(_are(links, lambda reason: reason in _REVIEWED))
+    links = links.where(_are(links, lambda reason: reason in _REVIEWED) & ~links.confirmed)
     # marks first, as they move no descriptor; the others are what they are for the descriptors until those are known
     of_itself = _by_chance(links, settings.nfa_accept)
     of_itself[np.isin(links.sequence, marks)] = SHARED_MARK
     changed = (of_itself == SHARED_MARK) != (links.excluded == SHARED_MARK)
     ledger.pairs.set_excluded(zip(links.sequence[changed].tolist(), of_itself[changed], strict=True))
-    found = described(collection, ledger.pairs.last_edge())
+    found = described(collection, ledger.pairs.last())
     links = ledger.pairs.links()
-    links = links.where(_are(links, lambda reason: reason in _REVIEWED and reason != SHARED_MARK))
+    links = links.where(_are(links, lambda reason: reason in _REVIEWED and reason != SHARED_MARK) & ~links.confirmed)
     decided = _by_chance(links, settings.nfa_accept)
     in_doubt = doubts(links.nfa, _agreements(found, links), settings.agreement, found.refined.shape[1])
     decided[in_doubt & (decided != WEAK)] = DOUBTED
     changed = decided != links.excluded
     ledger.pairs.set_excluded(zip(links.sequence[changed].tolist(), decided[changed], strict=True))
-    ledger.set_meta(REFINED_TO, str(ledger.pairs.last_edge()))
+    ledger.set_meta(REFINED_TO, str(ledger.pairs.last()))
     return found
 
 

@@ -10,26 +10,35 @@ import numpy as np
 from lmr.collection.core import Collection
 from lmr.collection.refined import REFINED_TO, Described, described
 from lmr.errors import CollectionError
-from lmr.spanning.forest import ForestChange, build_forest
+from lmr.photos.find import text_of
+from lmr.spanning.forest import Changed, ForestChange, build_forest, change_forest
 from lmr.stores.graph import batches, edge_row
 from lmr.stores.ledger import REBUILT, Ledger
 from lmr.values import Array
 
 _EDGES = 10_000
+_FEW = 0.2  # of all matches changed: up to here it is quicker to change the forest than to build it
 _CLEARED = 1_000  # images with all their matches in one transaction
 _VECTORS_SEEN = "vectors_version"
 
 
-def sync(collection: Collection) -> None:
-    """Write images and labels to the graph and descriptors to the vector index, where the ledger has newer ones."""
+def sync(collection: Collection, moved: tuple[Described, Described] | None = None) -> ForestChange | None:
+    """Write images and labels to the graph and descriptors to the vector index, where the ledger has newer ones.
+
+    moved: all descriptors before and after a change, if the vector index had those before. Returns how the forest
+    changed as images were taken out.
+    """
     graph, version = collection.graph, collection.ledger.meta("version") or "0"
     _clear_if_rebuilt(collection)
-    if graph.marker()["images_seen"] != version:
-        graph.write_batches("write/images", _image_rows(collection))
+    change = _take_out_removed(collection)
+    seen = graph.marker()["images_seen"]
+    if seen != version:
+        graph.write_batches("write/images", _image_rows(collection, int(seen)))
         graph.run("write/images_seen", version=version)
-    if not _vectors_current(collection):
-        _write_vectors(collection)
-        _note_vectors(collection)
+    if moved is not None and moved[0].refined.shape[1] == moved[1].refined.shape[1]:
+        write_changed_vectors(collection, *moved)
+    _bring_vectors_up(collection)
+    return change
 
 
 def _clear_if_rebuilt(collection: Collection) -> None:
@@ -41,43 +50,84 @@ def _clear_if_rebuilt(collection: Collection) -> None:
         pass
     if collection.vectors.dimension() is not None:
         collection.vectors.drop()
-    graph.run("write/cleared", rebuilt=wanted)
+    graph.run("write/cleared", rebuilt=wanted, removed=_last_removed(collection))
 
 
-def _vectors_current(collection: Collection) -> bool:
-    """Milvus may have lost rows that it said it had, so its count is compared as well."""
-    ledger = collection.ledger
-    if ledger.meta(_VECTORS_SEEN) != _vectors_wanted(ledger) or collection.vectors.dimension() is None:
-        return False
-    return collection.vectors.count() == ledger.counts()["descriptors"]
+def _last_removed(collection: Collection) -> int:
+    removed = collection.ledger.removed()
+    return removed[-1][0] if removed else 0
 
 
-def _vectors_wanted(ledger: Ledger) -> str:
-    """What the refined descriptors are a function of: the originals' version, and how far matches moved them."""
-    return f"{ledger.meta('version')} {ledger.meta(REFINED_TO)}"
+def _take_out_removed(collection: Collection) -> ForestChange | None:
+    """Take removed images out of the graph, the forest and the vector index."""
+    graph, marker = collection.graph, collection.graph.marker()
+    removed = collection.ledger.removed(marker["removed_seen"])
+    if not removed:
+        return None
+    ids = sorted({id for _, id in removed})
+    if collection.vectors.dimension() is not None:
+        collection.vectors.delete(ids)
+    seen = {"removed": removed[-1][0], "forest": marker["forest_seen"]}
+    if marker["stale"]:  # the forest is built from nothing anyway
+        graph.run("write/remove_images", ids=ids, seen=seen["removed"])
+        return None
+    return change_forest(graph, [], ids, bridge_queries=marker["bridge_queries"], seen=seen)
+
+
+def _bring_vectors_up(collection: Collection) -> None:
+    """Upsert the refined descriptors that are new or changed; all of them where more than that has changed.
+
+    Milvus may have lost rows that it said it had, so its count is compared as well.
+    """
+    ledger, vectors = collection.ledger, collection.vectors
+    described_images = ledger.counts()["descriptors"]
+    refined, version = _vectors_seen(ledger)
+    held = 0 if vectors.dimension() is None else vectors.count()
+    if (refined, version) == _vectors_wanted(ledger) and held == described_images:
+        return
+    if described_images:
+        changed = (
+            {image.id for image in ledger.changed_images(version)} if refined == _vectors_wanted(ledger)[0] else None
+        )
+        found = described(collection)
+        dimension = found.refined.shape[1]
+        if vectors.dimension() != dimension or held > described_images:
+            changed = None
+        if held > described_images:
+            vectors.drop()
+        vectors.create(dimension, described_images)
+        rows = [k for k, image in enumerate(found.images) if changed is None or image.id in changed]
+        vectors.upsert(_vector_rows(found, np.array(rows, np.int64)))
+        if vectors.count() != described_images:
+            vectors.upsert(_vector_rows(found, np.arange(len(found.images))))
+    elif held:
+        vectors.drop()
+    _note_vectors(collection)
+
+
+def _vectors_wanted(ledger: Ledger) -> tuple[str, int]:
+    """What refined descriptors are a function of beside the originals, and the version of these."""
+    return f"{ledger.meta('learned')} {ledger.meta(REFINED_TO)}", int(ledger.meta("version") or 0)
+
+
+def _vectors_seen(ledger: Ledger) -> tuple[str, int]:
+    refined, _, version = (ledger.meta(_VECTORS_SEEN) or "").rpartition(" ")
+    return refined, int(version) if version.isdigit() else 0
 
 
 def _note_vectors(collection: Collection) -> None:
+    refined, version = _vectors_wanted(collection.ledger)
     with collection.ledger.transaction():
-        collection.ledger.set_meta(_VECTORS_SEEN, _vectors_wanted(collection.ledger))
-
-
-def _write_vectors(collection: Collection) -> None:
-    """Upsert all refined descriptors; the index is made anew if their length changed or it holds too many."""
-    found, vectors = described(collection), collection.vectors
-    if not found.images:
-        return
-    vectors.create(found.refined.shape[1], len(found.images))
-    if vectors.count() > len(found.images):
-        vectors.drop()
-        vectors.create(found.refined.shape[1], len(found.images))
-    vectors.upsert(_vector_rows(found, np.arange(len(found.images))))
+        collection.ledger.set_meta(_VECTORS_SEEN, f"{refined} {version}")
 
 
 def write_changed_vectors(collection: Collection, before: Described, after: Described) -> None:
     """Upsert the descriptors that a round has moved. If that is cut short, the next sync writes all."""
-    moved = np.flatnonzero((before.refined != after.refined).any(1))
-    collection.vectors.upsert(_vector_rows(after, moved))
+    kept = [(k, before.row[image.id]) for k, image in enumerate(after.images) if image.id in before.row]
+    now, then = (np.array(rows, np.int64) for rows in (zip(*kept, strict=True) if kept else ([], [])))
+    fresh = np.setdiff1d(np.arange(len(after.images)), now)
+    moved = now[(before.refined[then] != after.refined[now]).any(1)] if len(now) else now
+    collection.vectors.upsert(_vector_rows(after, np.concatenate([moved, fresh])))
     _note_vectors(collection)
 
 
@@ -101,11 +151,16 @@ def write_edges(collection: Collection) -> int:
 def update_forest(collection: Collection) -> ForestChange | None:
     """Build the forest again if edges, the participants or an interruption ask for it."""
     ledger, graph = collection.ledger, collection.graph
-    marker, last = graph.marker(), ledger.pairs.last_edge()
-    current = marker["forest_seen"] == last and marker["bridge_queries"] == collection.bridge_queries
-    if current and not marker["stale"]:
-        return None
-    return build_forest(graph, bridge_queries=collection.bridge_queries, seen=last, progress=collection.progress)
+    marker, last, bridge_queries = graph.marker(), ledger.pairs.last(), collection.bridge_queries
+    if not marker["stale"] and marker["bridge_queries"] == bridge_queries:
+        if marker["forest_seen"] == last:
+            return None
+        edges = ledger.pairs.changes(marker["forest_seen"])
+        if len(edges) <= _FEW * ledger.counts()["edges"]:
+            changes = [Changed(e.a, e.b, e.weight, e.accepted and (bridge_queries or e.both_index)) for e in edges]
+            seen = {"forest": last, "removed": marker["removed_seen"]}
+            return change_forest(graph, changes, [], bridge_queries=bridge_queries, seen=seen)
+    return build_forest(graph, bridge_queries=bridge_queries, seen=last, progress=collection.progress)
 
 
 def check_whole(collection: Collection) -> None:
@@ -121,7 +176,7 @@ def check_counts(collection: Collection) -> None:
         raise CollectionError("the databases are being made anew from the ledger; `lmr link` completes that")
     if marker["weights_seen"] != (ledger.meta("weights") or "0"):
         raise CollectionError("the graph still has the weights of earlier descriptors; `lmr link` writes the new ones")
-    if marker["forest_seen"] != ledger.pairs.last_edge():
+    if marker["forest_seen"] < ledger.pairs.last():
         collection.progress.note("a link was interrupted: its newest matches are not searched yet; `lmr link` goes on")
     images, descriptors = ledger.counts()["images"], ledger.counts()["descriptors"]
     found = graph.run("read/counts")[0]["images"]
@@ -133,23 +188,20 @@ def check_counts(collection: Collection) -> None:
         )
 
 
-def _image_rows(collection: Collection) -> Iterator[dict[str, Any]]:
-    names = collection.ledger.names()
-    rows: list[dict[str, Any]] = []
-    for image in collection.ledger.images():
-        paths = names.get(image.number, [])
-        rows.append(
-            {
-                "id": image.id,
-                "paths": paths,
-                "name": paths[0].rsplit("/", 1)[-1] if paths else image.id[:12],
-                "width": image.width,
-                "height": image.height,
-                "split": image.split,
-                "landmark": image.landmark,
-            }
-        )
-    return iter(sorted(rows, key=lambda row: row["id"]))
+def _image_rows(collection: Collection, since: int) -> Iterator[dict[str, Any]]:
+    """Images that changed since a version, by id."""
+    ledger = collection.ledger
+    for image in ledger.changed_images(since):
+        paths = [text_of(path) for path in ledger.paths(image.number)]
+        yield {
+            "id": image.id,
+            "paths": paths,
+            "name": paths[0].rsplit("/", 1)[-1] if paths else image.id[:12],
+            "width": image.width,
+            "height": image.height,
+            "split": image.split,
+            "landmark": image.landmark,
+        }
 
 
 def _vector_rows(found: Described, rows: Array) -> Iterator[tuple[str, Array, bool]]:

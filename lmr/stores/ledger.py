@@ -11,7 +11,9 @@ import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -20,24 +22,16 @@ from lmr.photos.find import text_of
 from lmr.stores.pairs import Pairs
 from lmr.values import Array, Split
 
-FORMAT = 1
+FORMAT = 2
 REBUILT = "rebuilt"  # how often Milvus and Neo4j were to be made anew
-_TABLES = (
-    "meta",
-    "models",
-    "images",
-    "files",
-    "features",
-    "materials",
-    "descriptors",
-    "pairs",
-)  # those referred to first
+# those that others refer to come first
+_TABLES = ("meta", "models", "images", "files", "features", "materials", "descriptors", "pairs", "verdicts", "removed")
 _SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 CREATE TABLE models (name TEXT PRIMARY KEY, data BLOB NOT NULL, checksum INTEGER NOT NULL) STRICT;
 CREATE TABLE images (
     number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, width INTEGER NOT NULL, height INTEGER NOT NULL,
-    split TEXT NOT NULL CHECK (split IN ('index', 'query')), landmark TEXT) STRICT;
+    split TEXT NOT NULL CHECK (split IN ('index', 'query')), landmark TEXT, version INTEGER NOT NULL DEFAULT 0) STRICT;
 CREATE TABLE files (
     path BLOB PRIMARY KEY, name TEXT NOT NULL, size INTEGER NOT NULL, mtime INTEGER NOT NULL,
     image INTEGER REFERENCES images, reason TEXT) STRICT;
@@ -48,10 +42,24 @@ CREATE TABLE descriptors (number INTEGER PRIMARY KEY, data BLOB NOT NULL, checks
 CREATE TABLE pairs (
     seq INTEGER PRIMARY KEY AUTOINCREMENT, a INTEGER NOT NULL, b INTEGER NOT NULL, matches INTEGER NOT NULL,
     inliers INTEGER NOT NULL, nfa REAL NOT NULL, geometry BLOB, round INTEGER NOT NULL, excluded TEXT,
-    similarity REAL, weight REAL, UNIQUE (a, b)) STRICT;
+    similarity REAL, weight REAL, confirmed INTEGER NOT NULL DEFAULT 0, UNIQUE (a, b)) STRICT;
 CREATE INDEX pairs_b ON pairs (b);
 CREATE UNIQUE INDEX pairs_weight ON pairs (weight) WHERE weight IS NOT NULL;
 """
+_VERDICTS = """
+CREATE TABLE verdicts (
+    a TEXT NOT NULL, b TEXT NOT NULL, verdict TEXT NOT NULL CHECK (verdict IN ('confirmed', 'rejected')), why TEXT,
+    PRIMARY KEY (a, b)) STRICT;
+CREATE TABLE removed (seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL) STRICT;
+CREATE INDEX images_version ON images (version);
+"""
+_MIGRATIONS = {  # format -> what makes the next one of it
+    1: """
+ALTER TABLE images ADD COLUMN version INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE pairs ADD COLUMN confirmed INTEGER NOT NULL DEFAULT 0;
+"""
+    + _VERDICTS,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +86,10 @@ class File:
     reason: str | None
 
 
+Verdict = Literal["confirmed", "rejected"]
+_COMING = "(SELECT CAST(value AS INTEGER) + 1 FROM meta WHERE key = 'version')"  # see Collection.changed
+
+
 class Ledger:
     """Open with `Ledger.create` or `Ledger.open`; close or use as a context manager."""
 
@@ -92,7 +104,7 @@ class Ledger:
         part = path.with_suffix(".new")
         part.unlink(missing_ok=True)
         db = sqlite3.connect(part)
-        db.executescript("PRAGMA page_size = 16384; PRAGMA journal_mode = WAL;" + _SCHEMA)
+        db.executescript("PRAGMA page_size = 16384; PRAGMA journal_mode = WAL;" + _SCHEMA + _VERDICTS)
         db.executemany("INSERT INTO meta VALUES (?, ?)", {"format": str(FORMAT), **meta}.items())
         db.commit()
         db.close()
@@ -113,9 +125,29 @@ class Ledger:
             found = ledger.meta("format")
         except sqlite3.DatabaseError as error:
             raise CollectionError(f"{path} cannot be read ({error}); restore it from a backup") from error
-        if found != str(FORMAT):
-            raise CollectionError(f"{path} has format {found}, this lmr reads format {FORMAT}; use the lmr it fits")
+        try:
+            ledger._migrate(int(found or 0), readonly)
+        except BaseException:
+            db.close()
+            raise
         return ledger
+
+    def _migrate(self, found: int, readonly: bool) -> None:
+        """Bring an older ledger up to date, one numbered step after the other, all recorded or none."""
+        if found == FORMAT:
+            return
+        if found not in _MIGRATIONS or readonly:
+            newer = "a newer lmr" if found > FORMAT else "the lmr it fits, or open it for writing once"
+            raise CollectionError(f"{self.path} has format {found}, this lmr reads format {FORMAT}; use {newer}")
+        with self.transaction():
+            at = int(self.meta("format") or 0)  # another process may have been quicker
+            while at < FORMAT:
+                for statement in _MIGRATIONS[at].split(";"):
+                    if statement.strip():
+                        self._db.execute(statement)
+                at += 1
+                self.set_meta("format", str(at))
+                self.set_meta(f"migrated to {at}", datetime.now(UTC).isoformat(timespec="seconds"))
 
     def __enter__(self) -> Ledger:
         return self
@@ -141,9 +173,9 @@ class Ledger:
             with self.transaction():
                 version, rebuilt = (int(self.meta(key) or 0) + 1 for key in ("version", REBUILT))
                 for table in reversed(_TABLES):
-                    self._db.execute(f"DELETE FROM main.{table}")  # noqa: S608  a name of ours
+                    self._db.execute(f"DELETE FROM main.{table}")
                 for table in _TABLES:
-                    self._db.execute(f"INSERT INTO main.{table} SELECT * FROM beside.{table}")  # noqa: S608
+                    self._db.execute(f"INSERT INTO main.{table} SELECT * FROM beside.{table}")
                 self.set_meta("version", str(version))
                 self.set_meta(REBUILT, str(rebuilt))
         finally:
@@ -190,6 +222,7 @@ class Ledger:
             "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?)",
             (file.path, file.name, file.size, file.mtime, file.image, file.reason),
         )
+        self._db.execute(f"UPDATE images SET version = {_COMING} WHERE number = ?", (file.image,))
 
     def forget_file(self, path: bytes) -> None:
         """Forget a file that is no longer there."""
@@ -197,7 +230,7 @@ class Ledger:
 
     def add_image(self, id: str, width: int, height: int, split: Split, features: bytes, material: bytes) -> int:
         """A new image with what was extracted from it; returns its number."""
-        insert = "INSERT INTO images (id, width, height, split) VALUES (?, ?, ?, ?)"
+        insert = f"INSERT INTO images (id, width, height, split, version) VALUES (?, ?, ?, ?, {_COMING})"
         number = self._db.execute(insert, (id, width, height, split)).lastrowid
         assert number is not None
         self._db.execute("INSERT INTO features VALUES (?, ?, ?)", (number, features, zlib.crc32(features)))
@@ -207,15 +240,60 @@ class Ledger:
     def set_label(self, number: int, landmark: str | None, split: Split | None = None) -> bool:
         """Set an image's landmark and, if given, its split; tells whether that changed anything."""
         update = (
-            "UPDATE images SET landmark = ?1, split = coalesce(?2, split) WHERE number = ?3"
+            f"UPDATE images SET landmark = ?1, split = coalesce(?2, split), version = {_COMING} WHERE number = ?3"
             " AND (landmark IS NOT ?1 OR split <> coalesce(?2, split))"
         )
-        return self._db.execute(update, (landmark, split, number)).rowcount > 0
+        before = self.image_numbered(number).split
+        changed = self._db.execute(update, (landmark, split, number)).rowcount > 0
+        if split not in (None, before):
+            self.pairs.touch(number)  # its matches take part, or no longer do
+        return changed
 
     def images(self, after: int = 0) -> Iterator[Image]:
         """Images with a number over `after`, by number."""
         select = "SELECT number, id, width, height, split, landmark FROM images WHERE number > ? ORDER BY number"
         return (Image(*row) for row in self._db.execute(select, (after,)))
+
+    def changed_images(self, since: int) -> Iterator[Image]:
+        """Images that are new or changed since a version of the collection, by id."""
+        select = "SELECT number, id, width, height, split, landmark FROM images WHERE version > ? ORDER BY id"
+        return (Image(*row) for row in self._db.execute(select, (since,)))
+
+    def remove_image(self, number: int) -> None:
+        """Forget an image with all that was computed from it; verdicts on its matches stay."""
+        id = self.image_numbered(number).id
+        for table, column in (
+            ("files", "image"),
+            ("features", "number"),
+            ("materials", "number"),
+            ("descriptors", "number"),
+            ("pairs", "a"),
+            ("pairs", "b"),
+            ("images", "number"),
+        ):
+            self._db.execute(f"DELETE FROM {table} WHERE {column} = ?", (number,))
+        self._db.execute("INSERT INTO removed (id) VALUES (?)", (id,))
+
+    def removed(self, after: int = 0) -> list[tuple[int, str]]:
+        """(sequence, image id) of what was removed after a sequence."""
+        return list(self._db.execute("SELECT seq, id FROM removed WHERE seq > ? ORDER BY seq", (after,)))
+
+    # ------------------------------------------------------------ verdicts
+
+    def set_verdict(self, a: str, b: str, verdict: Verdict, why: str | None) -> None:
+        """Keep what a person says of a pair of image ids; it outlives the images."""
+        row = (min(a, b), max(a, b), verdict, why)
+        self._db.execute("INSERT OR REPLACE INTO verdicts VALUES (?, ?, ?, ?)", row)
+
+    def verdict(self, a: str, b: str) -> Verdict | None:
+        """What a person said of a pair."""
+        select = "SELECT verdict FROM verdicts WHERE a = ? AND b = ?"
+        row = self._db.execute(select, (min(a, b), max(a, b))).fetchone()
+        return row[0] if row else None
+
+    def verdicts(self) -> list[tuple[str, str, Verdict, str | None]]:
+        """(a, b, verdict, why) of all pairs that were judged."""
+        return list(self._db.execute("SELECT a, b, verdict, why FROM verdicts ORDER BY a, b"))
 
     def image(self, id: str) -> Image | None:
         """The image of that id, or None."""
@@ -264,6 +342,10 @@ class Ledger:
         """Packed local features. Raises CollectionError where they are missing or damaged."""
         return self._blob("SELECT data, checksum FROM features WHERE number = ?", number, "local features")
 
+    def has_features(self, number: int) -> bool:
+        """Whether there are local features of an image; those that only came with imported matches have none."""
+        return self._db.execute("SELECT 1 FROM features WHERE number = ?", (number,)).fetchone() is not None
+
     def material(self, number: int) -> bytes:
         """What the global descriptor is made of, beside the local features."""
         return self._blob("SELECT data, checksum FROM materials WHERE number = ?", number, "descriptor material")
@@ -278,6 +360,9 @@ class Ledger:
 
     def put_descriptors(self, rows: Iterable[tuple[int, Array]]) -> None:
         """Keep original global descriptors (D,) float32 by image number."""
+        rows = list(rows)
+        update = f"UPDATE images SET version = {_COMING} WHERE number = ?"
+        self._db.executemany(update, ((number,) for number, _ in rows))
         packed = ((number, vector.astype("<f4").tobytes()) for number, vector in rows)
         self._db.executemany(
             "INSERT OR REPLACE INTO descriptors VALUES (?, ?, ?)",
@@ -297,7 +382,7 @@ class Ledger:
 
     def undescribed(self) -> list[int]:
         """Numbers of images without a global descriptor."""
-        select = "SELECT number FROM images WHERE number NOT IN (SELECT number FROM descriptors) ORDER BY number"
+        select = "SELECT number FROM features WHERE number NOT IN (SELECT number FROM descriptors) ORDER BY number"
         return [row[0] for row in self._db.execute(select)]
 
     def descriptors(self, after: int = 0) -> Iterator[tuple[int, Array]]:

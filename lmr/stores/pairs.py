@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sqlite3
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -27,10 +27,24 @@ class PairRow:
     excluded: str | None
     similarity: float | None
     weight: float | None
+    confirmed: bool = False
+
+
+class Change(NamedTuple):
+    """An edge that was added or changed: image ids, and whether the forest may use it if both images take part."""
+
+    a: str
+    b: str
+    weight: float
+    accepted: bool
+    both_index: bool
 
 
 class Links(NamedTuple):
-    """Edges by numbers, as columns (E,); excluded holds the reasons, None for those that take part."""
+    """Edges by numbers, as columns (E,); excluded holds the reasons, None for those that take part.
+
+    confirmed: a person said that they are right.
+    """
 
     sequence: Array
     a: Array
@@ -38,6 +52,7 @@ class Links(NamedTuple):
     inliers: Array
     nfa: Array
     excluded: Array
+    confirmed: Array
 
     def where(self, rows: Array) -> Links:
         """Some of them."""
@@ -54,6 +69,7 @@ class LinkTo(NamedTuple):
     excluded: str | None
     weight: float
     round: int
+    confirmed: bool
 
 
 class Pairs:
@@ -69,13 +85,10 @@ class Pairs:
     def rows(self) -> Iterator[PairRow]:
         """Every outcome, in the order in which it was kept."""
         select = (
-            "SELECT a, b, matches, inliers, nfa, geometry, round, excluded, similarity, weight FROM pairs ORDER BY seq"
+            "SELECT a, b, matches, inliers, nfa, geometry, round, excluded, similarity, weight, confirmed FROM pairs"
+            " ORDER BY seq"
         )
-        for a, b, matches, inliers, nfa, geometry, round_, excluded, similarity, weight in self._db.execute(select):
-            values = _GEOMETRY.unpack(geometry) if geometry is not None else None
-            places = (values[:6], values[6:10], values[10:]) if values else ()
-            found = Verification(matches, inliers, nfa, *places)
-            yield PairRow(a, b, found, round_, excluded, similarity, weight)
+        return (_row(found) for found in self._db.execute(select))
 
     def verified(self, number: int) -> set[int]:
         """Numbers of the images that this one was ever compared with."""
@@ -86,15 +99,15 @@ class Pairs:
         """Keep the outcome of a pair. False (nothing kept) if another pair already has its weight."""
         found = row.verification
         geometry = None
-        if row.weight is not None:
+        if row.weight is not None and found.transform is not None:
             geometry = _GEOMETRY.pack(*(found.transform or ()), *(found.region_a or ()), *(found.region_b or ()))
         values = (row.a, row.b, found.matches, found.inliers, found.nfa, geometry, row.round, row.excluded)
         insert = (
-            "INSERT INTO pairs (a, b, matches, inliers, nfa, geometry, round, excluded, similarity, weight)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (a, b) DO NOTHING"
+            "INSERT INTO pairs (a, b, matches, inliers, nfa, geometry, round, excluded, similarity, weight, confirmed)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (a, b) DO NOTHING"
         )
         try:
-            self._db.execute(insert, (*values, row.similarity, row.weight))
+            self._db.execute(insert, (*values, row.similarity, row.weight, int(row.confirmed)))
         except sqlite3.IntegrityError:
             return False
         return True
@@ -119,31 +132,30 @@ class Pairs:
             similarity,
             weight,
         ) in self._db.execute(select, (after, limit)):
-            values = _GEOMETRY.unpack(geometry)
-            found = Verification(matches, inliers, nfa, values[:6], values[6:10], values[10:])
+            found = _verification(matches, inliers, nfa, geometry)
             yield seq, Edge(a, b, found, similarity, weight, round_, excluded)
 
     def links(self, upto: int | None = None) -> Links:
         """All edges, or those up to a sequence, in that order, without their geometry."""
         select = (
-            "SELECT seq, a, b, inliers, nfa, excluded FROM pairs"
+            "SELECT seq, a, b, inliers, nfa, confirmed, excluded FROM pairs"
             " WHERE weight IS NOT NULL AND (?1 IS NULL OR seq <= ?1) ORDER BY seq"
         )
         rows, texts = self._db.execute(select, (upto,)), dict[str | None, str | None]()
         parts = []
         while batch := rows.fetchmany(_FETCHED):
             *numbers, excluded = zip(*batch, strict=True)
-            parts.append(
-                (*map(np.array, numbers), np.array([texts.setdefault(text, text) for text in excluded], object))
-            )
+            *columns, confirmed = map(np.array, numbers)
+            reasons = np.array([texts.setdefault(text, text) for text in excluded], object)
+            parts.append((*columns, reasons, confirmed.astype(bool)))
         if not parts:
             whole = np.zeros(0, np.int64)
-            return Links(whole, whole, whole, whole, np.zeros(0), np.zeros(0, object))
+            return Links(whole, whole, whole, whole, np.zeros(0), np.zeros(0, object), np.zeros(0, bool))
         return Links(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
     def links_of(self, number: int) -> list[LinkTo]:
         """The edges of one image."""
-        columns = "seq, inliers, nfa, excluded, weight, round FROM pairs WHERE"
+        columns = "seq, inliers, nfa, excluded, weight, round, confirmed FROM pairs WHERE"
         select = (
             f"SELECT b, {columns} a = ?1 AND weight IS NOT NULL"
             f" UNION ALL SELECT a, {columns} b = ?1 AND weight IS NOT NULL"
@@ -152,12 +164,43 @@ class Pairs:
 
     def set_excluded(self, rows: Iterable[tuple[int, str | None]]) -> int:
         """Change (sequence, excluded); each such edge gets a new sequence, so that it is written to the graph again."""
-        last = int(self._db.execute("SELECT coalesce(max(seq), 0) FROM pairs").fetchone()[0])
-        count = 0
+        last, count = self.last(), 0
         for count, (seq, excluded) in enumerate(rows, 1):
             update = "UPDATE pairs SET excluded = ?, seq = ? WHERE seq = ?"
             self._db.execute(update, (excluded, last + count, seq))
+        # SQLite gives a number that was set by hand again once its row is gone
+        self._db.execute("UPDATE sqlite_sequence SET seq = ? WHERE name = 'pairs'", (last + count,))
         return count
+
+    def changes(self, after: int) -> list[Change]:
+        """The edges that were added or changed after a sequence."""
+        select = (
+            "SELECT x.id, y.id, weight, excluded IS NULL, x.split = 'index' AND y.split = 'index' FROM pairs"
+            " JOIN images x ON x.number = a JOIN images y ON y.number = b WHERE seq > ? AND weight IS NOT NULL"
+        )
+        return [Change(*row) for row in self._db.execute(select, (after,))]
+
+    def touch(self, number: int) -> None:
+        """Let all edges of an image count as changed."""
+        select = "SELECT seq, excluded FROM pairs WHERE weight IS NOT NULL AND (a = ?1 OR b = ?1) ORDER BY seq"
+        self.set_excluded(self._db.execute(select, (number,)).fetchall())
+
+    def judge(self, row: PairRow) -> bool:
+        """Replace the outcome of a pair by a judged one; False (nothing changed) if another pair has its weight."""
+        held = "SELECT 1 FROM pairs WHERE weight = ? AND NOT (a = ? AND b = ?)"
+        if row.weight is not None and self._db.execute(held, (row.weight, row.a, row.b)).fetchone():
+            return False
+        self._db.execute("DELETE FROM pairs WHERE a = ? AND b = ?", (row.a, row.b))
+        return self.put(row)
+
+    def row(self, a: int, b: int) -> PairRow | None:
+        """The outcome of a pair, the image of the smaller id first; None if it was never compared."""
+        select = (
+            "SELECT a, b, matches, inliers, nfa, geometry, round, excluded, similarity, weight, confirmed FROM pairs"
+            " WHERE a = ? AND b = ?"
+        )
+        found = self._db.execute(select, (a, b)).fetchone()
+        return None if found is None else _row(found)
 
     def accepted(self) -> int:
         """Number of edges that the forest may use."""
@@ -172,9 +215,13 @@ class Pairs:
         accepted, edges = self._db.execute(select, (sequence,)).fetchone()
         return int(accepted), int(edges)
 
-    def last_edge(self) -> int:
-        """Sequence of the newest edge; 0 if there is none."""
-        return int(self._db.execute("SELECT coalesce(max(seq), 0) FROM pairs WHERE weight IS NOT NULL").fetchone()[0])
+    def last(self) -> int:
+        """The greatest sequence that any pair ever had; 0 if there was none."""
+        select = (
+            "SELECT max(coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'pairs'), 0),"
+            " coalesce((SELECT max(seq) FROM pairs), 0))"
+        )
+        return int(self._db.execute(select).fetchone()[0])
 
     def outcome(self, a: int, b: int) -> tuple[Verification, float | None, str | None] | None:
         """Verification, weight and exclusion of a pair in either order; None if it was never compared."""
@@ -185,9 +232,9 @@ class Pairs:
         row = self._db.execute(select, (a, b, b, a)).fetchone()
         return (Verification(row[0], row[1], row[2]), row[3], row[4]) if row else None
 
-    def to_reweigh(self) -> list[tuple[int, int, int, int]]:
-        """(seq, a, b, inliers) of all edges, for giving them weights anew."""
-        select = "SELECT seq, a, b, inliers FROM pairs WHERE weight IS NOT NULL ORDER BY seq"
+    def to_reweigh(self) -> list[tuple[int, int, int, int, int]]:
+        """(seq, a, b, inliers, confirmed) of all edges, for giving them weights anew."""
+        select = "SELECT seq, a, b, inliers, confirmed FROM pairs WHERE weight IS NOT NULL ORDER BY seq"
         return list(self._db.execute(select))
 
     def clear_weights(self) -> None:
@@ -201,3 +248,17 @@ class Pairs:
         except sqlite3.IntegrityError:
             return False
         return True
+
+
+def _row(columns: Sequence[Any]) -> PairRow:
+    a, b, matches, inliers, nfa, geometry, round_, excluded, similar, weight, confirmed = columns
+    found = _verification(matches, inliers, nfa, geometry)
+    return PairRow(a, b, found, round_, excluded, similar, weight, bool(confirmed))
+
+
+def _verification(matches: int, inliers: int, nfa: float, geometry: bytes | None) -> Verification:
+    """What was found; a pair below the lower threshold has no geometry, nor has one that only a person joined."""
+    if geometry is None:
+        return Verification(matches, inliers, nfa)
+    values = _GEOMETRY.unpack(geometry)
+    return Verification(matches, inliers, nfa, values[:6], values[6:10], values[10:])

@@ -12,9 +12,17 @@ _DIGITS = 4
 _SPREAD = 1e-6
 
 
+CONFIRMED_INLIERS = 12  # what a match counts as that a person confirmed: about as one that is just accepted
+
+
 def similarity(a: Array, b: Array) -> float:
     """Product of two stored descriptors (D,), in float64 and rounded, so that every way to compute it agrees."""
     return round(float(np.dot(a.astype(np.float64), b.astype(np.float64))), _DIGITS)
+
+
+def counted(inliers: int, confirmed: bool) -> int:
+    """Inliers as they count in weights."""
+    return max(inliers, CONFIRMED_INLIERS) if confirmed else inliers
 
 
 def weight(a: str, b: str, inliers: int, similar: float, *, similarity_weight: float, attempt: int = 0) -> float:

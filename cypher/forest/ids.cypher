@@ -1,0 +1,8 @@
+// The ids of images by their numbers.
+// params: numbers
+// returns: number, id
+// mode: read
+UNWIND $numbers AS number
+MATCH (i:Image)
+WHERE id(i) = number
+RETURN number, i.id AS id

@@ -1,0 +1,152 @@
+"""What people correct: images removed, matches confirmed or rejected. All databases follow."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from lmr.collection.core import Collection
+from lmr.collection.refined import REJECTED, described, review
+from lmr.collection.sync import sync, update_forest, write_edges
+from lmr.errors import UsageError
+from lmr.features.pack import unpack
+from lmr.spanning.forest import ForestChange
+from lmr.stores.ledger import Image, Verdict
+from lmr.stores.pairs import PairRow
+from lmr.values import Verification
+from lmr.verification.matching import prepare
+from lmr.verification.verify import verify
+from lmr.verification.weights import counted, similarity, weight
+
+
+@dataclass(slots=True)
+class Corrected:
+    """What a correction changed: images taken out, edges of the forest added and removed, matches accepted in all."""
+
+    images: int = 0
+    added: int = 0
+    removed: int = 0
+    accepted: int = 0
+
+    def take(self, change: ForestChange | None) -> None:
+        """Add a change of the forest."""
+        if change is not None:
+            self.added, self.removed = self.added + change.added, self.removed + change.removed
+
+
+def remove(collection: Collection, names: Sequence[str]) -> Corrected:
+    """Forget images (ids, their beginnings, paths of photos or folders), their features and matches.
+
+    Verdicts on their matches stay, for the case that they come again. Raises UsageError for a name that is none.
+    """
+    with collection.writing():
+        images = [image for name in names for image in _named(collection, name)]
+        return _without(collection, list({image.number: image for image in images}.values()))
+
+
+def prune(collection: Collection, paths: Sequence[Path]) -> Corrected:
+    """Forget images whose photos below the paths are all gone, and files that are no longer there."""
+    from lmr.collection.ingest import below
+
+    roots = [os.path.abspath(os.fsencode(path)) for path in paths]
+    ledger = collection.ledger
+    with collection.writing():
+        gone = [file for file in ledger.files() if below(file.path, roots) and not os.path.lexists(file.path)]
+        lost = []
+        with ledger.transaction():
+            for file in gone:
+                ledger.forget_file(file.path)
+                if file.image is not None and not ledger.paths(file.image):
+                    lost.append(ledger.image_numbered(file.image))
+        return _without(collection, lost)
+
+
+def judge(collection: Collection, a: str, b: str, verdict: Verdict, why: str | None = None) -> Corrected:
+    """Confirm or reject the match of two images, whatever the tests say of it. The last verdict on a pair counts.
+
+    A pair that was never compared is compared first. Raises UsageError where the images are one or are not stored.
+    """
+    ledger = collection.ledger
+    first, second = sorted((collection.resolve(a), collection.resolve(b)))
+    if first == second:
+        raise UsageError("a match joins two images, not one")
+    images = [image for image in (ledger.image(first), ledger.image(second)) if image is not None]
+    with collection.writing(), _correcting(collection) as done:
+        ledger.set_verdict(first, second, verdict, why)
+        row = ledger.pairs.row(images[0].number, images[1].number) or _compared(collection, *images)
+        apply_verdict(collection, row, images[0].id, images[1].id, verdict)
+    return done
+
+
+def apply_verdict(collection: Collection, row: PairRow, a: str, b: str, verdict: Verdict) -> None:
+    """Keep the outcome of a pair as a person judged it: inside a transaction."""
+    ledger, settings = collection.ledger, collection.settings
+    if verdict == "rejected":
+        ledger.pairs.judge(replace(row, excluded=REJECTED, confirmed=False))
+        return
+    similar = row.similarity
+    if similar is None:
+        first, second = ledger.descriptor(row.a), ledger.descriptor(row.b)
+        similar = 0.0 if first is None or second is None else similarity(first, second)
+    inliers, lam = counted(row.verification.inliers, True), settings.similarity_weight
+    judged = replace(row, excluded=None, confirmed=True, similarity=similar)
+    for attempt in range(100):
+        value = weight(a, b, inliers, similar, similarity_weight=lam, attempt=attempt)
+        if ledger.pairs.judge(replace(judged, weight=value)):
+            return
+
+
+def _compared(collection: Collection, a: Image, b: Image) -> PairRow:
+    """The outcome of a pair that nobody proposed."""
+    ledger = collection.ledger
+    found = Verification(0, 0, 0.0)
+    if ledger.has_features(a.number) and ledger.has_features(b.number):
+        found = verify(*(prepare(unpack(ledger.features(image.number))) for image in (a, b)))
+    return PairRow(a.number, b.number, found, 0, None, None, None)
+
+
+def _named(collection: Collection, name: str) -> list[Image]:
+    """The images that a name stands for."""
+    from lmr.collection.ingest import below
+
+    ledger, path = collection.ledger, os.path.abspath(os.fsencode(name))
+    known = {file.image for file in ledger.files() if file.image is not None and below(file.path, [path])}
+    numbers = sorted(number for number in known if number is not None)
+    if numbers:
+        return [ledger.image_numbered(number) for number in numbers]
+    image = ledger.image(collection.resolve(name))
+    return [] if image is None else [image]
+
+
+def _without(collection: Collection, images: Sequence[Image]) -> Corrected:
+    with _correcting(collection) as done:
+        for image in images:
+            collection.ledger.remove_image(image.number)
+        done.images = len(images)
+    return done
+
+
+@contextmanager
+def _correcting(collection: Collection) -> Iterator[Corrected]:
+    """A change of the ledger in one transaction, and all that follows from it."""
+    ledger, done = collection.ledger, Corrected()
+    _bring_up(collection)
+    before = described(collection)
+    with ledger.transaction():
+        yield done
+        after = review(collection)
+        collection.changed()
+    done.take(sync(collection, moved=(before, after)))
+    write_edges(collection)
+    done.take(update_forest(collection))
+    done.accepted = ledger.pairs.accepted()
+
+
+def _bring_up(collection: Collection) -> None:
+    """Complete what an interrupted command left, so that the change starts from what the ledger says."""
+    sync(collection)
+    write_edges(collection)
+    update_forest(collection)
