@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -149,3 +150,73 @@ def config(home: Home = None, as_json: Json = False) -> None:
         print_json(rows)
         return
     print_table(("setting", "value", "from", "what it is"), ((r.name, r.value, r.source, r.about) for r in rows))
+
+
+@app.command()
+def check(home: Home = None, as_json: Json = False) -> None:
+    """Compare the ledger with its checksums, and Milvus and Neo4j with the ledger; exit code 1 if anything differs.
+
+    Example: `lmr check`
+    """
+    from lmr.cli.app import open_collection
+    from lmr.collection.check import check as run
+
+    with open_collection(home, quiet=as_json) as collection:
+        found = run(collection)
+    if as_json:
+        print_json(found)
+    elif found:
+        rows = ((one.where, one.what, one.count, ", ".join(one.examples)) for one in found)
+        print_table(("where", "what", "how many", "such as"), rows)
+        ledger = any(one.where == "ledger" for one in found)
+        say("`lmr restore` puts a backup in its place" if ledger else "`lmr repair` makes them anew from the ledger")
+    else:
+        print("ledger, Milvus and Neo4j hold the same")
+    if found:
+        raise typer.Exit(1)
+
+
+@app.command()
+def repair(home: Home = None) -> None:
+    """Make Milvus and Neo4j anew from the ledger.
+
+    Example: `lmr repair`
+    """
+    from lmr.cli.app import open_collection
+    from lmr.collection.check import repair as run
+
+    with open_collection(home) as collection:
+        run(collection)
+    print("Milvus and Neo4j were made anew from the ledger")
+
+
+@app.command()
+def backup(
+    file: Annotated[Path, typer.Argument(help="The file to write.")], home: Home = None, as_json: Json = False
+) -> None:
+    """Write a backup: the ledger, from which everything else is made. Other commands may go on meanwhile.
+
+    Example: `lmr backup ~/photos-2026-11.lmr`
+    """
+    from lmr.cli.app import open_collection
+    from lmr.collection.check import backup as run
+
+    with open_collection(home, quiet=as_json) as collection:
+        size = run(collection, file)
+    if as_json:
+        print_json({"file": str(file), "bytes": size})
+    else:
+        print(f"{file}: {size / 1e6:.1f} MB")
+
+
+@app.command()
+def restore(file: Annotated[Path, typer.Argument(help="A backup.")], home: Home = None) -> None:
+    """Put a backup in the place of the collection, or make a collection of it.
+
+    Example: `lmr restore ~/photos-2026-11.lmr --home restored`
+    """
+    from lmr.collection.check import restore as run
+
+    settings = load_settings(home)
+    run(settings, file)
+    print(f"{settings.home} is what it was in the backup; `lmr link` brings its databases up")

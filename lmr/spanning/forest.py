@@ -205,6 +205,17 @@ def _across(graph: Queries, nodes: Array, component: dict[int, str], left: _Weig
     }
 
 
+def strongest(
+    images: Sequence[str], edges: dict[tuple[str, str], float]
+) -> tuple[set[tuple[str, str]], dict[str, int]]:
+    """The maximum spanning forest of edges between sorted images, and the part that each image lies in."""
+    place = {id: k for k, id in enumerate(images)}
+    nodes = np.arange(len(images))
+    found = _strongest(nodes, {_pair(place[a], place[b]): weight for (a, b), weight in edges.items()})
+    parts = _parts(nodes, found) if len(images) else nodes
+    return {(images[a], images[b]) for a, b in found}, dict(zip(images, parts.tolist(), strict=True))
+
+
 def _strongest(nodes: Array, edges: _Weights) -> set[Pair]:
     """The maximum spanning forest, by Kruskal's order: ranks stand for weights, so that none is lost to rounding."""
     pairs = sorted(edges, key=lambda pair: -edges[pair])

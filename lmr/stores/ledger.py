@@ -166,20 +166,64 @@ class Ledger:
             self._db.execute("BEGIN IMMEDIATE")
             yield
 
-    def replace_by(self, other: Ledger) -> None:
-        """Take over all that another ledger of this collection holds, in one step; the databases are made anew then."""
+    def replace_by(self, other: Ledger, *, verdicts: bool = False) -> None:
+        """Take over all that another ledger of this collection holds, in one step; the databases are made anew then.
+
+        verdicts: also those of people, which otherwise stay as they are here.
+        """
+        tables = [table for table in _TABLES if verdicts or table != "verdicts"]
         self._db.execute("ATTACH DATABASE ? AS beside", (_address(other.path, "ro"),))
         try:
             with self.transaction():
-                version, rebuilt = (int(self.meta(key) or 0) + 1 for key in ("version", REBUILT))
-                for table in reversed(_TABLES):
+                before = {key: int(self.meta(key) or 0) for key in ("version", REBUILT)}
+                for table in reversed(tables):
                     self._db.execute(f"DELETE FROM main.{table}")
-                for table in _TABLES:
-                    self._db.execute(f"INSERT INTO main.{table} SELECT * FROM beside.{table}")
-                self.set_meta("version", str(version))
-                self.set_meta(REBUILT, str(rebuilt))
+                for table in tables:
+                    columns = ", ".join(row[1] for row in self._db.execute(f"PRAGMA main.table_info({table})"))
+                    self._db.execute(f"INSERT INTO main.{table} ({columns}) SELECT {columns} FROM beside.{table}")
+                for key, value in before.items():
+                    self.set_meta(key, str(max(value, int(self.meta(key) or 0))))
+                self.rebuild()
         finally:
             self._db.execute("DETACH DATABASE beside")
+
+    def rebuild(self) -> None:
+        """Note, inside a transaction, that the databases are to be made anew from what is here."""
+        for key in ("version", REBUILT):
+            self.set_meta(key, str(int(self.meta(key) or 0) + 1))
+
+    def copy_to(self, target: Path) -> None:
+        """Write all of it, as it is at this moment, into a file; others may go on writing."""
+        copy = sqlite3.connect(target)
+        try:
+            self._db.backup(copy, pages=4096)
+        finally:
+            copy.close()
+
+    def fold(self) -> None:
+        """Put everything into the one file, without a log beside it."""
+        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        self._db.execute("PRAGMA journal_mode = DELETE")
+
+    def faults(self) -> dict[str, list[str]]:
+        """What is damaged, by what it is: the file's structure, and contents whose checksum differs."""
+        told = [row[0] for row in self._db.execute("PRAGMA integrity_check")]
+        found: dict[str, list[str]] = {"the file": [] if told == ["ok"] else told}
+        for table, column in (
+            ("features", "number"),
+            ("materials", "number"),
+            ("descriptors", "number"),
+            ("models", "name"),
+        ):
+            rows = self._db.execute(f"SELECT {column}, data, checksum FROM {table}")
+            found[table] = [str(key) for key, data, checksum in rows if zlib.crc32(data) != checksum]
+        lost = self._db.execute("SELECT path FROM files WHERE image NOT IN (SELECT number FROM images)")
+        found["files of images that are not there"] = [text_of(row[0]) for row in lost]
+        select = (
+            "SELECT a, b FROM pairs WHERE a NOT IN (SELECT number FROM images) OR b NOT IN (SELECT number FROM images)"
+        )
+        found["pairs of images that are not there"] = [f"{a} - {b}" for a, b in self._db.execute(select)]
+        return found
 
     # ------------------------------------------------------------ facts about the collection
 

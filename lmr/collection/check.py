@@ -1,0 +1,205 @@
+"""Do the ledger, Milvus and Neo4j hold the same? And what makes them so again: repair, backup, restore."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lmr.collection.core import LEDGER, Collection, writer
+from lmr.collection.refined import described
+from lmr.collection.sync import sync, update_forest, write_edges
+from lmr.errors import CollectionError, UsageError
+from lmr.servers.process import private_folder
+from lmr.settings import Settings
+from lmr.spanning.forest import strongest
+from lmr.stores.ledger import Ledger
+
+_CLOSE = 1e-5
+_SHOWN = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One kind of difference: where, what, how many, some of them."""
+
+    where: str
+    what: str
+    count: int
+    examples: list[str]
+
+
+def check(collection: Collection) -> list[Difference]:
+    """Everything in which the databases differ from the ledger, or the ledger from its own checksums."""
+    damaged = list(_ledger(collection.ledger))
+    if any(found.what in _UNREADABLE for found in damaged):
+        return damaged
+    with collection.writing():  # nothing may change meanwhile
+        return [*damaged, *_vectors(collection), *_graph(collection)]
+
+
+def repair(collection: Collection) -> None:
+    """Make Milvus and Neo4j anew from the ledger, which must be whole itself. Raises CollectionError if it is not."""
+    damaged = list(_ledger(collection.ledger))
+    if damaged:
+        first = damaged[0]
+        raise CollectionError(
+            f"the ledger itself is damaged ({first.what}: {first.count}, {', '.join(first.examples)}); "
+            "`lmr restore` puts a backup in its place"
+        )
+    with collection.writing():
+        with collection.ledger.transaction():
+            collection.ledger.rebuild()
+        sync(collection)
+        write_edges(collection)
+        update_forest(collection)
+
+
+def backup(collection: Collection, target: Path) -> int:
+    """Write the ledger, from which all else is made, as one file; returns its bytes. Others may go on writing."""
+    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    part.unlink(missing_ok=True)
+    os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    collection.ledger.copy_to(part)
+    with Ledger.open(part) as copy:
+        damaged = list(_ledger(copy))
+    if damaged:
+        part.unlink()
+        raise CollectionError(f"the ledger is damaged ({damaged[0].what}); `lmr check` tells more")
+    part.replace(target)
+    return target.stat().st_size
+
+
+def restore(settings: Settings, source: Path) -> str:
+    """Put a backup in the place of a collection, or make one of it; returns its id. The databases follow when needed.
+
+    Raises UsageError where the file is no whole backup, or is one of another collection.
+    """
+    if not source.is_file():
+        raise UsageError(f"{source}: no such file")
+    private_folder(settings.home)
+    copy = settings.home / "restored.sqlite"
+    try:
+        shutil.copyfile(source, copy)
+        copy.chmod(0o600)
+        try:
+            with Ledger.open(copy) as backed_up:
+                damaged = list(_ledger(backed_up))
+                id = backed_up.meta("id") or ""
+        except CollectionError as error:
+            raise UsageError(f"{source} is no backup of a collection: {error}") from error
+        if damaged:
+            raise UsageError(f"{source} is damaged ({damaged[0].what}: {damaged[0].count}); nothing was restored")
+        with writer(settings.home):
+            _put(settings.home / LEDGER, copy, id)
+    finally:
+        for end in ("", "-wal", "-shm"):
+            copy.with_name(copy.name + end).unlink(missing_ok=True)
+    return id
+
+
+def _put(ledger: Path, copy: Path, id: str) -> None:
+    try:
+        present = Ledger.open(ledger) if ledger.exists() else None
+    except CollectionError:  # it cannot be read, which is why it is restored
+        for end in ("", "-wal", "-shm"):
+            ledger.with_name(ledger.name + end).unlink(missing_ok=True)
+        present = None
+    if present is None:
+        with Ledger.open(copy) as whole:
+            with whole.transaction():
+                whole.rebuild()
+            whole.fold()
+        copy.replace(ledger)
+        return
+    with present, Ledger.open(copy) as whole:
+        if present.meta("id") != id:
+            raise UsageError(f"{ledger.parent} is another collection than the backup's; restore into another --home")
+        present.replace_by(whole, verdicts=True)
+
+
+_UNREADABLE = ("the file",)
+
+
+def _ledger(ledger: Ledger) -> Iterator[Difference]:
+    try:
+        faults = ledger.faults()
+    except sqlite3.DatabaseError as error:
+        yield Difference("ledger", "the file", 1, [str(error)])
+        return
+    for what, found in faults.items():
+        if found:
+            yield Difference("ledger", what, len(found), found[:_SHOWN])
+
+
+def _vectors(collection: Collection) -> Iterator[Difference]:
+    found, vectors = described(collection), collection.vectors
+    wanted = {image.id for image in found.images}
+    if vectors.dimension() is None:
+        yield from _differ("milvus", "vectors that are missing", wanted)
+        return
+    held = vectors.fetch(sorted(wanted))
+    yield from _differ("milvus", "vectors that are missing", wanted - held.keys())
+    strangers = vectors.count() - len(held)
+    if strangers:
+        yield Difference("milvus", "vectors of images that are not in the ledger", strangers, [])
+    wrong = []
+    if vectors.dimension() == found.refined.shape[1]:
+        for id, vector in held.items():
+            if not np.allclose(vector, found.refined[found.row[id]], atol=_CLOSE):
+                wrong.append(id)
+    else:
+        wrong = sorted(wanted)
+    yield from _differ("milvus", "vectors that are not the refined descriptors", wrong)
+
+
+def _graph(collection: Collection) -> Iterator[Difference]:
+    ledger, graph = collection.ledger, collection.graph
+    marker = graph.marker()
+    if marker["stale"]:
+        yield Difference("neo4j", "the forest is half written", 1, ["`lmr link` completes it"])
+    images = {image.id: (image.split, image.landmark) for image in ledger.images()}
+    rows = graph.run("read/images")
+    held = {row["id"]: (row["split"], row["landmark"]) for row in rows}
+    yield from _compared("neo4j", "images", images, held)
+    edges = {(e.a, e.b): (e.weight, e.verification.inliers, e.excluded) for _, e in ledger.pairs.edges()}
+    matches = {(r["a"], r["b"]): (r["weight"], r["inliers"], r["excluded"]) for r in graph.run("read/matches")}
+    yield from _compared("neo4j", "matches", edges, matches)
+    bridging = collection.bridge_queries
+    usable = {
+        pair: weight
+        for pair, (weight, _, excluded) in edges.items()
+        if excluded is None and (bridging or all(images[id][0] == "index" for id in pair))
+    }
+    forest, parts = strongest(sorted(images), usable)
+    stored = {(row["a"], row["b"]): row["weight"] for row in graph.run("forest/stored")}
+    yield from _compared("neo4j", "edges of the forest", {pair: usable[pair] for pair in forest}, stored)
+    by_part: dict[int, set[str]] = {}
+    by_name: dict[str, set[int]] = {}
+    for row in rows:
+        if row["id"] in parts:
+            by_part.setdefault(parts[row["id"]], set()).add(row["component"])
+            by_name.setdefault(row["component"], set()).add(parts[row["id"]])
+    mixed = [next(iter(names)) for names in by_part.values() if len(names) > 1]
+    mixed += [name for name, found in by_name.items() if len(found) > 1]
+    yield from _differ("neo4j", "components that are not what the forest joins", mixed)
+
+
+def _compared(where: str, what: str, wanted: Mapping[Any, Any], held: Mapping[Any, Any]) -> Iterator[Difference]:
+    yield from _differ(where, f"{what} that are missing", wanted.keys() - held.keys())
+    yield from _differ(where, f"{what} that are not in the ledger", held.keys() - wanted.keys())
+    yield from _differ(
+        where, f"{what} with other values", [k for k in wanted.keys() & held.keys() if wanted[k] != held[k]]
+    )
+
+
+def _differ(where: str, what: str, found: Any) -> Iterator[Difference]:
+    if found:
+        shown = sorted(" - ".join(part[:12] for part in ((key,) if isinstance(key, str) else key)) for key in found)
+        yield Difference(where, what, len(shown), shown[:_SHOWN])
