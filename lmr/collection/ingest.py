@@ -12,6 +12,7 @@ from typing import Any
 from lmr.collection.core import LEDGER, Collection
 from lmr.collection.describe import describe_new
 from lmr.collection.labels import Labels
+from lmr.collection.refined import review
 from lmr.collection.sync import sync
 from lmr.errors import CollectionError, LmrError, PhotoError
 from lmr.features.pack import pack
@@ -290,13 +291,17 @@ def _note_vanished(ledger: Ledger, gone: list[File], counts: Ingested) -> None:
 def _label(collection: Collection, found: Iterable[Found], labels: Labels, split: Split | None) -> int:
     ledger, count = collection.ledger, 0
     with ledger.transaction():
-        changed = False
+        changed = moved = False
         for item in found:
             label, file = labels(item), ledger.file(item.path)
             if label is None or file is None or file.image is None:
                 continue
             count += 1
+            before = ledger.image_numbered(file.image).split
             changed |= ledger.set_label(file.image, label.landmark, label.split or split)
+            moved |= (label.split or split) not in (None, before)
+        if moved:  # other matches take part now, and other descriptors move
+            review(collection)
         if changed:
             collection.changed()
     return count

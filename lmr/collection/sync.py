@@ -107,7 +107,8 @@ def _bring_vectors_up(collection: Collection) -> None:
 
 def _vectors_wanted(ledger: Ledger) -> tuple[str, int]:
     """What refined descriptors are a function of beside the originals, and the version of these."""
-    return f"{ledger.meta('learned')} {ledger.meta(REFINED_TO)}", int(ledger.meta("version") or 0)
+    facts = (ledger.meta(key) or "0" for key in ("learned", REFINED_TO, "bridge_queries"))
+    return " ".join(facts), int(ledger.meta("version") or 0)
 
 
 def _vectors_seen(ledger: Ledger) -> tuple[str, int]:

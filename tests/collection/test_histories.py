@@ -21,7 +21,7 @@ from lmr.collection.check import check, repair
 from lmr.collection.corrections import judge, remove
 from lmr.collection.describe import describe_new, train
 from lmr.collection.link import link
-from lmr.collection.refined import described
+from lmr.collection.refined import described, review
 from lmr.collection.sync import sync
 from lmr.features.pack import pack
 from lmr.settings import load
@@ -137,6 +137,7 @@ class History:
         with self.collection.writing():
             with ledger.transaction():
                 ledger.set_label(image.number, image.landmark, "index" if image.split == "query" else "query")
+                review(self.collection)  # as ingest does for labels that change a split
                 self.collection.changed()
             sync(self.collection)
         link(self.collection, rounds=1)
@@ -213,7 +214,7 @@ def test_a_random_history_ends_as_if_built_at_once(collection: Collection) -> No
     for _ in range(STEPS):
         steps.append(history.step())
         behind = collection.graph.marker()["forest_seen"] < collection.ledger.pairs.last()
-        assert behind or check(collection) == [], steps
+        assert behind or check(collection) == [], " ".join(steps)
         history.graph_says_what_the_ledger_says()
     assert {"link", "remove", "confirm", "reject", "ingest"} <= set(steps)
     history.ingest()
