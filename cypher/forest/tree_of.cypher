@@ -1,7 +1,7 @@
-// The stored forest of some components, by their places in the list; images by the numbers that the database gives.
+// The stored forest of some components as columns, by their places in the list; images by the database's numbers.
 // params: components
-// returns: a, b, weight, component
+// returns: component, a, b, weights
 // mode: read
 UNWIND range(0, size($components) - 1) AS k
 MATCH (x:Image {component: $components[k]})-[t:TREE]->(y:Image)
-RETURN id(x) AS a, id(y) AS b, t.weight AS weight, k AS component
+RETURN k AS component, collect(id(x)) AS a, collect(id(y)) AS b, collect(t.weight) AS weights

@@ -78,7 +78,8 @@ def _links(collection: Collection, images: Sequence[Image], upto: int) -> csr_ma
     a, b = _rows(images, links.a), _rows(images, links.b)
     takes_part = np.array([image.split == "index" or collection.bridge_queries for image in images], bool)
     moved, towards = np.concatenate([a, b]), np.concatenate([b, a])
-    kept = takes_part[towards]
+    kept = (moved >= 0) & (towards >= 0)  # an image that came with imported matches has no descriptor
+    kept &= takes_part[towards] if len(images) else False
     shape = (len(images), len(images))
     matrix = csr_matrix((np.tile(values, 2)[kept], (moved[kept], towards[kept])), shape=shape)
     matrix.sort_indices()
@@ -86,10 +87,11 @@ def _links(collection: Collection, images: Sequence[Image], upto: int) -> csr_ma
 
 
 def _rows(images: Sequence[Image], numbers: Array) -> Array:
-    """Rows of images by their numbers (E,)."""
-    own = np.array([image.number for image in images])
+    """Rows of images by their numbers (E,); -1 for one that is not among them."""
+    own = np.array([image.number for image in images], np.int64)
     order = np.argsort(own)
-    return order[np.searchsorted(own[order], numbers)]
+    place = np.minimum(np.searchsorted(own[order], numbers), max(len(own) - 1, 0))
+    return np.where(own[order][place] == numbers, order[place], -1) if len(own) else np.full(len(numbers), -1)
 
 
 def _are(links: Links, condition: Callable[[str | None], bool]) -> Array:
@@ -184,13 +186,15 @@ def _by_chance(links: Links, accept: float) -> Array:
 
 
 def _agreements(found: Described, links: Links) -> Array:
-    """(E,) similarity of the refined descriptors of both images of each edge."""
+    """(E,) similarity of the refined descriptors of both images of each edge; 1 where one has none."""
     a, b = _rows(found.images, links.a), _rows(found.images, links.b)
-    parts = [np.zeros(0)]
-    for start in range(0, len(a), _BLOCK):
-        part = slice(start, start + _BLOCK)
-        parts.append(np.einsum("nd,nd->n", found.refined[a[part]], found.refined[b[part]], dtype=np.float64))
-    return np.round(np.concatenate(parts), 6)
+    known = np.flatnonzero((a >= 0) & (b >= 0))
+    similar = np.ones(len(a))
+    for start in range(0, len(known), _BLOCK):
+        part = known[start : start + _BLOCK]
+        products = np.einsum("nd,nd->n", found.refined[a[part]], found.refined[b[part]], dtype=np.float64)
+        similar[part] = np.round(products, 6)
+    return similar
 
 
 def _shared_marks(collection: Collection) -> set[int]:

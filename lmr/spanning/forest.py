@@ -127,9 +127,11 @@ def change_forest(
     named = {row["component"]: row["name"] for row in _ask(graph, "forest/touched", "ids", ids)}
     components = sorted(named)
     rows = graph.run("forest/tree_of", components=components)
-    tree = {_pair(row["a"], row["b"]): row["weight"] for row in rows}
+    tree: _Weights = {}
     component = {row["number"]: row["component"] for row in asked}
-    component |= {row[end]: components[row["component"]] for row in rows for end in ("a", "b")}
+    for row in rows:
+        tree.update(zip(map(_pair, row["a"], row["b"]), row["weights"], strict=True))
+        component |= dict.fromkeys((*row["a"], *row["b"]), components[row["component"]])
     graph.run("forest/begin", bridge_queries=bridge_queries)
     gone = {numbers[id] for id in removed if id in numbers}
     if removed:
