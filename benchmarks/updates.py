@@ -33,6 +33,7 @@ from lmr.servers.milvus import LocalMilvus
 from lmr.servers.neo4j import LocalNeo4j
 from lmr.settings import load
 from lmr.spanning.ranking import Limits, rank_from_image
+from lmr.stores.ledger import Verdict
 from lmr.stores.pairs import PairRow
 from lmr.values import Array, Verification
 from lmr.verification.weights import weight
@@ -142,7 +143,10 @@ def new_edges(count: int, fresh: int, a: Array, b: Array, inliers: Array) -> Ite
 def measure(collection: Collection, count: int, a: Array, b: Array, inliers: Array) -> None:
     """Build, add, rank, take out; print times and ratios."""
     print(f"{count:,} images, {len(a):,} edges")
-    timed("into the ledger", lambda: fill(collection, range(count), zip(a.tolist(), b.tolist(), inliers.tolist(), strict=True)))
+    timed(
+        "into the ledger",
+        lambda: fill(collection, range(count), zip(a.tolist(), b.tolist(), inliers.tolist(), strict=True)),
+    )
     with collection.writing():
         print("built from the ledger:")
         whole = bring_up(collection)
@@ -160,12 +164,13 @@ def measure(collection: Collection, count: int, a: Array, b: Array, inliers: Arr
             rank_from_image(collection.graph, name(int(number)), Limits(floor=floor, limit=100))
             times.append(time.perf_counter() - begin)
         print(f"top 100 at floor {floor:g}: {percentiles(times)}", flush=True)
-    for what in ("rejected", "confirmed"):
+    verdicts: tuple[Verdict, ...] = ("rejected", "confirmed")
+    for what in verdicts:
         pairs = [(name(x), name(y)) for x, y, _ in edges[:: len(edges) // 5][:5]]
         times = []
         for x, y in pairs:
             begin = time.perf_counter()
-            judge(collection, x, y, what)  # type: ignore[arg-type]  # one of the two verdicts
+            judge(collection, x, y, what)
             times.append(time.perf_counter() - begin)
         print(f"{what}: {percentiles(times)}", flush=True)
     timed("1 % taken out again", lambda: remove(collection, [name(k) for k in range(count, count + fresh)]))

@@ -35,9 +35,7 @@ def state(cli: Cli) -> dict:
             "tree": sorted(tuple(row.values()) for row in graph.run("forest/stored")),
             "clusters": sorted((row["id"], row["size"]) for row in graph.run("clusters/list", limit=99)),
             "vectors": {id: v.tobytes() for id, v in collection.vectors.fetch(sorted(ids.values())).items()},
-            "rankings": {
-                id: [row.id for row in rank_from_image(graph, id, Limits())] for id in sorted(ids.values())
-            },
+            "rankings": {id: [row.id for row in rank_from_image(graph, id, Limits())] for id in sorted(ids.values())},
         }
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -147,6 +149,52 @@ def reject(
 
     with open_collection(home, quiet=as_json) as collection:
         _tell_corrected(judge(collection, a, b, "rejected", why), as_json)
+
+
+@app.command()
+def review(
+    home: Home = None,
+    limit: Annotated[int, typer.Option(min=1, help="The most matches to list.")] = 20,
+    ask: Annotated[
+        bool, typer.Option("--ask", help="Go through them: c confirms, r rejects, s skips, q ends.")
+    ] = False,
+    html: Annotated[Path | None, typer.Option(help="Write a page with the picture of each match.")] = None,
+    as_json: Json = False,
+) -> None:
+    """List the matches most worth a look: those that alone hold two groups together, with few inliers for it.
+
+    Matches that were confirmed are left out; rejected ones hold nothing together any more.
+
+    Example: `lmr review --html review.html`
+    """
+    from lmr.collection.corrections import judge
+    from lmr.collection.report import why_doubted, write_review
+    from lmr.collection.search import wait_for_forest
+    from lmr.spanning.bridges import bridges
+
+    with open_collection(home, quiet=as_json) as collection:
+        wait_for_forest(collection)
+        settled = {(a, b) for a, b, _, _ in collection.ledger.verdicts()}
+        found = bridges(collection.graph, limit + len(settled), bridge_queries=collection.bridge_queries)
+        found = [one for one in found if (min(one.a, one.b), max(one.a, one.b)) not in settled][:limit]
+        if html is not None:
+            write_review(collection, found, html)
+        if as_json:
+            print_json([{**asdict(one), "doubt": round(one.doubt, 4), "why": why_doubted(one)} for one in found])
+            return
+        print_table(
+            ("a", "b", "photos", "why"), ((o.a[:12], o.b[:12], " - ".join(o.names), why_doubted(o)) for o in found)
+        )
+        if html is not None:
+            say(f"page: {html.resolve().as_uri()}")
+        for one in found if ask else ():
+            say(f"{one.names[0]} - {one.names[1]}: {why_doubted(one)}  [c]onfirm [r]eject [s]kip [q]uit")
+            key = typer.getchar() if sys.stdin.isatty() else sys.stdin.read(1) or "q"
+            if key == "q":
+                break
+            if key in ("c", "r"):
+                done = judge(collection, one.a, one.b, "confirmed" if key == "c" else "rejected")
+                say(f"{'confirmed' if key == 'c' else 'rejected'}; {done.accepted} matches accepted in all")
 
 
 @app.command()

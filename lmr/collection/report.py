@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +16,9 @@ from lmr.errors import PhotoError
 from lmr.features.pack import unpack
 from lmr.photos.decode import decode, read
 from lmr.photos.find import text_of
-from lmr.reports.gallery import Album, Card, Picture, QueryCard, Shown, Step
+from lmr.reports.gallery import Album, Card, Picture, QueryCard, ReviewCard, Shown, Step
 from lmr.reports.pictures import PANEL, match_picture, placeholder, thumbnail
+from lmr.spanning.bridges import Bridge
 from lmr.values import Array, Features, Hop
 from lmr.verification.matching import prepare
 from lmr.verification.verify import correspondences
@@ -148,6 +150,29 @@ def write_evaluation(collection: Collection, found: Evaluation, page: Path) -> N
     by_level = [(level, [rung for rung in found.rungs if rung.level == level]) for level in levels]
     summary = f"{found.protocol}: {found.queries} queries, {found.index} index images."
     album.write_ladder("How good the rankings are", summary, by_level, cards)
+
+
+def write_review(collection: Collection, found: Sequence[Bridge], page: Path) -> None:
+    """Bridges with the picture of each match."""
+    album, cards = Album(page), []
+    with collection.progress.task("Pictures", len(found), "matches") as advance:
+        for bridge in found:
+            pictures = Pictures(collection, start_of_stored(collection, bridge.a, Patience(rounds=0)))
+            drawn = album.add(pictures.match(Hop(bridge.a, bridge.b, bridge.inliers, 0.0)))
+            names = pictures.name(bridge.a), pictures.name(bridge.b)
+            cards.append(ReviewCard(*names, bridge.a, bridge.b, why_doubted(bridge), drawn))
+            advance(1)
+    summary = f"{len(found)} matches that alone hold two groups of photos together, the most doubtful first."
+    album.write_review("Matches worth a look", summary, cards)
+
+
+def why_doubted(bridge: Bridge) -> str:
+    """Why a match is worth a look, for people."""
+    small, large = bridge.sizes
+    told = f"{bridge.inliers} inliers alone hold {small} photo{'' if small == 1 else 's'} and {large} together"
+    if None not in bridge.landmarks and bridge.landmarks[0] != bridge.landmarks[1]:
+        told += f"; labelled {bridge.landmarks[0]} on one side, {bridge.landmarks[1]} on the other"
+    return told
 
 
 def write_explanation(collection: Collection, start: Start, hops: list[Hop], target: Path) -> None:

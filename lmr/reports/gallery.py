@@ -64,6 +64,18 @@ class QueryCard:
     results: list[Shown]
 
 
+@dataclass(frozen=True, slots=True)
+class ReviewCard:
+    """A match to look at: names of its photos, ids, why, and its picture's file."""
+
+    first: str
+    second: str
+    a: str
+    b: str
+    why: str
+    picture: str
+
+
 class Album:
     """A page and the folder of pictures beside it, `NAME.files`; each picture is written once."""
 
@@ -91,6 +103,10 @@ class Album:
         """Write the page of an evaluation: its rungs by level, and a card for each query in the order given."""
         last = levels[0][1][-1].name if levels and levels[0][1] else ""
         self._render("ladder.html", title=title, summary=summary, levels=levels, last=last, cards=cards)
+
+    def write_review(self, title: str, summary: str, cards: list[ReviewCard]) -> None:
+        """Write the page of matches to look at."""
+        self._render("review.html", title=title, summary=summary, cards=cards)
 
     def _render(self, name: str, **values: Any) -> None:
         import jinja2

@@ -87,11 +87,11 @@ class Graph:
     def _run(self, query: Query, text: str, params: Row) -> list[Row]:
         def work(transaction: neo4j.ManagedTransaction) -> list[Row]:
             # the text is a file of cypher/, chosen by name; values travel as parameters
-            return [record.data() for record in transaction.run(neo4j.Query(text).text, params)]
+            return [dict(record) for record in transaction.run(neo4j.Query(text).text, params)]
 
         with _translated(), self._session(query.mode) as session:
             if query.mode == "schema":
-                return [record.data() for record in session.run(text)]
+                return [dict(record) for record in session.run(text)]
             execute = session.execute_read if query.mode == "read" else session.execute_write
             return execute(work)
 

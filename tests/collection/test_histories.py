@@ -161,8 +161,7 @@ class History:
         edges = [
             (edge.a, edge.b, edge.weight)
             for _, edge in ledger.pairs.edges()
-            if edge.excluded is None
-            and (collection.bridge_queries or split[edge.a] == split[edge.b] == "index")
+            if edge.excluded is None and (collection.bridge_queries or split[edge.a] == split[edge.b] == "index")
         ]
         if graph.marker()["forest_seen"] < ledger.pairs.last():
             return  # matches that are not linked yet

@@ -1,0 +1,6 @@
+// Matches without which their images would no longer hang together, in a projection.
+// params: name
+// returns: a, b
+// mode: read
+CALL gds.bridges.stream($name) YIELD from, to
+RETURN from AS a, to AS b
