@@ -37,6 +37,10 @@ soak: $(VENV)/.ready  ## what takes longer than make test may
 	$(BIN)/python -m benchmarks.neighbours
 	$(BIN)/python -m benchmarks.noisy
 	$(BIN)/python -m benchmarks.drift
+	$(BIN)/python -m benchmarks.extract
+	$(BIN)/python -m benchmarks.updates
+	for seed in 1 2 3 4; do LMR_SEED=$$seed LMR_KILLS=20 LMR_STEPS=150 $(BIN)/python -m pytest -s \
+	  tests/test_kills.py tests/collection/test_histories.py || exit 1; done
 
 $(VENV)/bin/python:
 	@echo "Making $(VENV) ..."

@@ -89,7 +89,6 @@ def fill(collection: Collection, numbers: range, edges: Iterator[tuple[int, int,
             ledger.add_image(name(number), 1, 1, "index", b"", b"")
         collection.changed()
     own = {image.id: image.number for image in ledger.images()}
-    geometry = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0), (0.0, 0.0, 1.0, 1.0), (0.0, 0.0, 1.0, 1.0)
     batch: list[PairRow] = []
 
     def keep() -> None:
@@ -100,7 +99,7 @@ def fill(collection: Collection, numbers: range, edges: Iterator[tuple[int, int,
 
     for x, y, inliers in edges:
         a, b = sorted((name(x), name(y)))
-        found = Verification(inliers, inliers, 9.0, *geometry)
+        found = Verification(inliers, inliers, 9.0)
         value = weight(a, b, inliers, 0.0, similarity_weight=10.0)
         batch.append(PairRow(own[a], own[b], found, 1, None, 0.0, value))
         if len(batch) == _KEPT:

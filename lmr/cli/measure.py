@@ -9,6 +9,7 @@ import typer
 
 from lmr.cli.app import Home, Json, app, open_collection
 from lmr.cli.show import print_json, print_table, say
+from lmr.errors import UsageError
 
 _COLUMNS = ("rung", "mAP", "95 % of", "landmarks", "mAP@100", "P@1", "mP@5", "mP@10", "a query")
 export = typer.Typer(
@@ -17,6 +18,12 @@ export = typer.Typer(
     rich_markup_mode="markdown",
 )
 app.add_typer(export, name="export")
+imports = typer.Typer(
+    no_args_is_help=True,
+    help="Take in what others have computed.\n\nExample: `lmr import edges matches.csv`",
+    rich_markup_mode="markdown",
+)
+app.add_typer(imports, name="import")
 
 
 @app.command()
@@ -225,6 +232,52 @@ def ranking(
     with open_collection(home, quiet=as_json) as collection:
         count = write_rankings(file, rankings_of_queries(collection, top=top))
     _tell(file, count, as_json)
+
+
+@export.command("edges")
+def export_edges(
+    file: Annotated[Path, typer.Argument(help="The file to write: .csv, .parquet or .graphml.")],
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Write all verified matches, also those that do not take part, with the reason.
+
+    Example: `lmr export edges matches.csv`
+    """
+    from lmr.collection.exchange import export_edges as run
+
+    with open_collection(home, quiet=as_json) as collection:
+        count = run(collection, file)
+    if as_json:
+        print_json({"file": str(file), "edges": count})
+    else:
+        print(f"{count} matches written to {file}")
+
+
+@imports.command("edges")
+def import_edges(
+    file: Annotated[
+        Path, typer.Argument(help="CSV (a, b, inliers), .parquet, or EGT's `id,neighbour weight …` lines.")
+    ],
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Take verified matches from elsewhere, so that they can be clustered, ranked and explained without photos.
+
+    Names that the collection does not know become images of their own.
+
+    Example: `lmr import edges matches.csv --home others`
+    """
+    from lmr.collection.exchange import import_edges as run
+
+    if not file.is_file():
+        raise UsageError(f"{file}: no such file")
+    with open_collection(home, create=True, quiet=as_json) as collection:
+        done = run(collection, file)
+    if as_json:
+        print_json(done)
+    else:
+        print(f"{done.images} new images, {done.matches} new matches, {done.known} known already")
 
 
 def _tell(file: Path, count: int, as_json: bool) -> None:

@@ -167,6 +167,9 @@ class Collection:
             if self.ledger.image(id):
                 return id
             raise UsageError(f"{name} is not in the collection; `lmr ingest {name}` adds it")
+        file = self.ledger.file(os.fsencode(name))
+        if file is not None and file.image is not None:  # imported, or its photo is gone
+            return self.ledger.image_numbered(file.image).id
         raise UsageError(f"{name} is neither an image id nor a photo's path; `lmr query most-central` lists some ids")
 
 

@@ -19,7 +19,7 @@ from lmr.photos.find import text_of
 from lmr.reports.gallery import Album, Card, Picture, QueryCard, ReviewCard, Shown, Step
 from lmr.reports.pictures import PANEL, match_picture, placeholder, thumbnail
 from lmr.spanning.bridges import Bridge
-from lmr.values import Array, Features, Hop
+from lmr.values import Array, Features, Hop, Verification
 from lmr.verification.matching import prepare
 from lmr.verification.verify import correspondences
 
@@ -46,9 +46,11 @@ class Pictures:
         """The picture of one verified match."""
         key = (hop.a or self._start.id, hop.b)
         if key not in self._drawn:
-            first, second = prepare(self._features(hop.a)), prepare(self._features(hop.b))
-            found, places_a, places_b = correspondences(first, second)
-            self._drawn[key] = match_picture(self.pixels(hop.a), self.pixels(hop.b), (places_a, places_b), found)
+            found, places = Verification(0, 0, 0.0), (np.zeros((0, 2)), np.zeros((0, 2)))
+            if self._has_features(hop.a) and self._has_features(hop.b):
+                found, *both = correspondences(prepare(self._features(hop.a)), prepare(self._features(hop.b)))
+                places = both[0], both[1]
+            self._drawn[key] = match_picture(self.pixels(hop.a), self.pixels(hop.b), places, found)
         return self._drawn[key]
 
     def _path(self, id: str | None) -> bytes | None:
@@ -73,6 +75,11 @@ class Pictures:
     def _reduction(self, id: str | None) -> float:
         image = self._collection.ledger.image(id or "")
         return max(image.width / 240, image.height / 180) if image else 1.0
+
+    def _has_features(self, id: str | None) -> bool:
+        """Whether there is anything to draw: images that came with imported matches have no features."""
+        image = self._collection.ledger.image(id or "")
+        return image is None or self._collection.ledger.has_features(image.number)
 
     def _features(self, id: str | None) -> Features:
         if id is None or (id == self._start.id and self._start.features is not None):

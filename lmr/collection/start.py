@@ -99,7 +99,8 @@ def start_of_stored(collection: Collection, id: str, patience: Patience = Patien
         other = ledger.image_numbered(link.other)
         if other.split == "index" or collection.bridge_queries:
             links.append(QueryLink(other.id, link.inliers, link.nfa, link.weight, link.excluded, link.round))
-    if (image.split == "index" or collection.bridge_queries) and compared:
+    bare = not ledger.has_features(image.number)  # it came with imported matches
+    if bare or ((image.split == "index" or collection.bridge_queries) and compared):
         refined = collection.vectors.fetch([id]).get(id, original)
         return Start(id, path, image.number, original, refined, None, tuple(links), Effort(0, 0, "stored"))
     features = unpack(ledger.features(image.number))

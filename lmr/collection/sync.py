@@ -139,7 +139,9 @@ def write_edges(collection: Collection) -> int:
     if graph.marker()["weights_seen"] != generation:
         graph.run("write/reset_marks", generation=generation)
     written, seen = 0, graph.marker()["edges_seen"]
-    total = ledger.counts()["edges"]
+    total = ledger.pairs.counted_after(seen)[1]
+    if not total:
+        return 0
     with collection.progress.task("Edges to the graph", total, "edges") as advance:
         for batch in batches(ledger.pairs.edges(after=seen), _EDGES):
             rows = sorted((edge_row(edge) for _, edge in batch), key=lambda row: (row["a"], row["b"]))

@@ -281,6 +281,11 @@ class Ledger:
         self._db.execute("INSERT INTO materials VALUES (?, ?, ?)", (number, material, zlib.crc32(material)))
         return number
 
+    def add_bare_image(self, id: str) -> int:
+        """A new index image of which nothing but its matches is known; returns its number."""
+        insert = f"INSERT INTO images (id, width, height, split, version) VALUES (?, 1, 1, 'index', {_COMING})"
+        return int(self._db.execute(insert, (id,)).lastrowid or 0)
+
     def set_label(self, number: int, landmark: str | None, split: Split | None = None) -> bool:
         """Set an image's landmark and, if given, its split; tells whether that changed anything."""
         update = (

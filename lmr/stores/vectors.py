@@ -187,8 +187,10 @@ class Milvus:
 
     def fetch(self, ids: Sequence[str]) -> dict[str, Array]:
         """See VectorIndex."""
-        self._load()
         found: dict[str, Array] = {}
+        if self.dimension() is None:
+            return found
+        self._load()
         for batch in batches(ids, _UPSERT):
             with _translated(self._uri):
                 rows = self._client.get(self._name, ids=list(batch), output_fields=[_KEY, _FIELD])

@@ -25,7 +25,7 @@ def counted(inliers: int, confirmed: bool) -> int:
     return max(inliers, CONFIRMED_INLIERS) if confirmed else inliers
 
 
-def weight(a: str, b: str, inliers: int, similar: float, *, similarity_weight: float, attempt: int = 0) -> float:
+def weight(a: str, b: str, inliers: float, similar: float, *, similarity_weight: float, attempt: int = 0) -> float:
     """inliers + lambda · similarity + u · 1e-6 with u in [0, 1) from a hash of both ids, the smaller first.
 
     `attempt` counts up in the rare case that another edge has the weight.
