@@ -124,8 +124,8 @@ def change_forest(
     ids = sorted({id for change in changes for id in (change.a, change.b)} | set(removed))
     asked = _ask(graph, "forest/numbers", "ids", ids)
     numbers = {row["id"]: row["number"] for row in asked}
-    named = {row["component"]: row["name"] for row in _ask(graph, "forest/touched", "ids", ids)}
-    components = sorted(named)
+    components = sorted({row["component"] for row in asked})
+    named = {row["component"]: row["name"] for row in _ask(graph, "forest/named", "components", components)}
     rows = graph.run("forest/tree_of", components=components)
     tree: _Weights = {}
     component = {row["number"]: row["component"] for row in asked}

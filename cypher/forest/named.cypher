@@ -1,0 +1,7 @@
+// The numbers of the images that some components are named after; null where such an image is gone.
+// params: components
+// returns: component, name
+// mode: read
+UNWIND $components AS component
+OPTIONAL MATCH (named:Image {id: component})
+RETURN component, id(named) AS name
