@@ -22,12 +22,16 @@ def alpha_qe(query: Array, index: Array, top: int = ALPHA_TOP, alpha: float = AL
     return unit_rows(query + np.maximum(similar[rows], 0) ** alpha @ index[rows])
 
 
-def database_augmentation(index: Array, top: int = DBA_TOP) -> Array:
-    """(N, D) -> (N, D): each the mean of itself and its nearest (Arandjelovic and Zisserman, 2012)."""
+def database_augmentation(index: Array, top: int = DBA_TOP, alpha: float = 0.0) -> Array:
+    """(N, D) -> (N, D): each the mean of itself and its nearest (Arandjelovic and Zisserman, 2012).
+
+    alpha: weigh by similarity to this power, as DIR's program does.
+    """
     moved = np.empty_like(index)
     for start in range(0, len(index), _BLOCK):
         for row, similar in enumerate(index[start : start + _BLOCK] @ index.T, start):
-            moved[row] = index[_nearest(similar, top + 1)].sum(0)  # itself is among its nearest
+            rows = _nearest(similar, top + 1)  # itself is among its nearest
+            moved[row] = np.maximum(similar[rows], 0) ** alpha @ index[rows] if alpha else index[rows].sum(0)
     return unit_rows(moved).astype(np.float32)
 
 

@@ -115,3 +115,5 @@ def test_alpha_expansion_equals_the_original_program(shared: Path) -> None:
     expected = np.load(shared / "parity" / "dir_expected.npz")
     moved = np.stack([alpha_qe(query, expected["aqe__db"], 5, 3) for query in expected["aqe__q"]])
     assert np.abs(moved - expected["aqe__k5_alpha3"]).max() < 1e-6
+    augmented = database_augmentation(expected["aqe__db"], 5, 3)
+    assert np.abs(augmented - expected["adba__k5_alpha3"]).max() < 1e-6
