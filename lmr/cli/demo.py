@@ -35,10 +35,12 @@ def run(home: Path) -> None:
         ingest(collection, [photos], labels=labels_from_csv(photos / "labels.csv"))
         link(collection)
         with collection.writing():
-            count, _ = write_clusters(
+            change, _ = write_clusters(
                 collection.graph, method="components", floor=_FLOOR, bridge_queries=collection.bridge_queries
             )
-        print(f"\n{len(wanted)} photos, {collection.ledger.pairs.accepted()} verified matches, {count} clusters\n")
+        print(
+            f"\n{len(wanted)} photos, {collection.ledger.pairs.accepted()} verified matches, {change.clusters} clusters\n"
+        )
         _table(collection, photos)
         _way(collection, photos)
         page = home / "report.html"

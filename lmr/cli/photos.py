@@ -305,18 +305,21 @@ def cluster(
     if method == "leiden" and min_weight is not None:
         raise UsageError("--min-weight is a floor for components: add --method components")
     with open_collection(home, quiet=as_json) as collection, collection.writing():
-        count, floor = write_clusters(
+        change, floor = write_clusters(
             collection.graph,
             method=method,  # type: ignore[arg-type]  # checked above
             floor=min_weight,
             bridge_queries=collection.bridge_queries,
         )
     if as_json:
-        print_json({"clusters": count, "method": method, "min_weight": floor})
-    elif method == "leiden":
-        print(f"{count} clusters by Leiden; `lmr clusters` lists them")
-    else:
-        print(f"{count} clusters at weight {floor:g} or more; `lmr clusters` lists them")
+        print_json({**asdict(change), "method": method, "min_weight": floor})
+        return
+    way = "by Leiden" if method == "leiden" else f"at weight {floor:g} or more"
+    print(f"{change.clusters} clusters {way}; `lmr clusters` lists them")
+    kinds = ("new", "grown", "shrunk", "joined", "split", "gone")
+    told = [f"{len(getattr(change, kind))} {kind}" for kind in kinds if getattr(change, kind)]
+    if told:
+        say(f"since the last time: {', '.join(told)} (--json names them)")
 
 
 @app.command()

@@ -6,7 +6,8 @@ communities may cut anywhere.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
@@ -43,6 +44,54 @@ class Cut:
     modularity: float
 
 
+@dataclass(frozen=True, slots=True)
+class ClusterChange:
+    """Clusters now, and ids of those that differ from before.
+
+    grown: got images; shrunk: lost some to none or to another; joined: holds images of several former ones; split:
+    former ones whose images lie in several now; new: holds images of none; gone: former ones of which none is left.
+    """
+
+    clusters: int
+    grown: list[str]
+    shrunk: list[str]
+    joined: list[str]
+    split: list[str]
+    new: list[str]
+    gone: list[str]
+
+
+def named_as_before(
+    parts: Mapping[int, set[str]], before: Mapping[str, set[str]]
+) -> tuple[dict[int, str], ClusterChange]:
+    """Ids for parts: that of the former cluster it shares most images with, else its least image id not yet in use."""
+    former = {image: id for id, images in before.items() for image in images}
+    shared = {part: Counter(former[image] for image in images if image in former) for part, images in parts.items()}
+    claims = sorted((-count, id, part) for part, counts in shared.items() for id, count in counts.items())
+    ids: dict[int, str] = {}
+    used: set[str] = set()
+    for _, id, part in claims:
+        if part not in ids and id not in used:
+            ids[part] = id
+            used.add(id)
+    for part, images in sorted(parts.items(), key=lambda item: min(item[1])):
+        if part not in ids:
+            ids[part] = min(images - used, default=min(images))
+            used.add(ids[part])
+    kept = {part: before[id] for part, id in ids.items() if id in before}
+    pieces = Counter(id for counts in shared.values() for id in counts)
+    change = ClusterChange(
+        len(parts),
+        sorted(ids[part] for part, images in kept.items() if parts[part] - images),
+        sorted(ids[part] for part, images in kept.items() if images - parts[part]),
+        sorted(ids[part] for part, counts in shared.items() if len(counts) > 1),
+        sorted(id for id, count in pieces.items() if count > 1),
+        sorted(ids[part] for part, counts in shared.items() if not counts),
+        sorted(set(before) - set(pieces)),
+    )
+    return ids, change
+
+
 class Projection:
     """The matches that take part, held by the graph procedures; see `projected`."""
 
@@ -67,15 +116,25 @@ class Projection:
             row["id"]: row["part"] for row in self._graph.run("clusters/members", name=_PROJECTION, property=property)
         }
 
-    def write(self, cut: Cut, property: str) -> int:
-        """Replace the stored clusters by the parts of two images and more."""
+    def write(self, cut: Cut, property: str) -> ClusterChange:
+        """Replace the stored clusters by the parts of two images and more, which keep the ids they had."""
+        parts: dict[int, set[str]] = {}
+        for id, part in self.parts(property).items():
+            parts.setdefault(part, set()).add(id)
+        before = {row["id"]: set(row["images"]) for row in self._graph.run("clusters/stored")}
+        ids, change = named_as_before({part: images for part, images in parts.items() if len(images) > 1}, before)
         self._graph.run("clusters/clear")
-        rows = self._graph.run(
-            "clusters/write", name=_PROJECTION, property=property, floor=cut.floor, method=cut.method
+        self._graph.run(
+            "clusters/write",
+            name=_PROJECTION,
+            property=property,
+            floor=cut.floor,
+            method=cut.method,
+            ids={str(part): id for part, id in ids.items()},
         )
         self._graph.run("clusters/central")
         self._graph.run("clusters/labels")
-        return int(rows[0]["clusters"])
+        return change
 
 
 @contextmanager
@@ -95,12 +154,15 @@ def propose_floor(cuts: Sequence[Cut]) -> float:
     return max(components, key=lambda cut: (round(cut.modularity, 6), -cut.floor)).floor if components else 0.0
 
 
-def write_clusters(graph: Queries, *, method: Method, floor: float | None, bridge_queries: bool) -> tuple[int, float]:
-    """Replace the clusters; a floor of None is proposed from the data. Returns how many there are, and the floor."""
+def write_clusters(
+    graph: Queries, *, method: Method, floor: float | None, bridge_queries: bool
+) -> tuple[ClusterChange, float]:
+    """Replace the clusters; a floor of None is proposed from the data. Returns what changed, and the floor."""
     with projected(graph, bridge_queries=bridge_queries) as projection:
         if not projection.nodes:
+            gone = sorted(row["id"] for row in graph.run("clusters/stored"))
             graph.run("clusters/clear")
-            return 0, floor or 0.0
+            return ClusterChange(0, [], [], [], [], [], gone), floor or 0.0
         if method == "components" and floor is None:
             floor = propose_floor([projection.cut("components", each)[0] for each in FLOORS])
         cut, property = projection.cut(method, floor or 0.0)

@@ -189,7 +189,7 @@ class History:
             "components": {frozenset(part) for part in parts.values()},
             "vectors": {id: v.tobytes() for id, v in collection.vectors.fetch([i.id for i in found.images]).items()},
             "rankings": {id: [row.id for row in rank_from_image(graph, id, Limits())] for id in self.ids()},
-            "clusters": {(row["id"], row["size"]) for row in graph.run("clusters/list", limit=1000)},
+            "clusters": {frozenset(row["images"]) for row in graph.run("clusters/stored")},
         }
 
 

@@ -11,7 +11,7 @@ from lmr.stores.graph import Graph
 
 
 def cut(graph: Graph, floor: float | None, method: Method = "components") -> int:
-    return write_clusters(graph, method=method, floor=floor, bridge_queries=False)[0]
+    return write_clusters(graph, method=method, floor=floor, bridge_queries=False)[0].clusters
 
 
 def test_clusters_are_components_above_the_floor(write_graph: Callable[..., Graph]) -> None:
@@ -49,11 +49,36 @@ def two_places(strong: float, bridge: float) -> list[tuple[str, str, float]]:
 def test_the_proposed_floor_cuts_a_false_bridge_and_leiden_needs_none(write_graph: Callable[..., Graph]) -> None:
     graph = write_graph([f"{place}{k}" for place in "ab" for k in range(5)], two_places(50, 11))
     assert cut(graph, 0) == 1
-    count, floor = write_clusters(graph, method="components", floor=None, bridge_queries=False)
-    assert count == 2
+    change, floor = write_clusters(graph, method="components", floor=None, bridge_queries=False)
+    assert change.clusters == 2
     assert floor == 12
     assert cut(graph, None, "leiden") == 2
     assert {(c.size, c.method) for c in list_clusters(graph, 10)} == {(5, "leiden")}
+
+
+def test_clusters_keep_their_ids_and_what_changed_is_told(write_graph: Callable[..., Graph]) -> None:
+    first = [("b", "c", 30.1), ("c", "d", 31.2), ("f", "g", 32.3), ("m", "n", 33.4), ("w", "x", 34.5)]
+    graph = write_graph([*"abcdefghmnpqwx"], first)
+    assert cut(graph, 0) == 4
+    graph.write_batches(
+        "write/edges",
+        [
+            {"a": a, "b": b, "properties": {"weight": w, "inliers": int(w), "excluded": excluded}}
+            for a, b, w, excluded in (
+                ("a", "b", 40.1, None),  # b's cluster grows by a smaller id
+                ("d", "e", 41.2, None),
+                ("g", "m", 42.3, None),  # two are joined
+                ("p", "q", 43.4, None),  # a new one
+                ("w", "x", 34.5, "rejected"),  # one is gone
+                ("c", "d", 31.2, "rejected"),  # and b's falls in two
+            )
+        ],
+        seen=2,
+    )
+    change, _ = write_clusters(graph, method="components", floor=0, bridge_queries=False)
+    assert {(c.id, c.size) for c in list_clusters(graph, 10)} == {("b", 3), ("d", 2), ("f", 4), ("p", 2)}
+    assert (change.grown, change.shrunk, change.joined) == (["b", "f"], ["b"], ["f"])
+    assert (change.split, change.new, change.gone) == (["b"], ["p"], ["w"])
 
 
 def test_components_above_a_floor_are_those_of_the_spanning_forest(write_graph: Callable[..., Graph]) -> None:
