@@ -36,3 +36,15 @@ def test_a_wrong_file_is_refused(tmp_path: Path, text: str, fault: str) -> None:
     (tmp_path / "settings.toml").write_text(text)
     with pytest.raises(UsageError, match=fault):
         load({"home": tmp_path}, {})
+
+
+def test_doctor_warns_of_open_servers() -> None:
+    from lmr.collection.doctor import _exposure
+
+    assert _exposure(Settings()).ok
+    assert _exposure(Settings(neo4j_uri="bolt://localhost:7687", neo4j_password="x")).ok
+    assert _exposure(Settings(neo4j_uri="neo4j+s://db.example:7687", neo4j_password="x")).ok
+    open_ = _exposure(Settings(neo4j_uri="bolt://db.example:7687", milvus_uri="http://0.0.0.0:19530"))
+    assert not open_.ok
+    for told in ("Neo4j at db.example is used without a password", "neo4j+s://", "Milvus at 0.0.0.0"):
+        assert told in open_.found

@@ -38,9 +38,8 @@ def run(home: Path) -> None:
             change, _ = write_clusters(
                 collection.graph, method="components", floor=_FLOOR, bridge_queries=collection.bridge_queries
             )
-        print(
-            f"\n{len(wanted)} photos, {collection.ledger.pairs.accepted()} verified matches, {change.clusters} clusters\n"
-        )
+        accepted = collection.ledger.pairs.accepted()
+        print(f"\n{len(wanted)} photos, {accepted} verified matches, {change.clusters} clusters\n")
         _table(collection, photos)
         _way(collection, photos)
         page = home / "report.html"

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
+from urllib.parse import urlsplit
 
 from lmr.collection.core import LEDGER, Collection
 from lmr.errors import LmrError
@@ -18,6 +19,9 @@ from lmr.settings import Settings
 
 _LEAST_MEMORY = 3 * 2**30
 _LEAST_DISK = 2 * 2**30
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+_ENCRYPTED = ("bolt+s", "bolt+ssc", "neo4j+s", "neo4j+ssc", "https")
+_BETTER = {"Neo4j": "neo4j+s://", "Milvus": "https://"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +35,7 @@ class Check:
 
 def examine(settings: Settings) -> list[Check]:
     """All checks; those of the databases only where there is a collection, whose servers are then started."""
-    checks = [check(settings) for check in (_python, _java, _jars, _ports, _memory, _disk, _gpu)]
+    checks = [check(settings) for check in (_python, _java, _jars, _ports, _memory, _disk, _exposure, _gpu)]
     if (settings.home / LEDGER).exists():
         checks += _collection(settings)
     else:
@@ -89,6 +93,24 @@ def _disk(settings: Settings) -> Check:
         enough,
         f"{free / 2**30:.1f} GiB free at {place}" + ("" if enough else ": make room, or use --home"),
     )
+
+
+def _exposure(settings: Settings) -> Check:
+    """Servers of the user's own that others may read, or read along with."""
+    faults = []
+    for name, uri, secret in (
+        ("Neo4j", settings.neo4j_uri, settings.neo4j_password),
+        ("Milvus", settings.milvus_uri, settings.milvus_token),
+    ):
+        if not uri:
+            continue
+        address = urlsplit(uri)
+        if not secret and address.scheme != "unix":
+            faults.append(f"{name} at {address.hostname} is used without a password: switch authentication on")
+        away = (address.hostname or "localhost") not in _LOOPBACK and address.scheme != "unix"
+        if away and address.scheme not in _ENCRYPTED:
+            faults.append(f"{name} at {address.hostname} is reached unencrypted: use {_BETTER[name]}")
+    return Check("exposure", not faults, "; ".join(faults) or "nothing listens beyond this machine that lmr started")
 
 
 def _gpu(settings: Settings) -> Check:
