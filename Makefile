@@ -39,6 +39,7 @@ soak: $(VENV)/.ready  ## what takes longer than make test may
 	$(BIN)/python -m benchmarks.drift
 	$(BIN)/python -m benchmarks.extract
 	$(BIN)/python -m benchmarks.updates
+	$(BIN)/python -m benchmarks.steps
 	for seed in 1 2 3 4; do LMR_SEED=$$seed LMR_KILLS=20 LMR_STEPS=150 $(BIN)/python -m pytest -s \
 	  tests/test_kills.py tests/collection/test_histories.py || exit 1; done
 

@@ -1,0 +1,90 @@
+"""What the history of proposals changes: 20 % of the photos added in five steps, against one build of all.
+
+    python -m benchmarks.steps [--photos FOLDER] [--labels FILE]
+
+Both collections have the vocabulary of the first 80 %, so that only the history differs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import shutil
+import tempfile
+import time
+from pathlib import Path
+
+from benchmarks.data import SHARED
+from lmr.collection import Collection
+from lmr.collection.evaluate import evaluate
+from lmr.collection.ingest import ingest
+from lmr.collection.labels import labels_from_csv
+from lmr.collection.link import link
+from lmr.progress import Silent
+from lmr.servers.milvus import LocalMilvus
+from lmr.servers.neo4j import LocalNeo4j
+from lmr.settings import load
+from lmr.stores.ledger import Ledger
+
+_STEPS, _SHARE = 5, 0.2
+_RUNGS = ("descriptor", "idqe", "idqe+mmst")
+
+
+def report(name: str, collection: Collection) -> set[tuple[str, str]]:
+    """Print counts and figures; returns the accepted pairs."""
+    counts = collection.ledger.counts()
+    found = evaluate(collection, names=list(_RUNGS))
+    figures = ", ".join(f"{rung.name} {rung.map:.3f}/{rung.map_at_100:.3f}" for rung in found.rungs)
+    print(f"{name}: {counts['pairs']:,} pairs, {counts['edges']:,} edges; mAP/mAP@100 {figures}", flush=True)
+    return {(edge.a, edge.b) for _, edge in collection.ledger.pairs.edges() if edge.excluded is None}
+
+
+def main() -> None:
+    """Build both ways, print what differs."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--photos", type=Path, default=SHARED / "photos" / "images")
+    parser.add_argument("--labels", type=Path, default=SHARED / "photos" / "labels.csv")
+    options = parser.parse_args()
+    labels = labels_from_csv(options.labels)
+    paths = sorted(options.photos.glob("*.jpg"))
+    late = random.Random(0).sample(paths, round(_SHARE * len(paths)))
+    first = sorted(set(paths) - set(late))
+    with tempfile.TemporaryDirectory() as temporary:
+        homes = [Path(temporary) / name for name in ("steps", "once")]
+        try:
+            steps(homes, first, late, labels)
+        finally:
+            for home in homes:
+                settings = load({"home": home})[0]
+                LocalNeo4j(home, settings).stop()
+                LocalMilvus(home, settings).stop()
+
+
+def steps(homes: list[Path], first: list[Path], late: list[Path], labels: object) -> None:
+    """The two histories."""
+    opened = [load({"home": home})[0] for home in homes]
+    with Collection.open(opened[0], Silent(), create=True) as collection:
+        ingest(collection, first, labels=labels)  # type: ignore[arg-type]
+    homes[1].mkdir(mode=0o700)
+    with Ledger.open(homes[0] / "ledger.sqlite") as ledger:
+        ledger.copy_to(homes[1] / "ledger.sqlite")
+    shutil.copymode(homes[0] / "ledger.sqlite", homes[1] / "ledger.sqlite")
+    accepted = []
+    for settings, parts in ((opened[0], _STEPS), (opened[1], 1)):
+        with Collection.open(settings, Silent()) as collection:
+            if parts > 1:
+                link(collection)
+            size = -(-len(late) // parts)
+            for start in range(0, len(late), size):
+                ingest(collection, late[start : start + size], labels=labels)  # type: ignore[arg-type]
+                begin = time.perf_counter()
+                done = link(collection)
+                print(f"  {len(late[start : start + size])} photos more: {done.verified:,} pairs verified in "
+                      f"{len(done.rounds)} rounds, {time.perf_counter() - begin:.1f} s", flush=True)  # fmt: skip
+            accepted.append(report("in five steps" if parts > 1 else "at once", collection))
+    both = accepted[0] & accepted[1]
+    print(f"accepted: {len(accepted[0]):,} and {len(accepted[1]):,}, {len(both):,} in both")
+
+
+if __name__ == "__main__":
+    main()
