@@ -43,7 +43,8 @@ def remove(collection: Collection, names: Sequence[str]) -> Corrected:
     Verdicts on their matches stay, for the case that they come again. Raises UsageError for a name that is none.
     """
     with collection.writing():
-        images = [image for name in names for image in _named(collection, name)]
+        files = [(file.path, file.image) for file in collection.ledger.files() if file.image is not None]
+        images = [image for name in names for image in _named(collection, name, files)]
         return _without(collection, list({image.number: image for image in images}.values()))
 
 
@@ -108,13 +109,12 @@ def _compared(collection: Collection, a: Image, b: Image) -> PairRow:
     return PairRow(a.number, b.number, found, 0, None, None, None)
 
 
-def _named(collection: Collection, name: str) -> list[Image]:
-    """The images that a name stands for."""
+def _named(collection: Collection, name: str, files: Sequence[tuple[bytes, int]]) -> list[Image]:
+    """The images that a name stands for; files: path and image of all that are known."""
     from lmr.collection.ingest import below
 
     ledger, path = collection.ledger, os.path.abspath(os.fsencode(name))
-    known = {file.image for file in ledger.files() if file.image is not None and below(file.path, [path])}
-    numbers = sorted(number for number in known if number is not None)
+    numbers = sorted({image for found, image in files if below(found, [path])})
     if numbers:
         return [ledger.image_numbered(number) for number in numbers]
     image = ledger.image(collection.resolve(name))
