@@ -135,7 +135,7 @@ def test_a_damaged_ledger_is_named_and_a_backup_puts_it_right(linked: tuple[Cli,
     refused = cli.run("backup", tmp_path / "bad.lmr")
     assert refused.returncode == 1 and not (tmp_path / "bad.lmr").exists()
     cli("restore", kept)
-    cli("link")
+    cli("repair")
     assert accepted(cli) == before and json.loads(cli("check", "--json")) == []
     for name, change in (("cut", lambda data: data[: len(data) // 2]), ("flipped", lambda data: flip(data))):
         broken = tmp_path / name

@@ -87,7 +87,9 @@ class File:
 
 
 Verdict = Literal["confirmed", "rejected"]
-_COMING = "(SELECT CAST(value AS INTEGER) + 1 FROM meta WHERE key = 'version')"  # see Collection.changed
+_COMING = (
+    "(SELECT coalesce(max(CAST(value AS INTEGER)), 0) + 1 FROM meta WHERE key = 'version')"  # see Collection.changed
+)
 
 
 class Ledger:
