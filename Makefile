@@ -26,7 +26,7 @@ check: $(VENV)/.ready
 	$(BIN)/mypy
 
 tests: $(VENV)/.ready
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 setup: $(VENV)/.ready  ## prepare .venv with everything, also torch and the tools
 
@@ -41,7 +41,7 @@ soak: $(VENV)/.ready  ## what takes longer than make test may
 	$(BIN)/python -m benchmarks.updates
 	$(BIN)/python -m benchmarks.steps
 	for seed in 1 2 3 4; do LMR_SEED=$$seed LMR_KILLS=20 LMR_STEPS=150 $(BIN)/python -m pytest -s \
-	  tests/test_kills.py tests/collection/test_histories.py || exit 1; done
+	  tests/collection/test_kills.py tests/collection/test_histories.py || exit 1; done
 
 $(VENV)/bin/python:
 	@echo "Making $(VENV) ..."
