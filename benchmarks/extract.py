@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import itertools
 import multiprocessing
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -271,8 +270,7 @@ def main() -> None:
     paths = sorted(options.photos.glob("*.jpg"))
     paths = paths[:: max(1, len(paths) // options.count)][: options.count]
     if not paths:
-        with tempfile.TemporaryDirectory() as made:
-            raise SystemExit(f"no photos in {options.photos} (nor in {made}); name a folder with --photos")
+        raise SystemExit(f"no photos in {options.photos}; name a folder with --photos")
     device = chosen_device(options.device)
     print(f"{len(paths)} photos of at most {options.side} px on {device}, {torch.get_num_threads()} threads")
     print(f"{'network':15} {'plain':>10} {'lmr':>10} {'ratio':>6} {'GFLOP/s':>8} {'plain MB':>9} {'lmr MB':>7}")

@@ -14,7 +14,7 @@ import numpy as np
 
 from lmr.collection.core import LEDGER, Collection, writer
 from lmr.collection.refined import described
-from lmr.collection.sync import sync, update_forest, write_edges
+from lmr.collection.sync import bring_up
 from lmr.errors import CollectionError, UsageError
 from lmr.servers.process import private_folder
 from lmr.settings import Settings
@@ -56,9 +56,7 @@ def repair(collection: Collection) -> None:
     with collection.writing():
         with collection.ledger.transaction():
             collection.ledger.rebuild()
-        sync(collection)
-        write_edges(collection)
-        update_forest(collection)
+        bring_up(collection)
 
 
 def backup(collection: Collection, target: Path) -> int:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from lmr.collection.core import Collection
 from lmr.collection.refined import REJECTED, described, review
-from lmr.collection.sync import sync, update_forest, write_edges
+from lmr.collection.sync import bring_up, sync, update_forest, write_edges
 from lmr.errors import UsageError
 from lmr.features.pack import unpack
 from lmr.spanning.forest import ForestChange
@@ -133,7 +133,7 @@ def _without(collection: Collection, images: Sequence[Image]) -> Corrected:
 def _correcting(collection: Collection) -> Iterator[Corrected]:
     """A change of the ledger in one transaction, and all that follows from it."""
     ledger, done = collection.ledger, Corrected()
-    _bring_up(collection)
+    bring_up(collection)  # what an interrupted command left, so that the change starts from what the ledger says
     before = described(collection)
     with ledger.transaction():
         yield done
@@ -143,10 +143,3 @@ def _correcting(collection: Collection) -> Iterator[Corrected]:
     write_edges(collection)
     done.take(update_forest(collection))
     done.accepted = ledger.pairs.accepted()
-
-
-def _bring_up(collection: Collection) -> None:
-    """Complete what an interrupted command left, so that the change starts from what the ledger says."""
-    sync(collection)
-    write_edges(collection)
-    update_forest(collection)

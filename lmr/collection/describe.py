@@ -7,7 +7,7 @@ from typing import Any
 
 from lmr.collection.core import MODEL, Collection
 from lmr.collection.refined import review
-from lmr.collection.sync import sync, update_forest, write_edges
+from lmr.collection.sync import bring_up
 from lmr.features.pack import unpack
 from lmr.features.presets import Preset, preset
 from lmr.settings import Settings
@@ -31,9 +31,7 @@ def train(collection: Collection) -> int:
         reweigh(collection)
         with collection.ledger.transaction():
             review(collection)
-        sync(collection)
-        write_edges(collection)
-        update_forest(collection)
+        bring_up(collection)
     return 0 if collection.model is None else int(collection.model.trained_on)
 
 

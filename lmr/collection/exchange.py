@@ -13,7 +13,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 from lmr.collection.core import Collection
 from lmr.collection.refined import REJECTED, review
-from lmr.collection.sync import sync, update_forest, write_edges
+from lmr.collection.sync import bring_up
 from lmr.errors import UsageError
 from lmr.photos.find import text_of
 from lmr.stores.graph import batches
@@ -64,9 +64,7 @@ def import_edges(collection: Collection, path: Path) -> Imported:
                 collection.changed()
         with ledger.transaction():
             review(collection)
-        sync(collection)
-        write_edges(collection)
-        update_forest(collection)
+        bring_up(collection)
     return Imported(**counts)
 
 

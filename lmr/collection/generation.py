@@ -11,7 +11,7 @@ from lmr.collection.core import EXTRACTORS, Collection, create_ledger
 from lmr.collection.describe import describe_new, reweigh
 from lmr.collection.ingest import Ingested, extract
 from lmr.collection.labels import Label
-from lmr.collection.sync import sync, update_forest, write_edges
+from lmr.collection.sync import bring_up
 from lmr.errors import CollectionError, UsageError
 from lmr.features.presets import preset
 from lmr.photos.find import Found, text_of
@@ -57,9 +57,7 @@ def redescribe(collection: Collection, name: str, *, drop: bool = False) -> Rede
         photos = ledger.counts()["images"]
         collection.ledger.replace_by(ledger)
     with Collection.open(settings, collection.progress) as switched, switched.writing():
-        sync(switched)
-        write_edges(switched)
-        update_forest(switched)
+        bring_up(switched)
     return Redescribed(name, photos, lost, pairs)
 
 

@@ -22,6 +22,13 @@ _CLEARED = 1_000  # images with all their matches in one transaction
 _VECTORS_SEEN = "vectors_version"
 
 
+def bring_up(collection: Collection) -> None:
+    """Both databases up to the ledger, the forest included."""
+    sync(collection)
+    write_edges(collection)
+    update_forest(collection)
+
+
 def sync(collection: Collection, moved: tuple[Described, Described] | None = None) -> ForestChange | None:
     """Write images and labels to the graph and descriptors to the vector index, where the ledger has newer ones.
 
