@@ -85,7 +85,7 @@ class Verification:
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """A verified match as stored: a < b are image ids."""
+    """A verified match as stored: a < b are image ids; confirmed: by a person."""
 
     a: str
     b: str
@@ -94,6 +94,7 @@ class Edge:
     weight: float
     round: int
     excluded: str | None
+    confirmed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

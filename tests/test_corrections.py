@@ -227,6 +227,9 @@ def test_an_older_ledger_is_brought_up_to_date_and_a_newer_one_refused(tmp_path:
     path = tmp_path / "ledger.sqlite"
     Ledger.create(path, id="x", version="0").close()
     with sqlite3.connect(path) as db:  # as the first format had it
+        db.execute("DROP TABLE proposed")
+        db.execute("DROP INDEX pairs_moved")
+        db.execute("DROP INDEX pairs_accepted")
         db.execute("DROP TABLE verdicts")
         db.execute("DROP TABLE removed")
         db.execute("DROP INDEX images_version")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lmr.collection.core import Collection
-from lmr.collection.refined import REJECTED, described, review
+from lmr.collection.refined import REJECTED, review
 from lmr.collection.sync import bring_up, sync, update_forest, write_edges
 from lmr.errors import UsageError
 from lmr.features.pack import unpack
@@ -122,24 +122,25 @@ def _named(collection: Collection, name: str, files: Sequence[tuple[bytes, int]]
 
 
 def _without(collection: Collection, images: Sequence[Image]) -> Corrected:
-    with _correcting(collection) as done:
-        for image in images:
-            collection.ledger.remove_image(image.number)
+    numbers = {image.number for image in images}
+    with _correcting(collection, numbers) as done:
+        for number in numbers:
+            collection.ledger.remove_image(number)
         done.images = len(images)
     return done
 
 
 @contextmanager
-def _correcting(collection: Collection) -> Iterator[Corrected]:
-    """A change of the ledger in one transaction, and all that follows from it."""
+def _correcting(collection: Collection, going: Iterable[int] = ()) -> Iterator[Corrected]:
+    """A change of the ledger in one transaction, and all that follows from it; going: images that it takes out."""
     ledger, done = collection.ledger, Corrected()
     bring_up(collection)  # what an interrupted command left, so that the change starts from what the ledger says
-    before = described(collection)
     with ledger.transaction():
+        bereft = set(ledger.pairs.joined(going)) - set(going)
         yield done
-        after = review(collection)
+        moved = review(collection, bereft)
         collection.changed()
-    done.take(sync(collection, moved=(before, after)))
+    done.take(sync(collection, moved))
     write_edges(collection)
     done.take(update_forest(collection))
     done.accepted = ledger.pairs.accepted()

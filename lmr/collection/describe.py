@@ -45,9 +45,12 @@ def describe_new(collection: Collection) -> int:
     if not missing:
         return 0
     if not collection.can_describe:
-        if not ledger.counts()["index_images"]:
+        if not ledger.count("index_images"):
             return 0
         _learn(collection)
+    if ledger.count("descriptors") and ledger.pairs.joined(missing):  # others have moved towards these, once they are
+        with ledger.transaction():
+            _learned_otherwise(collection)
     chunks = [missing[start : start + _CHUNK] for start in range(0, len(missing), _CHUNK)]
     count = min(collection.settings.worker_count, len(chunks))
     with (
@@ -83,9 +86,15 @@ def _learn(collection: Collection) -> None:
     with ledger.transaction():
         ledger.set_model(MODEL, model.to_bytes())
         ledger.clear_descriptors()
-        ledger.set_meta("learned", str(int(ledger.meta("learned") or 0) + 1))
+        _learned_otherwise(collection)
         collection.changed()
     collection.__dict__.pop("model", None)
+
+
+def _learned_otherwise(collection: Collection) -> None:
+    """Note that any descriptor may be another now."""
+    ledger = collection.ledger
+    ledger.set_meta("learned", str(int(ledger.meta("learned") or 0) + 1))
 
 
 def reweigh(collection: Collection) -> None:

@@ -54,7 +54,7 @@ def redescribe(collection: Collection, name: str, *, drop: bool = False) -> Rede
         pairs = _carry_pairs(collection.ledger, ledger) if same_points else 0
         describe_new(beside)
         reweigh(beside)
-        photos = ledger.counts()["images"]
+        photos = ledger.count("images")
         collection.ledger.replace_by(ledger)
     with Collection.open(settings, collection.progress) as switched, switched.writing():
         bring_up(switched)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
+from hashlib import blake2b
 from pathlib import Path
 
 import numpy as np
@@ -13,19 +15,19 @@ from lmr.collection.core import Collection
 from lmr.collection.corrections import apply_verdict
 from lmr.collection.describe import describe_new
 from lmr.collection.refined import REFINED_TO, WEAK, Described, described, review
-from lmr.collection.sync import sync, update_forest, write_changed_vectors, write_edges
+from lmr.collection.sync import sync, update_forest, write_edges, write_vectors
 from lmr.features.pack import unpack
 from lmr.spanning.forest import ForestChange
 from lmr.stores.graph import batches
-from lmr.stores.ledger import Ledger
+from lmr.stores.ledger import Ledger, Proposed
 from lmr.stores.pairs import PairRow
 from lmr.values import Array, Features, Verification
 from lmr.verification.pool import Reader, verify_pairs
 from lmr.verification.weights import similarity, weight
 
 MOST_ROUNDS = 4
-_EXACT_UP_TO = 100_000  # images: up to here an exact product in blocks is quicker than an index for all pairs
-_PROPOSING = 500
+_EXACT_UP_TO = 100_000  # images: up to here exact products are quicker than an index for all pairs
+_PROPOSING = 5_000
 _KEEPING = 8  # chunks of verified pairs in one transaction
 _RUN, _LINKED = "link_run", "linked"
 
@@ -75,8 +77,9 @@ class _Run:
 def link(collection: Collection, *, rounds: int | None = None, bridge_queries: bool | None = None) -> Linked:
     """Match and verify, round by round; None: until a round adds few matches, at most 4.
 
-    Stopped at any moment, the same call goes on and ends in the same state: a pair once verified never is again, and
-    a round proposes from the matches of the rounds before it alone. A link that is complete does nothing more.
+    Only images that are new or have moved since they last proposed are compared with all others. Stopped at any
+    moment, the same call goes on and ends in the same state: a pair once verified never is again, and a round proposes
+    from the matches of the rounds before it alone. A link that is complete does nothing more.
     """
     ledger = collection.ledger
     begin = time.perf_counter()
@@ -88,7 +91,7 @@ def link(collection: Collection, *, rounds: int | None = None, bridge_queries: b
                 ledger.set_meta("bridge_queries", str(int(bridge_queries)))
                 collection.changed()
         describe_new(collection)
-        before = ledger.counts()["edges"]
+        before = ledger.count("edges")
         sync(collection)
         seconds["stores"] = time.perf_counter() - begin
         asked = json.dumps([ledger.meta("version"), rounds, collection.settings.top])
@@ -107,7 +110,7 @@ def link(collection: Collection, *, rounds: int | None = None, bridge_queries: b
     for part in done:
         for name, value in part.seconds.items():
             seconds[name] = seconds.get(name, 0.0) + value
-    edges = ledger.counts()["edges"]
+    edges = ledger.count("edges")
     return Linked(
         sum(part.proposed for part in done),
         sum(part.verified for part in done),
@@ -141,65 +144,120 @@ def _round(collection: Collection, run: _Run, asked: str, before: Described) -> 
 
     with ledger.transaction():
         ledger.set_meta(_RUN, json.dumps(run.round))
-    pairs = proposals(collection, before)
-    fresh = never_compared(ledger, pairs)
+    found = proposals(collection, before)
+    fresh = never_compared(ledger, found.pairs)
     lap("proposals")
     verify_and_keep(collection, fresh, run.round)
     lap("verification")
     with ledger.transaction():
         known, edges = ledger.pairs.counted_after(int(ledger.meta(REFINED_TO) or 0))
-        after = review(collection)
+        after, moved = before.after(review(collection))
         accepted = ledger.pairs.accepted()
+        ledger.put_proposed(found.proposed)
         following = run.after(known, accepted, collection.settings.few_edges)
         ledger.set_meta(_RUN, json.dumps(None if following is None else following.round))
         if following is None:
             ledger.set_meta(_LINKED, asked)
-    write_changed_vectors(collection, before, after)
+    write_vectors(collection, moved)
     lap("refinement")
-    return Round(run.round, len(pairs), len(fresh), edges, accepted, seconds), following, after
+    return Round(run.round, len(found.pairs), len(fresh), edges, accepted, seconds), following, after
 
 
-def proposals(collection: Collection, found: Described) -> Array:
-    """(P, 2) numbers: every image with each of its nearest index images; each pair once, in a fixed order."""
+@dataclass(frozen=True, slots=True)
+class Proposals:
+    """Pairs (P, 2) by numbers, each once and in a fixed order, and what to remember of those that proposed."""
+
+    pairs: Array
+    proposed: list[Proposed]
+
+
+def proposals(collection: Collection, found: Described) -> Proposals:
+    """The nearest index images of each image that is new or has moved since it last proposed, and the other way.
+
+    The other way: an image that has stayed where it was is paired with those among its nearest index images that are
+    new or have moved, if these are nearer than the last of the nearest that it proposed itself.
+    """
+    top = collection.settings.top
     numbers = np.array([image.number for image in found.images], np.int64)
-    exact = len(numbers) <= _EXACT_UP_TO
-    nearest = exact_neighbours if exact else indexed_neighbours
+    digests = _digests(found, top)
+    known = {row.number: row for row in collection.ledger.proposed()}
+    stays = np.array(
+        [n in known and known[n].digest == digest for n, digest in zip(numbers.tolist(), digests, strict=True)], bool
+    )
+    index, moved, stayed = np.flatnonzero(found.in_index), np.flatnonzero(~stays), np.flatnonzero(stays)
+    nearest = exact_neighbours if len(numbers) <= _EXACT_UP_TO else indexed_neighbours
     pairs: list[Array] = [np.zeros((0, 2), np.int64)]
-    with collection.progress.task("Proposals", len(numbers), "images") as advance:
-        for start in range(0, len(numbers), _PROPOSING):
-            rows = np.arange(start, min(start + _PROPOSING, len(numbers)))
-            others = nearest(collection, found, rows, collection.settings.top)
-            for row, other in zip(rows, others, strict=True):
-                ends = np.stack([np.full(len(other), numbers[row]), numbers[other]], 1)
-                pairs.append(np.sort(ends, axis=1))
+    proposed = []
+    asked = len(moved) + (len(stayed) if len(moved) else 0)
+    with collection.progress.task("Proposals", asked, "images") as advance:
+        for rows in _parts(moved):
+            similar, others = nearest(collection, found, rows, index, top)
+            pairs.append(_pairs(numbers, rows, others, np.isfinite(similar)))
+            reach = similar[:, -1] if similar.shape[1] == top else np.full(len(rows), -np.inf)
+            for row, value in zip(rows.tolist(), reach.tolist(), strict=True):
+                proposed.append(Proposed(int(numbers[row]), digests[row], value))
             advance(len(rows))
-    return np.unique(np.concatenate(pairs), axis=0)
+        fresh = np.intersect1d(moved, index)
+        reaches = np.array([known[n].reach for n in numbers[stayed].tolist()])
+        for part in _parts(np.arange(len(stayed))) if len(fresh) else ():
+            rows = stayed[part]
+            similar, others = exact_neighbours(collection, found, rows, fresh, top)
+            pairs.append(_pairs(numbers, rows, others, similar > reaches[part, None]))
+            advance(len(rows))
+    whole = np.unique(np.concatenate(pairs), axis=0)
+    return Proposals(whole, proposed)
 
 
-def exact_neighbours(collection: Collection, found: Described, rows: Array, top: int) -> list[Array]:
-    """For some rows those of their nearest index images, by products with all; ties by id."""
-    index = np.flatnonzero(found.in_index)
-    similar = found.refined[rows] @ found.refined[index].T
-    position = np.searchsorted(index, rows)
-    own = (position < len(index)) & (index[np.minimum(position, len(index) - 1)] == rows) if len(index) else rows < 0
-    similar[np.flatnonzero(own), position[own]] = -np.inf
-    wanted = min(top, len(index))
-    nearest = []
-    for row, self_too in zip(similar, own, strict=True):
-        part = np.argpartition(-row, wanted - 1)[:wanted] if 0 < wanted < len(row) else np.arange(len(row))
-        part = part[np.lexsort((part, -row[part]))]
-        nearest.append(index[part[np.isfinite(row[part])] if self_too else part])
-    return nearest
+def _digests(found: Described, top: int) -> list[int]:
+    """What tells for each image whether it would propose as before, and whether others would find it as before."""
+    splits = [f"{image.split} {top}".encode() for image in found.images]
+    hashes = (blake2b(row.tobytes() + split, digest_size=8) for row, split in zip(found.refined, splits, strict=True))
+    return [int.from_bytes(hash.digest(), "big", signed=True) for hash in hashes]
 
 
-def indexed_neighbours(collection: Collection, found: Described, rows: Array, top: int) -> list[Array]:
-    """The same from the vector index."""
-    answers = collection.vectors.search(found.refined[rows], top + 1)  # an index image finds itself
-    nearest = []
-    for row, answer in zip(rows, answers, strict=True):
-        others = [found.row[id] for id, _ in answer if id in found.row and found.row[id] != row]
-        nearest.append(np.array(others[:top], np.int64))
-    return nearest
+def _parts(rows: Array) -> Iterator[Array]:
+    return (rows[start : start + _PROPOSING] for start in range(0, len(rows), _PROPOSING))
+
+
+def _pairs(numbers: Array, rows: Array, others: Array, wanted: Array) -> Array:
+    """(P, 2) numbers, the smaller first, of rows (R,) with those of the others (R, K) that are wanted."""
+    ends = np.stack([np.repeat(rows, wanted.sum(1)), others[wanted]], 1)
+    return np.sort(numbers[ends], axis=1)
+
+
+def exact_neighbours(
+    collection: Collection, found: Described, rows: Array, among: Array, top: int
+) -> tuple[Array, Array]:
+    """Similarities and rows, (R, K) each and best first, of the nearest of some rows among others, not counting itself.
+
+    K is `top` or how many there are; itself has the similarity -inf. Equal ones stand in the order of ids.
+    """
+    import faiss
+
+    similar, places = faiss.knn(
+        found.refined[rows], found.refined[among], min(top + 1, len(among)), metric=faiss.METRIC_INNER_PRODUCT
+    )
+    return _best(rows, similar, among[places], top)
+
+
+def indexed_neighbours(
+    collection: Collection, found: Described, rows: Array, among: Array, top: int
+) -> tuple[Array, Array]:
+    """The same from the vector index, which holds those among which are sought."""
+    answers = collection.vectors.search(found.refined[rows], top + 1)
+    similar, others = np.full((len(rows), top + 1), -np.inf), np.zeros((len(rows), top + 1), np.int64)
+    for k, answer in enumerate(answers):
+        hits = [(similarity, found.row[id]) for id, similarity in answer if id in found.row]
+        for place, hit in enumerate(hits):
+            similar[k, place], others[k, place] = hit
+    return _best(rows, similar, others, top)
+
+
+def _best(rows: Array, similar: Array, others: Array, top: int) -> tuple[Array, Array]:
+    """Each row's best, itself left out."""
+    similar = np.where(others == rows[:, None], -np.inf, similar)
+    order = np.lexsort((others, -similar), axis=1)[:, :top]
+    return np.take_along_axis(similar, order, 1), np.take_along_axis(others, order, 1)
 
 
 def never_compared(ledger: Ledger, pairs: Array) -> Array:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 
 import numpy as np
 from scipy.sparse import csr_matrix
@@ -13,8 +13,8 @@ from lmr.collection.core import Collection
 from lmr.expansion.idqe import Refiner, link_weights, refine
 from lmr.stores.ledger import Image
 from lmr.stores.pairs import Links
-from lmr.values import Array
-from lmr.verification.artefacts import SHARED_MARK, Seen, is_only_moved, shared_marks
+from lmr.values import Array, Edge
+from lmr.verification.artefacts import SHARED_MARK, Seen, is_only_moved, shared_marks, unrelated_in
 from lmr.verification.weights import CONFIRMED_INLIERS, counted
 
 WEAK = "weak"
@@ -25,6 +25,8 @@ _REVIEWED = (None, WEAK, DOUBTED, SHARED_MARK)  # the others are decided in the 
 _CERTAIN = 20.0  # -log10(false alarms)
 _LEAST_DIMENSION = 4
 _BLOCK = 100_000
+_REVIEWED_AS = "reviewed_as"
+_FEW = 0.2  # of the images: up to here it is quicker to look at these alone
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +39,25 @@ class Described:
     images: Sequence[Image]
     originals: Array
     refined: Array
+
+    def where(self, rows: Sequence[int]) -> Described:
+        """Some of them, in the same order."""
+        chosen = np.array(rows, np.int64)
+        return Described([self.images[k] for k in rows], self.originals[chosen], self.refined[chosen])
+
+    def after(self, review: Described) -> tuple[Described, Described]:
+        """These once a review has moved some of them, and those among the moved ones that are not where they were."""
+        rows = np.array([self.row[image.id] for image in review.images], np.int64)
+        if self.refined.shape[1] == review.refined.shape[1]:
+            changed = np.flatnonzero((self.refined[rows] != review.refined).any(1))
+        else:
+            changed = np.arange(len(rows))
+        moved = review.where(changed.tolist())
+        if len(rows) == len(self.images):
+            return review, moved
+        refined = self.refined.copy()
+        refined[rows] = review.refined
+        return Described(self.images, self.originals, refined), moved
 
     @cached_property
     def row(self) -> dict[str, int]:
@@ -54,23 +75,48 @@ def moves(excluded: str | None) -> bool:
     return excluded in (None, WEAK, DOUBTED)
 
 
-def described(collection: Collection, upto: int | None = None) -> Described:
-    """Refined descriptors from the matches up to a sequence (None: up to where the last round ended)."""
+def described(collection: Collection, upto: int | None = None, of: Iterable[int] | None = None) -> Described:
+    """Refined descriptors of all images, or of those of some numbers, from the matches up to a sequence.
+
+    upto: None stands for where the last round ended. One image's descriptor comes out the same to the last bit,
+    whichever others are asked for: it is a sum over its own surroundings, in the order of ids.
+    """
     ledger = collection.ledger
     if upto is None:
         upto = int(ledger.meta(REFINED_TO) or 0)
-    vectors = dict(ledger.descriptors())
-    images = sorted((image for image in ledger.images() if image.number in vectors), key=lambda image: image.id)
+    if of is None:
+        vectors, everyone = dict(ledger.descriptors()), sorted(ledger.images(), key=lambda image: image.id)
+        links, shown = ledger.pairs.links(upto), None
+    else:
+        shown = set(of)
+        inner = around(collection, shown, collection.smoothing.steps - 1, upto)
+        links = ledger.pairs.links(upto, of=inner)
+        everyone = ledger.images_numbered(inner | set(links.a.tolist()) | set(links.b.tolist()))
+        found = ((image.number, ledger.descriptor(image.number)) for image in everyone)
+        vectors = {number: vector for number, vector in found if vector is not None}
+    images = [image for image in everyone if image.number in vectors]
     if not images:
         empty = np.zeros((0, 1), np.float32)
         return Described([], empty, empty)
     originals = np.stack([vectors.pop(image.number) for image in images])
-    return Described(images, originals, refine(originals, _links(collection, images, upto), collection.smoothing))
+    whole = Described(images, originals, refine(originals, _matrix(collection, images, links), collection.smoothing))
+    if shown is None:
+        return whole
+    return whole.where([k for k, image in enumerate(images) if image.number in shown])
 
 
-def _links(collection: Collection, images: Sequence[Image], upto: int) -> csr_matrix:
+def around(collection: Collection, numbers: Iterable[int], hops: int, upto: int | None = None) -> set[int]:
+    """The images of some numbers, and all that lie within so many matches of them which move descriptors."""
+    found = set(numbers)
+    for _ in range(hops):
+        links = collection.ledger.pairs.links(upto, of=found)
+        links = links.where(_are(links, moves))
+        found |= {*links.a.tolist(), *links.b.tolist()}
+    return found
+
+
+def _matrix(collection: Collection, images: Sequence[Image], links: Links) -> csr_matrix:
     """(N, N): a match of two index images moves both; that of a query photo moves this alone, unless they bridge."""
-    links = collection.ledger.pairs.links(upto)
     links = links.where(_are(links, moves))
     inliers = np.where(links.confirmed, np.maximum(links.inliers, CONFIRMED_INLIERS), links.inliers)
     sure = np.where(links.confirmed, np.maximum(links.nfa, _CERTAIN), links.nfa)
@@ -141,24 +187,23 @@ def weight_of(collection: Collection, inliers: int, nfa: float, confirmed: bool 
     return float(link_weights(*whole, collection.settings.expansion_confidence))
 
 
-def review(collection: Collection) -> Described:
-    """Decide anew, from all matches in the ledger, which take part; inside a transaction.
+def review(collection: Collection, bereft: Iterable[int] = ()) -> Described:
+    """Decide anew which matches in the ledger take part; inside a transaction. Returns the images that it moved.
 
     A match is an artefact (found in the pair, or over the collection), weak (too likely a false alarm), doubted (what
     is known by now about both images says that they show different places) or accepted. What was decided by hand, or
-    in the pair, stays. The outcome is a function of photos and pairs alone.
+    in the pair, stays. The outcome is a function of photos and pairs alone; what is computed are the surroundings of
+    what has changed since the last review: matches, and images that lost some (bereft). Of those returned, some may
+    have the descriptor that they had.
     """
     ledger, settings = collection.ledger, collection.settings
-    marks = np.array(sorted(_shared_marks(collection)), np.int64)
-    links = ledger.pairs.links()
-    links = links.where(_are(links, lambda reason: reason in _REVIEWED) & ~links.confirmed)
-    # marks first, as they move no descriptor; the others are what they are for the descriptors until those are known
-    of_itself = _by_chance(links, settings.nfa_accept)
-    of_itself[np.isin(links.sequence, marks)] = SHARED_MARK
-    changed = (of_itself == SHARED_MARK) != (links.excluded == SHARED_MARK)
-    ledger.pairs.set_excluded(zip(links.sequence[changed].tolist(), of_itself[changed], strict=True))
-    found = described(collection, ledger.pairs.last())
-    links = ledger.pairs.links()
+    _mark_shared(collection)
+    moved = _moved(collection, bereft)
+    if moved is None:
+        found, links = described(collection, ledger.pairs.last()), ledger.pairs.links()
+    else:
+        found = described(collection, ledger.pairs.last(), {*moved, *ledger.pairs.joined(moved)})
+        links = ledger.pairs.links(of=moved)
     links = links.where(_are(links, lambda reason: reason in _REVIEWED and reason != SHARED_MARK) & ~links.confirmed)
     decided = _by_chance(links, settings.nfa_accept)
     in_doubt = doubts(links.nfa, _agreements(found, links), settings.agreement, found.refined.shape[1])
@@ -166,7 +211,43 @@ def review(collection: Collection) -> Described:
     changed = decided != links.excluded
     ledger.pairs.set_excluded(zip(links.sequence[changed].tolist(), decided[changed], strict=True))
     ledger.set_meta(REFINED_TO, str(ledger.pairs.last()))
-    return found
+    ledger.set_meta(_REVIEWED_AS, _basis(collection))
+    if moved is None:
+        return found
+    return found.where([k for k, image in enumerate(found.images) if image.number in moved])
+
+
+def _moved(collection: Collection, bereft: Iterable[int]) -> set[int] | None:
+    """Images that have another descriptor, perhaps, since the last review; None: all, or too many to tell apart."""
+    ledger = collection.ledger
+    if ledger.meta(_REVIEWED_AS) != _basis(collection):
+        return None
+    fresh = ledger.pairs.links(after=int(ledger.meta(REFINED_TO) or 0))
+    touched, most = {*bereft, *fresh.a.tolist(), *fresh.b.tolist()}, _FEW * ledger.count("images")
+    if len(touched) > most:
+        return None
+    moved = around(collection, touched, collection.smoothing.steps - 1)
+    return moved if len(moved) <= most else None
+
+
+def _basis(collection: Collection) -> str:
+    """What descriptors were learned from, and whether queries bridge: if that changes, all may move."""
+    return f"{collection.ledger.meta('learned')} {collection.bridge_queries}"
+
+
+def _mark_shared(collection: Collection) -> None:
+    """Exclude the matches over a mark that unrelated photos share, and no others for that reason.
+
+    Marks move no descriptor, so this comes first; a match that is none any more is decided with the others.
+    """
+    pairs, accept = collection.ledger.pairs, collection.settings.nfa_accept
+    moved = [(seq, edge) for seq, edge in pairs.edges(only_moved=True) if edge.excluded in _REVIEWED]
+    marks = _shared_marks(collection, [(seq, edge) for seq, edge in moved if edge.verification.nfa >= accept])
+    pairs.set_excluded(
+        (seq, SHARED_MARK if seq in marks else None)
+        for seq, edge in moved
+        if not edge.confirmed and (seq in marks) != (edge.excluded == SHARED_MARK)
+    )
 
 
 def doubts(nfa: Array, similar: Array, agreement: float, dimension: int) -> Array:
@@ -197,25 +278,29 @@ def _agreements(found: Described, links: Links) -> Array:
     return similar
 
 
-def _shared_marks(collection: Collection) -> set[int]:
-    """Sequences of the edges over a mark that unrelated photos share."""
+def _shared_marks(collection: Collection, edges: Sequence[tuple[int, Edge]]) -> set[int]:
+    """Sequences of those among the edges, which may take part, that are over a mark which unrelated photos share."""
     ledger = collection.ledger
-    images = sorted(ledger.images(), key=lambda image: image.id)
-    row = {image.id: k for k, image in enumerate(images)}
+    ids = sorted({id for _, edge in edges for id in (edge.a, edge.b)})
+    row = {id: k for k, id in enumerate(ids)}
     sequences, seen = [], []
-    for seq, edge in ledger.pairs.edges():
+    for seq, edge in edges:
         found = edge.verification
-        usable = edge.excluded in _REVIEWED and found.nfa >= collection.settings.nfa_accept
-        if usable and found.transform and found.region_a and found.region_b:
+        if found.transform and found.region_a and found.region_b:
             model = np.array(found.transform).reshape(2, 3)
             if is_only_moved(model):
                 sequences.append(seq)
                 seen.append(Seen(row[edge.a], row[edge.b], model, found.region_a, found.region_b))
-    if not seen:
-        return set()
-    frames = np.array([(image.width, image.height) for image in images], np.float64)
-    vectors = dict(ledger.descriptors())
-    width = len(next(iter(vectors.values()), np.zeros(1)))
-    blank = np.zeros(width, np.float32)
-    descriptors = np.stack([vectors.get(image.number, blank) for image in images])
-    return {sequences[k] for k in shared_marks(seen, frames, descriptors)}
+    images = [image for image in map(ledger.image, ids) if image is not None]
+    frames = np.array([(image.width, image.height) for image in images], np.float64).reshape(-1, 2)
+
+    @cache
+    def test() -> Callable[[Sequence[int]], bool]:
+        everyone = sorted(ledger.images(), key=lambda image: image.id)
+        vectors = dict(ledger.descriptors())
+        blank = np.zeros(len(next(iter(vectors.values()), np.zeros(1))), np.float32)
+        place = {image.id: k for k, image in enumerate(everyone)}
+        unrelated = unrelated_in(np.stack([vectors.get(image.number, blank) for image in everyone]))
+        return lambda rows: unrelated([place[ids[row]] for row in rows])
+
+    return {sequences[k] for k in shared_marks(seen, frames, lambda rows: test()(rows))}

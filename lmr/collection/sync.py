@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
-
 from lmr.collection.core import Collection
 from lmr.collection.refined import REFINED_TO, Described, described
 from lmr.errors import CollectionError
@@ -29,11 +27,11 @@ def bring_up(collection: Collection) -> None:
     update_forest(collection)
 
 
-def sync(collection: Collection, moved: tuple[Described, Described] | None = None) -> ForestChange | None:
+def sync(collection: Collection, moved: Described | None = None) -> ForestChange | None:
     """Write images and labels to the graph and descriptors to the vector index, where the ledger has newer ones.
 
-    moved: all descriptors before and after a change, if the vector index had those before. Returns how the forest
-    changed as images were taken out.
+    moved: the images with other descriptors, if the vector index was up to date before they moved. Returns how the
+    forest changed as images were taken out.
     """
     graph, version = collection.graph, collection.ledger.meta("version") or "0"
     _clear_if_rebuilt(collection)
@@ -42,8 +40,8 @@ def sync(collection: Collection, moved: tuple[Described, Described] | None = Non
     if seen != version:
         graph.write_batches("write/images", _image_rows(collection, int(seen)))
         graph.run("write/images_seen", version=version)
-    if moved is not None and moved[0].refined.shape[1] == moved[1].refined.shape[1]:
-        write_changed_vectors(collection, *moved)
+    if moved is not None and collection.vectors.dimension() == moved.refined.shape[1]:
+        write_vectors(collection, moved)
     _bring_vectors_up(collection)
     return change
 
@@ -87,26 +85,19 @@ def _bring_vectors_up(collection: Collection) -> None:
     Milvus may have lost rows that it said it had, so its count is compared as well.
     """
     ledger, vectors = collection.ledger, collection.vectors
-    described_images = ledger.counts()["descriptors"]
+    described_images = ledger.count("descriptors")
     refined, version = _vectors_seen(ledger)
     held = 0 if vectors.dimension() is None else vectors.count()
     if (refined, version) == _vectors_wanted(ledger) and held == described_images:
         return
     if described_images:
-        changed = (
-            {image.id for image in ledger.changed_images(version)} if refined == _vectors_wanted(ledger)[0] else None
-        )
-        found = described(collection)
-        dimension = found.refined.shape[1]
-        if vectors.dimension() != dimension or held > described_images:
-            changed = None
         if held > described_images:
             vectors.drop()
-        vectors.create(dimension, described_images)
-        rows = [k for k, image in enumerate(found.images) if changed is None or image.id in changed]
-        vectors.upsert(_vector_rows(found, np.array(rows, np.int64)))
-        if vectors.count() != described_images:
-            vectors.upsert(_vector_rows(found, np.arange(len(found.images))))
+        vectors.create(ledger.dimension(), described_images)
+        if refined == _vectors_wanted(ledger)[0]:
+            vectors.upsert(_vector_rows(described(collection, of=[i.number for i in ledger.changed_images(version)])))
+        if vectors.count() != described_images or refined != _vectors_wanted(ledger)[0]:
+            vectors.upsert(_vector_rows(described(collection)))
     elif held:
         vectors.drop()
     _note_vectors(collection)
@@ -129,13 +120,9 @@ def _note_vectors(collection: Collection) -> None:
         collection.ledger.set_meta(_VECTORS_SEEN, f"{refined} {version}")
 
 
-def write_changed_vectors(collection: Collection, before: Described, after: Described) -> None:
-    """Upsert the descriptors that a round has moved. If that is cut short, the next sync writes all."""
-    kept = [(k, before.row[image.id]) for k, image in enumerate(after.images) if image.id in before.row]
-    now, then = (np.array(rows, np.int64) for rows in (zip(*kept, strict=True) if kept else ([], [])))
-    fresh = np.setdiff1d(np.arange(len(after.images)), now)
-    moved = now[(before.refined[then] != after.refined[now]).any(1)] if len(now) else now
-    collection.vectors.upsert(_vector_rows(after, np.concatenate([moved, fresh])))
+def write_vectors(collection: Collection, moved: Described) -> None:
+    """Upsert the descriptors that a review has moved. If that is cut short, the next sync writes all."""
+    collection.vectors.upsert(_vector_rows(moved))
     _note_vectors(collection)
 
 
@@ -166,7 +153,7 @@ def update_forest(collection: Collection) -> ForestChange | None:
         if marker["forest_seen"] == last:
             return None
         edges = ledger.pairs.changes(marker["forest_seen"])
-        if len(edges) <= _FEW * ledger.counts()["edges"]:
+        if len(edges) <= _FEW * ledger.count("edges"):
             changes = [Changed(e.a, e.b, e.weight, e.accepted and (bridge_queries or e.both_index)) for e in edges]
             seen = {"forest": last, "removed": marker["removed_seen"]}
             return change_forest(graph, changes, [], bridge_queries=bridge_queries, seen=seen)
@@ -188,7 +175,7 @@ def check_counts(collection: Collection) -> None:
         raise CollectionError("the graph still has the weights of earlier descriptors; `lmr link` writes the new ones")
     if marker["forest_seen"] < ledger.pairs.last():
         collection.progress.note("a link was interrupted: its newest matches are not searched yet; `lmr link` goes on")
-    images, descriptors = ledger.counts()["images"], ledger.counts()["descriptors"]
+    images, descriptors = ledger.count("images"), ledger.count("descriptors")
     found = graph.run("read/counts")[0]["images"]
     held = 0 if collection.vectors.dimension() is None else collection.vectors.count()
     if (found, held) != (images, descriptors):
@@ -214,6 +201,6 @@ def _image_rows(collection: Collection, since: int) -> Iterator[dict[str, Any]]:
         }
 
 
-def _vector_rows(found: Described, rows: Array) -> Iterator[tuple[str, Array, bool]]:
-    for row in rows.tolist():
-        yield found.images[row].id, found.refined[row], found.images[row].split == "query"
+def _vector_rows(found: Described) -> Iterator[tuple[str, Array, bool]]:
+    for image, vector in zip(found.images, found.refined, strict=True):
+        yield image.id, vector, image.split == "query"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -106,8 +106,44 @@ class Changed(NamedTuple):
     takes_part: bool
 
 
-Pair = tuple[int, int]  # numbers of the database, the smaller first
-_Weights = dict[Pair, float]
+@dataclass(frozen=True, slots=True)
+class _Edges:
+    """Edges between nodes: their places among the sorted nodes (E, 2), the smaller first, and weights (E,)."""
+
+    ends: Array
+    weights: Array
+
+    def where(self, rows: Array) -> _Edges:
+        """Some of them."""
+        return _Edges(self.ends[rows], self.weights[rows])
+
+    @property
+    def keys(self) -> Array:
+        """(E,) a number for each pair of nodes."""
+        return (self.ends[:, 0] << 31) | self.ends[:, 1]
+
+    def parts(self, count: int) -> Array:
+        """(N,) number of the part that each of so many nodes lies in."""
+        shape = (count, count)
+        joined = coo_matrix((np.ones(len(self.ends), np.int8), self.ends.T), shape)
+        return connected_components(joined, directed=False)[1]
+
+    def strongest(self, count: int) -> _Edges:
+        """The maximum spanning forest of so many nodes, by Kruskal's order.
+
+        Ranks stand for weights, so that none is lost to rounding.
+        """
+        order = np.argsort(-self.weights, kind="stable")
+        ranks = np.empty(len(order))
+        ranks[order] = np.arange(1.0, len(order) + 1)
+        found = minimum_spanning_tree(coo_matrix((ranks, self.ends.T), (count, count))).data
+        return self.where(order[found.astype(np.int64) - 1])
+
+
+def _edges(nodes: Array, a: Array, b: Array, weights: Array) -> _Edges:
+    """Edges between nodes that are given by their numbers."""
+    ends = np.sort(np.stack([np.searchsorted(nodes, a), np.searchsorted(nodes, b)], 1), axis=1)
+    return _Edges(ends.astype(np.int64).reshape(-1, 2), np.asarray(weights, np.float64))
 
 
 def change_forest(
@@ -121,42 +157,60 @@ def change_forest(
     seen: marks to set when it is whole (see forest/end and write/remove_images). Stopped in between, the collection
     stays marked as stale, and is then built from nothing.
     """
+    if not removed and not any(change.takes_part for change in changes) and not _held(graph, changes):
+        graph.run("forest/end", seen=seen["forest"])
+        return ForestChange(0, 0, 0)
     ids = sorted({id for change in changes for id in (change.a, change.b)} | set(removed))
     asked = _ask(graph, "forest/numbers", "ids", ids)
     numbers = {row["id"]: row["number"] for row in asked}
-    components = sorted({row["component"] for row in asked})
-    named = {row["component"]: row["name"] for row in _ask(graph, "forest/named", "components", components)}
-    rows = graph.run("forest/tree_of", components=components)
-    tree: _Weights = {}
-    component = {row["number"]: row["component"] for row in asked}
-    for row in rows:
-        tree.update(zip(map(_pair, row["a"], row["b"]), row["weights"], strict=True))
-        component |= dict.fromkeys((*row["a"], *row["b"]), components[row["component"]])
+    changes = [change for change in changes if change.a in numbers and change.b in numbers]
+    names = sorted({row["component"] for row in asked})
+    named = {row["component"]: row["name"] for row in _ask(graph, "forest/named", "components", names)}
+    rows = graph.run("forest/tree_of", components=names)
     graph.run("forest/begin", bridge_queries=bridge_queries)
-    gone = {numbers[id] for id in removed if id in numbers}
+    gone = np.array(sorted(numbers[id] for id in removed if id in numbers), np.int64)
     if removed:
         graph.run("write/remove_images", ids=sorted(removed), seen=seen["removed"])
-    fresh = {_pair(numbers[c.a], numbers[c.b]): c for c in changes if c.a in numbers and c.b in numbers}
-    cut = {
-        pair
-        for pair, change in fresh.items()
-        if pair in tree and (not change.takes_part or tree[pair] != change.weight)
-    }
-    left = {pair: w for pair, w in tree.items() if pair not in cut and not gone.intersection(pair)}
-    nodes = np.array(sorted({n for pair in (*tree, *fresh) for n in pair} - gone), np.int64)
-    rivals = {
-        pair: change.weight for pair, change in fresh.items() if change.takes_part and not gone.intersection(pair)
-    }
-    if len(left) < len(tree):
-        rivals |= _across(graph, nodes, component, left, bridge_queries)
-    new = _strongest(nodes, left | rivals)
-    added = sorted(pair for pair in new if pair not in left)
-    dropped = sorted(pair for pair in tree if pair not in new and not gone.intersection(pair))
-    graph.write_batches("forest/part", _rows([*dropped, *(pair for pair in added if pair in cut and pair in tree)]))
-    graph.write_batches("forest/join", _rows(added))
-    _rename(graph, nodes, new, component, named)
+    a, b, weights = (_column(rows, key, kind) for key, kind in (("a", int), ("b", int), ("weights", float)))
+    own = np.array([row["number"] for row in asked], np.int64)
+    nodes = np.unique(np.concatenate([a, b, own]))
+    component = np.zeros(len(nodes), np.int64)  # places of names
+    of_tree = np.repeat([row["component"] for row in rows], [len(row["a"]) for row in rows]).astype(np.int64)
+    component[np.searchsorted(nodes, a)] = component[np.searchsorted(nodes, b)] = of_tree
+    component[np.searchsorted(nodes, own)] = np.searchsorted(names, [row["component"] for row in asked])
+    stays = ~np.isin(nodes, gone)
+    tree = _edges(nodes, a, b, weights)
+    fresh = _edges(
+        nodes,
+        np.array([numbers[change.a] for change in changes], np.int64),
+        np.array([numbers[change.b] for change in changes], np.int64),
+        np.array([change.weight for change in changes]),
+    )
+    takes_part = np.array([change.takes_part for change in changes], bool)
+    now = np.full(len(tree.ends), np.inf)  # the weight that an edge has now; -inf: it takes no part any more
+    of, here = _places(fresh.keys, tree.keys)
+    now[here] = np.where(takes_part, fresh.weights, -np.inf)[of]
+    cut = np.isfinite(now) & (now != tree.weights) | (now == -np.inf)
+    there = stays[tree.ends].all(1)
+    left = tree.where(there & ~cut)
+    rivals = [fresh.where(takes_part & stays[fresh.ends].all(1))]
+    if len(left.ends) < len(tree.ends):
+        rivals.append(_across(graph, nodes, stays, component, left, bridge_queries))
+    new = _union(left, *rivals).strongest(len(nodes))
+    added = new.where(~np.isin(new.keys, left.keys))
+    dropped = tree.where(there & ~np.isin(tree.keys, new.keys))
+    again = added.where(np.isin(added.keys, tree.keys))  # with another weight
+    graph.write_batches("forest/part", _rows(_numbers(nodes, dropped) + _numbers(nodes, again)))
+    graph.write_batches("forest/join", _rows(_numbers(nodes, added)))
+    _rename(graph, nodes, stays, new.parts(len(nodes)), component, [(name, named[name]) for name in names])
     graph.run("forest/end", seen=seen["forest"])
-    return ForestChange(len(added), len(dropped), len(new) - len(added))
+    return ForestChange(len(added.ends), len(dropped.ends), len(new.ends) - len(added.ends))
+
+
+def _held(graph: Queries, changes: Sequence[Changed]) -> bool:
+    """Whether a changed match is an edge of the stored forest."""
+    pairs = [(change.a, change.b) for change in changes]
+    return any(_ask(graph, "forest/held", "rows", _rows(pairs)))
 
 
 def _ask(graph: Queries, name: str, parameter: str, values: Sequence[Any]) -> list[dict[str, Any]]:
@@ -168,43 +222,46 @@ def _ask(graph: Queries, name: str, parameter: str, values: Sequence[Any]) -> li
     return rows
 
 
-def _pair(a: int, b: int) -> Pair:
-    return (a, b) if a < b else (b, a)
+def _column(rows: Sequence[dict[str, Any]], key: str, kind: type) -> Array:
+    """The lists of all rows as one array."""
+    return np.concatenate([np.zeros(0, kind), *(np.array(row[key], kind) for row in rows)])
 
 
-def _columns(nodes: Array, edges: Iterable[Pair]) -> Array:
-    """(2, E) places of the edges' ends among the sorted nodes."""
-    ends = np.array(list(edges), np.int64).reshape(-1, 2)
-    return np.searchsorted(nodes, ends).T
+def _places(keys: Array, among: Array) -> tuple[Array, Array]:
+    """Which of the keys are among others, and where there."""
+    order = np.argsort(among)
+    place = np.searchsorted(among[order], keys)
+    found = np.flatnonzero(place < len(among))
+    found = found[among[order][place[found]] == keys[found]]
+    return found, order[place[found]]
 
 
-def _parts(nodes: Array, edges: Iterable[Pair]) -> Array:
-    """(N,) number of the part that each node lies in."""
-    a, b = _columns(nodes, edges)
-    shape = (len(nodes), len(nodes))
-    return connected_components(coo_matrix((np.ones(len(a), np.int8), (a, b)), shape), directed=False)[1]
+def _union(*parts: _Edges) -> _Edges:
+    """Each edge once."""
+    whole = _Edges(np.concatenate([part.ends for part in parts]), np.concatenate([part.weights for part in parts]))
+    return whole.where(np.unique(whole.keys, return_index=True)[1])
 
 
-def _across(graph: Queries, nodes: Array, component: dict[int, str], left: _Weights, bridge_queries: bool) -> _Weights:
+def _numbers(nodes: Array, edges: _Edges) -> list[tuple[int, int]]:
+    return sorted(map(tuple, nodes[edges.ends].tolist()))
+
+
+def _across(graph: Queries, nodes: Array, stays: Array, component: Array, left: _Edges, bridge_queries: bool) -> _Edges:
     """The matches between the parts that trees fell into: all that leave a part, the greatest of each tree aside."""
-    parts = _parts(nodes, left)
+    parts = left.parts(len(nodes))
     sizes = np.bincount(parts)
-    greatest: dict[str, int] = {}
-    for name, part in set(zip((component[n] for n in nodes.tolist()), parts.tolist(), strict=True)):
-        if name not in greatest or (sizes[part], -part) > (sizes[greatest[name]], -greatest[name]):
-            greatest[name] = part
-    smaller = nodes[~np.isin(parts, list(greatest.values()))]
+    first = np.unique(parts, return_index=True)[1]  # a node of each part, for the tree that it was of
+    order = np.lexsort((np.arange(len(sizes)), -sizes, component[first]))
+    greatest = order[np.unique(component[first][order], return_index=True)[1]]
+    smaller = nodes[stays & ~np.isin(parts, greatest)]
     rows = []
     for start in range(0, len(smaller), _ASKED):
         asked = smaller[start : start + _ASKED].tolist()
         rows += graph.run("forest/crossing", numbers=asked, bridge_queries=bridge_queries)
-    inside = set(nodes.tolist())
-    part_of = dict(zip(nodes.tolist(), parts.tolist(), strict=True))
-    return {
-        _pair(row["a"], row["b"]): row["weight"]
-        for row in rows
-        if row["b"] in inside and part_of[row["a"]] != part_of[row["b"]]
-    }
+    a, b = (np.array([row[end] for row in rows], np.int64) for end in "ab")
+    inside = np.isin(b, nodes)
+    found = _edges(nodes, a[inside], b[inside], np.array([row["weight"] for row in rows])[inside])
+    return found.where(parts[found.ends[:, 0]] != parts[found.ends[:, 1]])
 
 
 def strongest(
@@ -212,41 +269,47 @@ def strongest(
 ) -> tuple[set[tuple[str, str]], dict[str, int]]:
     """The maximum spanning forest of edges between sorted images, and the part that each image lies in."""
     place = {id: k for k, id in enumerate(images)}
-    nodes = np.arange(len(images))
-    found = _strongest(nodes, {_pair(place[a], place[b]): weight for (a, b), weight in edges.items()})
-    parts = _parts(nodes, found) if len(images) else nodes
-    return {(images[a], images[b]) for a, b in found}, dict(zip(images, parts.tolist(), strict=True))
-
-
-def _strongest(nodes: Array, edges: _Weights) -> set[Pair]:
-    """The maximum spanning forest, by Kruskal's order: ranks stand for weights, so that none is lost to rounding."""
-    pairs = sorted(edges, key=lambda pair: -edges[pair])
-    if not pairs:
-        return set()
-    a, b = _columns(nodes, pairs)
-    shape = (len(nodes), len(nodes))
-    found = minimum_spanning_tree(coo_matrix((np.arange(1.0, len(pairs) + 1), (a, b)), shape)).tocoo()
-    return {pairs[int(rank) - 1] for rank in found.data}
+    ends = np.array([(place[a], place[b]) for a, b in edges], np.int64).reshape(-1, 2)
+    found = _Edges(np.sort(ends, axis=1), np.array(list(edges.values()))).strongest(len(images))
+    parts = found.parts(len(images)).tolist() if images else []
+    return {(images[a], images[b]) for a, b in found.ends.tolist()}, dict(zip(images, parts, strict=True))
 
 
 def _rename(
-    graph: Queries, nodes: Array, tree: set[Pair], component: dict[int, str], named: dict[str, int | None]
+    graph: Queries,
+    nodes: Array,
+    stays: Array,
+    parts: Array,
+    component: Array,
+    named: Sequence[tuple[str, int | None]],
 ) -> None:
     """Write components where they changed. One keeps its name where the image is in it that it is named after.
 
     Of several names the one is kept that most images have already; a part without any takes its least id.
+    named: for each name the number of the image that it is of, if that is there.
     """
-    members: dict[int, list[int]] = {}
-    for node, part in zip(nodes.tolist(), _parts(nodes, tree).tolist(), strict=True):
-        members.setdefault(part, []).append(node)
-    rows = []
-    for part in members.values():
-        counts: dict[str, int] = {}
-        for node in part:
-            counts[component[node]] = counts.get(component[node], 0) + 1
-        own = set(part)
-        usable = sorted((-count, name) for name, count in counts.items() if named[name] in own)
-        fresh = None if usable else min(row["id"] for row in _ask(graph, "forest/ids", "numbers", part))
-        name = fresh or usable[0][1]
-        rows += [{"number": node, "component": name} for node in part if component[node] != name]
+    names = [name for name, _ in named]
+    there, place = _places(np.array([-1 if number is None else number for _, number in named]), nodes[stays])
+    held_by = dict(zip(there.tolist(), parts[stays][place].tolist(), strict=True))  # name -> part of its image
+    keys, group, counts = np.unique(
+        parts[stays].astype(np.int64) * len(names) + component[stays], return_inverse=True, return_counts=True
+    )
+    groups = [divmod(key, len(names)) for key in keys.tolist()]
+    members = np.split(nodes[stays][np.argsort(group, kind="stable")], np.cumsum(counts))[:-1]
+    best: dict[int, tuple[int, str]] = {}
+    for (part, old), some in zip(groups, members, strict=True):
+        if held_by.get(old) == part:
+            best[part] = min(best.get(part, (0, "")), (-len(some), names[old]))
+    nameless: dict[int, list[int]] = {}
+    for (part, _), some in zip(groups, members, strict=True):
+        if part not in best:
+            nameless.setdefault(part, []).extend(some.tolist())
+    for part, numbers in nameless.items():
+        best[part] = (0, min(row["id"] for row in _ask(graph, "forest/ids", "numbers", numbers)))
+    rows = [
+        {"number": number, "component": best[part][1]}
+        for (part, old), some in zip(groups, members, strict=True)
+        if best[part][1] != names[old]
+        for number in some.tolist()
+    ]
     graph.write_batches("forest/rename", rows)

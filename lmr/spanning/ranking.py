@@ -15,7 +15,7 @@ from lmr.spanning.forest import Queries
 from lmr.values import Hop, QueryEdge
 
 NO_LIMIT = 1_000_000_000
-_WAYS = 2_000  # walked by the one query; with more the loop is quicker
+_WAYS = 300  # walked by the one query; with more the loop is quicker, as a way costs what it is long
 _FRONTIER = 16  # images of the frontier to ask about in one round trip
 
 

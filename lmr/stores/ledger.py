@@ -6,6 +6,7 @@ no result may depend on these, as they follow the order of arrival.
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,19 +14,31 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from lmr.errors import CollectionError
 from lmr.photos.find import text_of
-from lmr.stores.pairs import Pairs
+from lmr.stores.pairs import ONLY_MOVED, Pairs
 from lmr.values import Array, Split
 
-FORMAT = 2
+FORMAT = 3
 REBUILT = "rebuilt"  # how often Milvus and Neo4j were to be made anew
 # those that others refer to come first
-_TABLES = ("meta", "models", "images", "files", "features", "materials", "descriptors", "pairs", "verdicts", "removed")
+_TABLES = (
+    "meta",
+    "models",
+    "images",
+    "files",
+    "features",
+    "materials",
+    "descriptors",
+    "pairs",
+    "verdicts",
+    "removed",
+    "proposed",
+)
 _SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 CREATE TABLE models (name TEXT PRIMARY KEY, data BLOB NOT NULL, checksum INTEGER NOT NULL) STRICT;
@@ -53,12 +66,18 @@ CREATE TABLE verdicts (
 CREATE TABLE removed (seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL) STRICT;
 CREATE INDEX images_version ON images (version);
 """
+_PROPOSED = f"""
+CREATE TABLE proposed (number INTEGER PRIMARY KEY, digest INTEGER NOT NULL, reach REAL NOT NULL) STRICT;
+CREATE INDEX pairs_moved ON pairs (seq) WHERE {ONLY_MOVED} AND weight IS NOT NULL;
+CREATE INDEX pairs_accepted ON pairs (seq) WHERE weight IS NOT NULL AND excluded IS NULL;
+"""
 _MIGRATIONS = {  # format -> what makes the next one of it
     1: """
 ALTER TABLE images ADD COLUMN version INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE pairs ADD COLUMN confirmed INTEGER NOT NULL DEFAULT 0;
 """
     + _VERDICTS,
+    2: _PROPOSED,
 }
 
 
@@ -86,6 +105,23 @@ class File:
     reason: str | None
 
 
+class Proposed(NamedTuple):
+    """What an image was like when it last proposed, and how near the last of its nearest was (-inf: fewer there)."""
+
+    number: int
+    digest: int
+    reach: float
+
+
+_COUNTS = {
+    "images": "SELECT count(*) FROM images",
+    "index_images": "SELECT count(*) FROM images WHERE split = 'index'",
+    "labelled_images": "SELECT count(*) FROM images WHERE landmark IS NOT NULL",
+    "set_aside": "SELECT count(*) FROM files WHERE reason IS NOT NULL",
+    "descriptors": "SELECT count(*) FROM descriptors",
+    "pairs": "SELECT count(*) FROM pairs",
+    "edges": "SELECT count(*) FROM pairs WHERE weight IS NOT NULL",
+}
 Verdict = Literal["confirmed", "rejected"]
 _COMING = (
     "(SELECT coalesce(max(CAST(value AS INTEGER)), 0) + 1 FROM meta WHERE key = 'version')"  # see Collection.changed
@@ -106,7 +142,7 @@ class Ledger:
         part = path.with_suffix(".new")
         part.unlink(missing_ok=True)
         db = sqlite3.connect(part)
-        db.executescript("PRAGMA page_size = 16384; PRAGMA journal_mode = WAL;" + _SCHEMA + _VERDICTS)
+        db.executescript("PRAGMA page_size = 16384; PRAGMA journal_mode = WAL;" + _SCHEMA + _VERDICTS + _PROPOSED)
         db.executemany("INSERT INTO meta VALUES (?, ?)", {"format": str(FORMAT), **meta}.items())
         db.commit()
         db.close()
@@ -139,8 +175,8 @@ class Ledger:
         if found == FORMAT:
             return
         if found not in _MIGRATIONS or readonly:
-            newer = "a newer lmr" if found > FORMAT else "the lmr it fits, or open it for writing once"
-            raise CollectionError(f"{self.path} has format {found}, this lmr reads format {FORMAT}; use {newer}")
+            advice = "use a newer lmr" if found > FORMAT else "`lmr check` brings it up to date"
+            raise CollectionError(f"{self.path} has format {found}, this lmr reads format {FORMAT}; {advice}")
         with self.transaction():
             at = int(self.meta("format") or 0)  # another process may have been quicker
             while at < FORMAT:
@@ -300,6 +336,14 @@ class Ledger:
             self.pairs.touch(number)  # its matches take part, or no longer do
         return changed
 
+    def images_numbered(self, numbers: Iterable[int]) -> list[Image]:
+        """The images of these numbers, by id."""
+        select = (
+            "SELECT number, id, width, height, split, landmark FROM images"
+            " WHERE number IN (SELECT value FROM json_each(?)) ORDER BY id"
+        )
+        return [Image(*row) for row in self._db.execute(select, (json.dumps(list(numbers)),))]
+
     def images(self, after: int = 0) -> Iterator[Image]:
         """Images with a number over `after`, by number."""
         select = "SELECT number, id, width, height, split, landmark FROM images WHERE number > ? ORDER BY number"
@@ -307,7 +351,7 @@ class Ledger:
 
     def changed_images(self, since: int) -> Iterator[Image]:
         """Images that are new or changed since a version of the collection, by id."""
-        select = "SELECT number, id, width, height, split, landmark FROM images WHERE version > ? ORDER BY id"
+        select = "SELECT number, id, width, height, split, landmark FROM images WHERE version > ? ORDER BY +id"
         return (Image(*row) for row in self._db.execute(select, (since,)))
 
     def remove_image(self, number: int) -> None:
@@ -318,6 +362,7 @@ class Ledger:
             ("features", "number"),
             ("materials", "number"),
             ("descriptors", "number"),
+            ("proposed", "number"),
             ("pairs", "a"),
             ("pairs", "b"),
             ("images", "number"),
@@ -376,16 +421,11 @@ class Ledger:
 
     def counts(self) -> dict[str, int]:
         """How many images, files set aside, descriptors, pairs and edges there are."""
-        count = {
-            "images": "SELECT count(*) FROM images",
-            "index_images": "SELECT count(*) FROM images WHERE split = 'index'",
-            "labelled_images": "SELECT count(*) FROM images WHERE landmark IS NOT NULL",
-            "set_aside": "SELECT count(*) FROM files WHERE reason IS NOT NULL",
-            "descriptors": "SELECT count(*) FROM descriptors",
-            "pairs": "SELECT count(*) FROM pairs",
-            "edges": "SELECT count(*) FROM pairs WHERE weight IS NOT NULL",
-        }
-        return {name: self._db.execute(select).fetchone()[0] for name, select in count.items()}
+        return {name: self.count(name) for name in _COUNTS}
+
+    def count(self, name: str) -> int:
+        """One of the counts."""
+        return int(self._db.execute(_COUNTS[name]).fetchone()[0])
 
     # ------------------------------------------------------------ features and descriptors
 
@@ -431,6 +471,11 @@ class Ledger:
             return None
         return np.frombuffer(_checked(row, f"descriptor {number}", "`lmr train` describes everything again"), "<f4")
 
+    def dimension(self) -> int:
+        """Length of the descriptors; 0 if there are none."""
+        row = self._db.execute("SELECT length(data) / 4 FROM descriptors LIMIT 1").fetchone()
+        return int(row[0]) if row else 0
+
     def undescribed(self) -> list[int]:
         """Numbers of images without a global descriptor."""
         select = "SELECT number FROM features WHERE number NOT IN (SELECT number FROM descriptors) ORDER BY number"
@@ -442,6 +487,14 @@ class Ledger:
         for number, data, checksum in self._db.execute(select, (after,)):
             advice = "`lmr train` describes everything again"
             yield number, np.frombuffer(_checked((data, checksum), f"descriptor {number}", advice), "<f4")
+
+    def proposed(self) -> Iterator[Proposed]:
+        """What is known of the images that have proposed neighbours."""
+        return (Proposed(*row) for row in self._db.execute("SELECT number, digest, reach FROM proposed"))
+
+    def put_proposed(self, rows: Iterable[Proposed]) -> None:
+        """Remember images that have proposed."""
+        self._db.executemany("INSERT OR REPLACE INTO proposed VALUES (?, ?, ?)", rows)
 
     def _blob(self, select: str, number: int, what: str) -> bytes:
         row = self._db.execute(select, (number,)).fetchone()

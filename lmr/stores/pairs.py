@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import struct
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,6 +15,9 @@ from lmr.values import Array, Edge, Verification
 
 _FETCHED = 100_000
 _GEOMETRY = struct.Struct("<14d")
+_ZERO = "IN (x'0000000000000000', x'0000000000000080')"  # of either sign
+# the two numbers of a map (2, 3) that turn and shear are zero; there is an index of such pairs
+ONLY_MOVED = f"substr(geometry, 9, 8) {_ZERO} AND substr(geometry, 25, 8) {_ZERO}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,36 +116,30 @@ class Pairs:
             return False
         return True
 
-    def edges(self, after: int = 0, limit: int = -1) -> Iterator[tuple[int, Edge]]:
-        """(sequence, edge) of the pairs kept after a sequence, in that order."""
+    def edges(self, after: int = 0, limit: int = -1, *, only_moved: bool = False) -> Iterator[tuple[int, Edge]]:
+        """(sequence, edge) of the pairs kept after a sequence, in that order; only_moved: by a scale and a shift."""
         select = (
-            "SELECT seq, x.id, y.id, matches, inliers, nfa, geometry, round, excluded, similarity, weight"
+            "SELECT seq, x.id, y.id, similarity, weight, round, excluded, confirmed, matches, inliers, nfa, geometry"
             " FROM pairs JOIN images x ON x.number = a JOIN images y ON y.number = b"
-            " WHERE seq > ? AND weight IS NOT NULL ORDER BY seq LIMIT ?"
+            " WHERE seq > ? AND weight IS NOT NULL AND true ORDER BY seq LIMIT ?"
         )
-        for (
-            seq,
-            a,
-            b,
-            matches,
-            inliers,
-            nfa,
-            geometry,
-            round_,
-            excluded,
-            similarity,
-            weight,
-        ) in self._db.execute(select, (after, limit)):
-            found = _verification(matches, inliers, nfa, geometry)
-            yield seq, Edge(a, b, found, similarity, weight, round_, excluded)
+        if only_moved:
+            select = select.replace("true", ONLY_MOVED)
+        for seq, a, b, similar, weight, round_, excluded, confirmed, *found in self._db.execute(select, (after, limit)):
+            yield seq, Edge(a, b, _verification(*found), similar, weight, round_, excluded, bool(confirmed))
 
-    def links(self, upto: int | None = None) -> Links:
-        """All edges, or those up to a sequence, in that order, without their geometry."""
+    def links(self, upto: int | None = None, *, after: int = 0, of: Iterable[int] | None = None) -> Links:
+        """All edges, or those after and up to a sequence, or of some images, in that order, without their geometry."""
         select = (
             "SELECT seq, a, b, inliers, nfa, confirmed, excluded FROM pairs"
-            " WHERE weight IS NOT NULL AND (?1 IS NULL OR seq <= ?1) ORDER BY seq"
+            " WHERE weight IS NOT NULL AND (?1 IS NULL OR seq <= ?1) AND seq > ?2"
         )
-        rows, texts = self._db.execute(select, (upto,)), dict[str | None, str | None]()
+        values: list[Any] = [upto, after]
+        if of is not None:
+            values.append(json.dumps([int(number) for number in of]))
+            some = "IN (SELECT value FROM json_each(?3))"
+            select = f"{select} AND a {some} UNION {select} AND b {some}"
+        rows, texts = self._db.execute(f"{select} ORDER BY seq", values), dict[str | None, str | None]()
         parts = []
         while batch := rows.fetchmany(_FETCHED):
             *numbers, excluded = zip(*batch, strict=True)
@@ -152,6 +150,11 @@ class Pairs:
             whole = np.zeros(0, np.int64)
             return Links(whole, whole, whole, whole, np.zeros(0), np.zeros(0, object), np.zeros(0, bool))
         return Links(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+    def joined(self, numbers: Iterable[int]) -> list[int]:
+        """Numbers of the images that have an edge with one of some images."""
+        links = self.links(of=list(numbers))
+        return sorted({*links.a.tolist(), *links.b.tolist()})
 
     def links_of(self, number: int) -> list[LinkTo]:
         """The edges of one image."""
@@ -204,7 +207,7 @@ class Pairs:
 
     def accepted(self) -> int:
         """Number of edges that the forest may use."""
-        select = "SELECT count(*) FROM pairs WHERE weight IS NOT NULL AND excluded IS NULL"
+        select = "SELECT count(*) FROM pairs INDEXED BY pairs_accepted WHERE weight IS NOT NULL AND excluded IS NULL"
         return int(self._db.execute(select).fetchone()[0])
 
     def counted_after(self, sequence: int) -> tuple[int, int]:

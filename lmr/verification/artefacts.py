@@ -7,7 +7,7 @@ photos that are otherwise unrelated.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -78,10 +78,10 @@ class Seen:
     region_b: Sequence[float]
 
 
-def shared_marks(edges: Sequence[Seen], frames: Array, descriptors: Array) -> set[int]:
+def shared_marks(edges: Sequence[Seen], frames: Array, unrelated: Callable[[Sequence[int]], bool]) -> set[int]:
     """Positions of the edges that join photos by nothing but a mark that many unrelated photos carry.
 
-    frames (N, 2) width and height of each image; descriptors (N, D) original ones of length 1, zero where unknown.
+    frames (N, 2) width and height of each image; unrelated: whether the images of some rows are (see unrelated_in).
     Edges over a small region in both photos, only moved and scaled, are followed from region to overlapping region;
     what hangs together so is one mark. It counts if its photos are no more alike than any two of the collection. Then
     every edge that is only moved, and lies in a place known for a mark, is one too.
@@ -89,13 +89,10 @@ def shared_marks(edges: Sequence[Seen], frames: Array, descriptors: Array) -> se
     candidates = [k for k, edge in enumerate(edges) if _like_a_mark(edge, frames)]
     groups = _same_places(candidates, edges)
     found: set[int] = set()
-    if not groups:
-        return found
-    typical = _typical_similarity(descriptors)
     places: dict[int, list[Sequence[float]]] = {}
     for group in groups:
         images = sorted({image for k in group for image in (edges[k].a, edges[k].b)})
-        if len(images) >= _LEAST_PHOTOS and _mean_similarity(descriptors[images]) < typical:
+        if len(images) >= _LEAST_PHOTOS and unrelated(images):
             found.update(group)
             for k in group:
                 places.setdefault(edges[k].a, []).append(edges[k].region_a)
@@ -107,6 +104,12 @@ def shared_marks(edges: Sequence[Seen], frames: Array, descriptors: Array) -> se
         ):
             found.add(k)
     return found
+
+
+def unrelated_in(descriptors: Array) -> Callable[[Sequence[int]], bool]:
+    """The test whether images of some rows are no more alike than any two: (N, D) of length 1, zero where unknown."""
+    typical = _typical_similarity(descriptors)
+    return lambda rows: _mean_similarity(descriptors[list(rows)]) < typical
 
 
 def is_only_moved(model: Array) -> bool:

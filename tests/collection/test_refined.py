@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from lmr.collection import Collection
-from lmr.collection.link import exact_neighbours, indexed_neighbours
-from lmr.collection.refined import DOUBTED, WEAK, described, refiner, review
+from lmr.collection.link import exact_neighbours, indexed_neighbours, proposals
+from lmr.collection.refined import DOUBTED, WEAK, Described, described, refiner, review
 from lmr.settings import load
 from lmr.verification.artefacts import SHARED_MARK
 from tests.conftest import Cli
@@ -32,17 +33,57 @@ def copy(demo: Cli, tmp_path: Path) -> Iterator[Collection]:
         yield collection
 
 
-def test_neighbours_are_the_same_from_blocks_and_from_the_index(collection: Collection) -> None:
+def test_neighbours_are_the_same_from_products_and_from_the_index(collection: Collection) -> None:
     found = described(collection)
-    rows = np.arange(len(found.images))
+    rows, index = np.arange(len(found.images)), np.flatnonzero(found.in_index)
     for top in (1, 20, 64, 500):
-        for row, (exact, indexed) in enumerate(
-            zip(exact_neighbours(collection, found, rows, top), indexed_neighbours(collection, found, rows, top))
-        ):
+        exact, indexed = (ask(collection, found, rows, index, top) for ask in (exact_neighbours, indexed_neighbours))
+        for row in rows:
             similar = found.refined @ found.refined[row]
-            assert row not in exact
-            assert len(exact) == len(indexed) == min(top, 65 - int(found.in_index[row]))
-            assert np.allclose(similar[exact], similar[indexed], atol=1e-5)  # the same apart from ties
+            ours, theirs = (others[row][np.isfinite(values[row])] for values, others in (exact, indexed))
+            assert row not in ours
+            assert len(ours) == len(theirs) == min(top, 65 - int(found.in_index[row]))
+            assert np.allclose(similar[ours], similar[theirs], atol=1e-5)  # the same apart from ties
+
+
+def nearest(found: Described, top: int) -> list[list[int]]:
+    """Rows of the nearest index images of each, by plain sorting."""
+    similar = found.refined @ found.refined.T
+    rows = range(len(found.images))
+    others = [[k for k in rows if found.in_index[k] and k != row] for row in rows]
+    return [sorted(others[row], key=lambda k: (-similar[row, k], k))[:top] for row in rows]
+
+
+def test_only_images_that_are_new_or_have_moved_propose_but_both_ways(copy: Collection) -> None:
+    copy.settings = replace(copy.settings, top=6)
+    ledger, found = copy.ledger, described(copy)
+    near, numbers = nearest(found, 6), [image.number for image in found.images]
+
+    def pairs(rows: Iterable[tuple[int, int]]) -> set[tuple[int, int]]:
+        return {tuple(sorted((numbers[a], numbers[b]))) for a, b in rows}
+
+    whole = proposals(copy, found)
+    assert {*map(tuple, whole.pairs.tolist())} == pairs((a, b) for a, some in enumerate(near) for b in some)
+    with ledger.transaction():
+        ledger.put_proposed(whole.proposed)
+    again = proposals(copy, found)
+    assert not len(again.pairs) and not again.proposed
+    # three images seem new: they propose, and each other one that would have them among its nearest
+    new = [3, 20, 41]
+    with ledger.transaction():
+        ledger.put_proposed(
+            [row._replace(digest=0) for row in whole.proposed if row.number in [numbers[k] for k in new]]
+        )
+    some = proposals(copy, found)
+    assert [row.number for row in some.proposed] == [numbers[k] for k in new]
+    own = pairs((a, b) for a in new for b in near[a])
+    theirs = pairs((a, b) for a, others in enumerate(near) for b in others if b in new and b != others[-1])
+    last = pairs((a, others[-1]) for a, others in enumerate(near) if others[-1] in new)  # is the reach itself
+    assert own | theirs <= {*map(tuple, some.pairs.tolist())} <= own | theirs | last
+    assert len(theirs - own) > 0
+    # with another number of nearest all propose again
+    copy.settings = replace(copy.settings, top=7)
+    assert len(proposals(copy, found).proposed) == len(numbers)
 
 
 def test_milvus_holds_what_the_ledger_says_and_one_image_at_a_time_gives_the_same(collection: Collection) -> None:
@@ -70,10 +111,14 @@ def test_the_review_is_a_function_of_the_pairs_alone(copy: Collection) -> None:
     assert DOUBTED in before.values()
     # whatever the reviewed reasons were, they come out the same; what was decided by hand or in the pair stays
     reviewed = (None, WEAK, DOUBTED, SHARED_MARK)
+    only_moved = {seq for seq, _ in copy.ledger.pairs.edges(only_moved=True)}  # what a mark can be
     sequences = [seq for seq, edge in copy.ledger.pairs.edges() if edge.excluded in reviewed]
+    assert 10 < len(only_moved) < len(sequences)
     kept = next(pair for pair, reason in before.items() if reason is None)
     with copy.ledger.transaction():
-        copy.ledger.pairs.set_excluded((seq, reviewed[k % 4]) for k, seq in enumerate(sequences))
+        copy.ledger.pairs.set_excluded(
+            (seq, reviewed[k % (4 if seq in only_moved else 3)]) for k, seq in enumerate(sequences)
+        )
         found = review(copy)
     assert reasons(copy) == before
     assert np.array_equal(found.refined, refined)

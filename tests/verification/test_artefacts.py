@@ -11,8 +11,15 @@ import pytest
 from lmr.features.pack import pack, unpack
 from lmr.features.presets import preset
 from lmr.photos.made import photograph, shots
-from lmr.values import Array, Photo, Verification
-from lmr.verification.artefacts import ALONG_THE_BORDER, KEEPS_ITS_PLACE, Seen, keeps_its_place, shared_marks
+from lmr.values import Array, Photo, Verification, unit_rows
+from lmr.verification.artefacts import (
+    ALONG_THE_BORDER,
+    KEEPS_ITS_PLACE,
+    Seen,
+    keeps_its_place,
+    shared_marks,
+    unrelated_in,
+)
 from lmr.verification.geometry import only_moved
 from lmr.verification.matching import prepare
 from lmr.verification.verify import verify
@@ -67,16 +74,18 @@ def test_a_mark_anywhere_counts_only_on_unrelated_photos_and_enough_of_them() ->
     rng = np.random.default_rng(0)
     unrelated = rng.normal(size=(40, 32))
     unrelated /= np.linalg.norm(unrelated, axis=1, keepdims=True)
-    assert shared_marks(edges, frames, unrelated) == set(range(len(edges)))
+    assert shared_marks(edges, frames, unrelated_in(unrelated)) == set(range(len(edges)))
     related = unrelated.copy()
     related[:6] = related[0]
-    assert shared_marks(edges, frames, related) == set()  # six photos of one far-off place
-    assert shared_marks(edges[:3], frames, unrelated) == set()  # too few
+    assert shared_marks(edges, frames, unrelated_in(related)) == set()  # six photos of one far-off place
+    assert shared_marks(edges[:3], frames, unrelated_in(unrelated)) == set()  # too few
     large = [moved(a, b, 600) for a, b in itertools.combinations(range(6), 2)]
-    assert shared_marks(large, frames, unrelated) == set()
+    assert shared_marks(large, frames, unrelated_in(unrelated)) == set()
     known = [*edges, Seen(0, 30, np.array([[2.0, 0, 0], [0, 2.0, 0]]), edges[0].region_a, (0, 0, 600, 300))]
-    assert len(known) - 1 in shared_marks(known, frames, unrelated)  # a third of a small photo, but a known mark
-    assert shared_marks([], frames, unrelated) == set()
+    assert len(known) - 1 in shared_marks(
+        known, frames, unrelated_in(unrelated)
+    )  # a third of a small photo, but a known mark
+    assert shared_marks([], frames, unrelated_in(unrelated)) == set()
 
 
 def mark(picture: Array, place: str, rng: np.random.Generator) -> Array:
@@ -109,7 +118,7 @@ def test_a_watermark_joins_no_two_photos_and_hides_no_place(place: str) -> None:
     edges = [seen(pair, found[pair]) for pair in pairs if found[pair].nfa >= 3 and not found[pair].artefact]
     kept = [pair for pair in strong if found[pair].artefact is None]
     vectors = rng.normal(size=(10, 64))
-    marks = shared_marks(edges, np.array([(640, 480)] * 10), vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
+    marks = shared_marks(edges, np.array([(640, 480)] * 10), unrelated_in(unit_rows(vectors)))
     told = {(edges[k].a, edges[k].b) for k in marks}
     assert [pair for pair in kept if pair not in told] == []
     assert bool(told) == (place == "anywhere")
