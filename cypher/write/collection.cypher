@@ -2,5 +2,6 @@
 // params: id, format
 // mode: write
 MERGE (c:Collection {id: $id})
-ON CREATE SET c.format = $format, c.generation = 0, c.stale = false, c.edges_seen = 0, c.forest_seen = 0,
-              c.images_seen = '0', c.weights_seen = '0', c.bridge_queries = false
+ON CREATE SET c.generation = 0, c.stale = false, c.edges_seen = 0, c.forest_seen = 0, c.images_seen = '0',
+              c.weights_seen = '0', c.bridge_queries = false
+SET c.format = $format

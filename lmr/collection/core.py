@@ -110,6 +110,13 @@ class Collection:
         graph.prepare(self.id)
         return graph
 
+    def forget_graph(self) -> None:
+        """Close the connection to a graph database that was replaced; the next use opens one to what is there now."""
+        graph = self.__dict__.pop("graph", None)
+        if graph is not None:
+            self._databases.remove(graph)
+            graph.close()
+
     @cached_property
     def vectors(self) -> Milvus:
         """The vector index, started if it is the local one."""

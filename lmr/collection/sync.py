@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from lmr.collection.core import Collection
+from lmr.collection.load import load
 from lmr.collection.refined import REFINED_TO, Described, described
 from lmr.errors import CollectionError
 from lmr.photos.find import text_of
@@ -33,9 +34,10 @@ def sync(collection: Collection, moved: Described | None = None) -> ForestChange
     moved: the images with other descriptors, if the vector index was up to date before they moved. Returns how the
     forest changed as images were taken out.
     """
-    graph, version = collection.graph, collection.ledger.meta("version") or "0"
+    version = collection.ledger.meta("version") or "0"
     _clear_if_rebuilt(collection)
     change = _take_out_removed(collection)
+    graph = collection.graph
     seen = graph.marker()["images_seen"]
     if seen != version:
         graph.write_batches("write/images", _image_rows(collection, int(seen)))
@@ -51,10 +53,13 @@ def _clear_if_rebuilt(collection: Collection) -> None:
     graph, wanted = collection.graph, collection.ledger.meta(REBUILT) or "0"
     if graph.marker()["rebuilt"] == wanted:
         return
-    while graph.run("write/clear", limit=_CLEARED)[0]["removed"]:
-        pass
     if collection.vectors.dimension() is not None:
         collection.vectors.drop()
+    if load(collection, anew=True):
+        return
+    graph = collection.graph
+    while graph.run("write/clear", limit=_CLEARED)[0]["removed"]:
+        pass
     graph.run("write/cleared", rebuilt=wanted, removed=_last_removed(collection))
 
 
@@ -136,6 +141,10 @@ def write_edges(collection: Collection) -> int:
     total = ledger.pairs.counted_after(seen)[1]
     if not total:
         return 0
+    if not seen and load(collection):
+        sync(collection)  # names and labels
+        return total
+    graph = collection.graph
     with collection.progress.task("Edges to the graph", total, "edges") as advance:
         for batch in batches(ledger.pairs.edges(after=seen), _EDGES):
             rows = sorted((edge_row(edge) for _, edge in batch), key=lambda row: (row["a"], row["b"]))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import secrets
 import shutil
+import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,8 +65,56 @@ class LocalNeo4j(proc.LocalServer):
             cached = jars.fetch(self._settings, progress)
             for stray in proc.strays(f"--home-dir={self.folder.resolve()}"):
                 proc.stop(stray)
+            if self._swapping.exists():  # cut off in between: it begins empty, and is written anew from the ledger
+                self._put_in_place(Path("nowhere"))
+                self._swapping.unlink()
             progress.note("Starting Neo4j ...")
             return self._start(cached)
+
+    def load(self, folder: Path, nodes: dict[str, str], relationships: dict[str, str], progress: Progress) -> None:
+        """Replace the whole database by what files in a folder hold, in the importer's format, and start it again.
+
+        nodes and relationships: label or type -> file. It is made beside the present one, which is replaced only
+        when it is complete. Raises ImportFailedError with what the importer said; the present database stays then.
+        """
+        cached, made = jars.fetch(self._settings, progress), folder / "made"
+        shutil.rmtree(made, ignore_errors=True)
+        conf = proc.private_folder(made / "conf")
+        proc.write_private(conf / "neo4j.conf", f"server.directories.data={made.resolve()}/data\n")
+        files = [f"--nodes={label}={folder.resolve() / file}" for label, file in nodes.items()]
+        files += [f"--relationships={type_}={folder.resolve() / file}" for type_, file in relationships.items()]
+        options = ["--id-type=integer", "--max-off-heap-memory=50%", f"--report-file={made.resolve()}/report"]
+        command = self._java(cached, "org.neo4j.cli.AdminTool", f"{cached.resolve()}/lib/*")
+        progress.note("Importing into Neo4j ...")
+        done = subprocess.run(
+            [*map(str, command), "database", "import", "full", "neo4j", *options, *files],
+            env={**os.environ, "NEO4J_HOME": str(made.resolve()), "NEO4J_CONF": str(conf.resolve())},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+        )
+        if done.returncode:
+            raise ImportFailedError(f"Neo4j's importer failed: {(done.stderr or done.stdout)[-1000:].strip()}")
+        self.stop()
+        with self.starting():
+            proc.write_private(self._swapping, "")
+            self._put_in_place(made / "data")
+            self._swapping.unlink()
+        self.start(progress)
+
+    @property
+    def _swapping(self) -> Path:
+        return self.folder / "swapping"
+
+    def _put_in_place(self, data: Path) -> None:
+        """Put the databases of another data folder, or none, in the place of the present one."""
+        for kind in ("databases", "transactions"):
+            target, source = self.folder / "data" / kind / "neo4j", data / kind / "neo4j"
+            shutil.rmtree(target, ignore_errors=True)
+            if source.exists():
+                target.parent.mkdir(parents=True, exist_ok=True)
+                source.replace(target)
 
     def _start(self, cached: Path) -> Access:
         previous = proc.read_state(self._state)
@@ -123,9 +173,14 @@ class LocalNeo4j(proc.LocalServer):
 
     def _command(self, cached: Path) -> list[str | Path]:
         home = self.folder.resolve()
+        path = f"{home}/conf:{cached.resolve()}/plugins/*:{cached.resolve()}/lib/*"
+        server = self._java(cached, "org.neo4j.server.CommunityEntryPoint", path)
+        return [*server, f"--home-dir={home}", f"--config-dir={home}/conf", "--console-mode"]
+
+    def _java(self, cached: Path, main: str, path: str) -> list[str | Path]:
+        """Java with one of Neo4j's programs."""
         found, _ = java.find()
         heap = self._settings.heap_mb or min(4096, psutil.virtual_memory().total // 2**20 // 4)
-        path = f"{home}/conf:{cached.resolve()}/plugins/*:{cached.resolve()}/lib/*"
         return [
             found,
             *(f"--add-opens={package}=ALL-UNNAMED" for package in _OPENS),
@@ -136,10 +191,7 @@ class LocalNeo4j(proc.LocalServer):
             *self._settings.java_options.split(),
             "-cp",
             path,
-            "org.neo4j.server.CommunityEntryPoint",
-            f"--home-dir={home}",
-            f"--config-dir={home}/conf",
-            "--console-mode",
+            main,
         ]
 
     def _wait(self, state: proc.State, process: psutil.Popen | None) -> Access:
@@ -176,6 +228,10 @@ class LocalNeo4j(proc.LocalServer):
             "`lmr doctor` checks Java, memory, disk and ports.",
             code,
         )
+
+
+class ImportFailedError(ServerError):
+    """The offline importer did not make a database; the one that was there is as it was."""
 
 
 class _EndedEarlyError(ServerError):

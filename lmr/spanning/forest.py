@@ -107,15 +107,15 @@ class Changed(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class _Edges:
+class Weighted:
     """Edges between nodes: their places among the sorted nodes (E, 2), the smaller first, and weights (E,)."""
 
     ends: Array
     weights: Array
 
-    def where(self, rows: Array) -> _Edges:
+    def where(self, rows: Array) -> Weighted:
         """Some of them."""
-        return _Edges(self.ends[rows], self.weights[rows])
+        return Weighted(self.ends[rows], self.weights[rows])
 
     @property
     def keys(self) -> Array:
@@ -128,8 +128,8 @@ class _Edges:
         joined = coo_matrix((np.ones(len(self.ends), np.int8), self.ends.T), shape)
         return connected_components(joined, directed=False)[1]
 
-    def strongest(self, count: int) -> _Edges:
-        """The maximum spanning forest of so many nodes, by Kruskal's order.
+    def spanning(self, count: int) -> Array:
+        """(F,) rows of the maximum spanning forest of so many nodes, by Kruskal's order.
 
         Ranks stand for weights, so that none is lost to rounding.
         """
@@ -137,13 +137,17 @@ class _Edges:
         ranks = np.empty(len(order))
         ranks[order] = np.arange(1.0, len(order) + 1)
         found = minimum_spanning_tree(coo_matrix((ranks, self.ends.T), (count, count))).data
-        return self.where(order[found.astype(np.int64) - 1])
+        return order[found.astype(np.int64) - 1]
+
+    def strongest(self, count: int) -> Weighted:
+        """The edges of that forest."""
+        return self.where(self.spanning(count))
 
 
-def _edges(nodes: Array, a: Array, b: Array, weights: Array) -> _Edges:
+def _edges(nodes: Array, a: Array, b: Array, weights: Array) -> Weighted:
     """Edges between nodes that are given by their numbers."""
     ends = np.sort(np.stack([np.searchsorted(nodes, a), np.searchsorted(nodes, b)], 1), axis=1)
-    return _Edges(ends.astype(np.int64).reshape(-1, 2), np.asarray(weights, np.float64))
+    return Weighted(ends.astype(np.int64).reshape(-1, 2), np.asarray(weights, np.float64))
 
 
 def change_forest(
@@ -236,17 +240,19 @@ def _places(keys: Array, among: Array) -> tuple[Array, Array]:
     return found, order[place[found]]
 
 
-def _union(*parts: _Edges) -> _Edges:
+def _union(*parts: Weighted) -> Weighted:
     """Each edge once."""
-    whole = _Edges(np.concatenate([part.ends for part in parts]), np.concatenate([part.weights for part in parts]))
+    whole = Weighted(np.concatenate([part.ends for part in parts]), np.concatenate([part.weights for part in parts]))
     return whole.where(np.unique(whole.keys, return_index=True)[1])
 
 
-def _numbers(nodes: Array, edges: _Edges) -> list[tuple[int, int]]:
+def _numbers(nodes: Array, edges: Weighted) -> list[tuple[int, int]]:
     return sorted(map(tuple, nodes[edges.ends].tolist()))
 
 
-def _across(graph: Queries, nodes: Array, stays: Array, component: Array, left: _Edges, bridge_queries: bool) -> _Edges:
+def _across(
+    graph: Queries, nodes: Array, stays: Array, component: Array, left: Weighted, bridge_queries: bool
+) -> Weighted:
     """The matches between the parts that trees fell into: all that leave a part, the greatest of each tree aside."""
     parts = left.parts(len(nodes))
     sizes = np.bincount(parts)
@@ -270,7 +276,7 @@ def strongest(
     """The maximum spanning forest of edges between sorted images, and the part that each image lies in."""
     place = {id: k for k, id in enumerate(images)}
     ends = np.array([(place[a], place[b]) for a, b in edges], np.int64).reshape(-1, 2)
-    found = _Edges(np.sort(ends, axis=1), np.array(list(edges.values()))).strongest(len(images))
+    found = Weighted(np.sort(ends, axis=1), np.array(list(edges.values()))).strongest(len(images))
     parts = found.parts(len(images)).tolist() if images else []
     return {(images[a], images[b]) for a, b in found.ends.tolist()}, dict(zip(images, parts, strict=True))
 

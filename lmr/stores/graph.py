@@ -59,7 +59,7 @@ class Graph:
                 "lmr writes only to an empty one (set NEO4J_DATABASE or NEO4J_URI)"
             )
         self._refuse_other(marker, id)
-        if marker["id"] is None:
+        if marker["id"] is None or marker["format"] < FORMAT:  # imported, or made by an older lmr
             for name, query in queries().items():
                 if query.mode == "schema":
                     self.run(name)

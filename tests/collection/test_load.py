@@ -1,0 +1,64 @@
+"""The first load of a large graph, through the offline importer, against the normal writer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import lmr.collection.load
+from lmr.collection import Collection
+from lmr.collection.check import check, repair
+from lmr.collection.describe import describe_new
+from lmr.collection.link import link
+from lmr.collection.sync import sync
+from lmr.servers.neo4j import LocalNeo4j
+from tests.collection.test_histories import PLACES, History, collection  # noqa: F401 (a fixture)
+
+
+def test_the_importer_and_the_normal_writer_make_the_same_graph(
+    collection: Collection,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    history = History(collection, 3)
+    for id in history.photos:
+        if int(id[:3]) % PLACES < 10:
+            history.add(id)
+    with collection.writing():
+        describe_new(collection)
+        sync(collection)
+    monkeypatch.setattr(lmr.collection.load, "MANY", 1)
+    link(collection, rounds=1)  # images were there, matches were not
+    assert check(collection) == []
+    imported = history.everything()
+    assert len(imported["tree"]) > 20
+    server = LocalNeo4j(collection.home, collection.settings)
+    assert not (server.folder / "import").exists()
+
+    # what lmr did not make stays: then the normal writer does it
+    driver = collection.graph._driver
+    driver.execute_query("CREATE (:Note {text: 'mine'})")
+    repair(collection)
+    assert driver.execute_query("MATCH (n:Note) RETURN n.text").records[0].value() == "mine"
+    written = history.everything()
+    for what in imported:
+        assert imported[what] == written[what], what
+    driver.execute_query("MATCH (n:Note) DELETE n")
+
+    # where the importer fails the normal writer does it
+    monkeypatch.setattr(lmr.collection.load, "_MATCH", "nonsense")
+    told: list[str] = []
+    monkeypatch.setattr(collection.progress, "note", told.append)
+    repair(collection)
+    monkeypatch.undo()
+    assert any("importer failed" in text for text in told), told
+    assert history.everything() == written
+
+    # one that is cut off between the old database and the new one begins with an empty graph
+    collection.forget_graph()
+    server.stop()
+    Path(server.folder / "swapping").touch()
+    assert collection.graph.run("read/counts")[0]["images"] == 0
+    link(collection, rounds=1)
+    assert check(collection) == []
+    assert history.everything() == written
