@@ -7,8 +7,12 @@ LmrError                 one base to catch; its text says what, which, and what 
 ├── BusyError            another process is writing to the collection
 ├── PhotoError           a photo cannot be used; its text is the reason kept in the ledger
 ├── QueryFileError       a file under cypher/ contradicts its header
-└── ServerError          a database cannot be fetched, started or reached
-    └── DownloadError    a file could not be fetched, or is not the one expected
+├── StorageError         a file cannot be written: the disk is full, or the folder is read-only
+└── DatabaseError        a database does not do what it should
+    ├── RefusedError     a query failed in it
+    └── ServerError      it cannot be fetched, started or reached
+        ├── BrokenServerError  it runs, and does nothing until it is restarted
+        └── DownloadError    a file could not be fetched, or is not the one expected
 """
 
 
@@ -44,8 +48,24 @@ class QueryFileError(LmrError):
     """A file under cypher/ contradicts its header; the text starts with file:line."""
 
 
-class ServerError(LmrError):
+class StorageError(LmrError):
+    """A file cannot be written: the disk is full, or the folder is read-only."""
+
+
+class DatabaseError(LmrError):
+    """A database does not do what it should."""
+
+
+class RefusedError(DatabaseError):
+    """A query failed in the graph database."""
+
+
+class ServerError(DatabaseError):
     """A database cannot be fetched, started or reached."""
+
+
+class BrokenServerError(ServerError):
+    """A database runs, and does nothing until it is restarted."""
 
 
 class DownloadError(ServerError):

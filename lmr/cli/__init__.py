@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
+import errno
+import sqlite3
 import sys
+
+_STORAGE = (
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EROFS,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EIO,
+    errno.EFBIG,
+    errno.ENAMETOOLONG,
+)
 
 
 def main() -> None:
@@ -15,8 +28,20 @@ def main() -> None:
     except LmrError as error:
         print(f"lmr: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
+    except BrokenPipeError:
+        sys.exit(0)
+    except OSError as error:
+        if error.errno not in _STORAGE:
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"lmr: {where}{error.strerror}; once that is mended the same command goes on", file=sys.stderr)
+        sys.exit(1)
+    except sqlite3.DatabaseError as error:
+        print(f"lmr: the ledger cannot be read: {error}; `lmr check` tells what is damaged", file=sys.stderr)
+        sys.exit(1)
+    except MemoryError:
+        print("lmr: memory ran out; try fewer workers (--workers 1)", file=sys.stderr)
+        sys.exit(1)
     except KeyboardInterrupt:
         print("lmr: interrupted; the same command goes on where it stopped", file=sys.stderr)
         sys.exit(130)
-    except BrokenPipeError:
-        sys.exit(0)

@@ -15,7 +15,7 @@ import numpy as np
 from lmr.collection.core import LEDGER, Collection, writer
 from lmr.collection.refined import described
 from lmr.collection.sync import bring_up
-from lmr.errors import CollectionError, UsageError
+from lmr.errors import CollectionError, DatabaseError, UsageError
 from lmr.servers.process import private_folder
 from lmr.settings import Settings
 from lmr.spanning.forest import strongest
@@ -45,7 +45,10 @@ def check(collection: Collection) -> list[Difference]:
 
 
 def repair(collection: Collection) -> None:
-    """Make Milvus and Neo4j anew from the ledger, which must be whole itself. Raises CollectionError if it is not."""
+    """Make Milvus and Neo4j anew from the ledger, which must be whole itself. Raises CollectionError if it is not.
+
+    A local database that does not start, or cannot be written, is so damaged that it begins with no data at all.
+    """
     damaged = list(_ledger(collection.ledger))
     if damaged:
         first = damaged[0]
@@ -56,7 +59,12 @@ def repair(collection: Collection) -> None:
     with collection.writing():
         with collection.ledger.transaction():
             collection.ledger.rebuild()
-        bring_up(collection)
+        try:
+            bring_up(collection)
+        except DatabaseError as error:
+            collection.progress.note(f"{error}\nThe local databases begin with no data, and are written anew.")
+            collection.reset_databases()
+            bring_up(collection)
 
 
 def backup(collection: Collection, target: Path) -> int:

@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from lmr.errors import BusyError, CollectionError, UsageError
+from lmr.errors import BrokenServerError, BusyError, CollectionError, UsageError
 from lmr.expansion.idqe import Smoothing
 from lmr.features.presets import Preset, preset
 from lmr.progress import Progress, Silent
@@ -106,16 +106,36 @@ class Collection:
     def graph(self) -> Graph:
         """The graph database, started if it is the local one; refuses a database of another collection."""
         graph = Graph(graph_access(self.settings, self.progress))
+        try:
+            graph.prepare(self.id)
+        except BrokenServerError:
+            graph.close()
+            if self.settings.neo4j_uri:
+                raise
+            LocalNeo4j(self.home, self.settings).stop()
+            graph = Graph(graph_access(self.settings, self.progress))
+            graph.prepare(self.id)
         self._databases.append(graph)
-        graph.prepare(self.id)
         return graph
 
     def forget_graph(self) -> None:
-        """Close the connection to a graph database that was replaced; the next use opens one to what is there now."""
-        graph = self.__dict__.pop("graph", None)
-        if graph is not None:
-            self._databases.remove(graph)
-            graph.close()
+        """Close the connection to a graph database that is replaced; the next use opens one to what is there then."""
+        self._forget("graph")
+
+    def reset_databases(self) -> None:
+        """Let the local databases begin with no data at all."""
+        self._forget("graph")
+        self._forget("vectors")
+        if not self.settings.neo4j_uri:
+            LocalNeo4j(self.home, self.settings).reset()
+        if not self.settings.milvus_uri:
+            LocalMilvus(self.home, self.settings).reset()
+
+    def _forget(self, name: str) -> None:
+        database = self.__dict__.pop(name, None)
+        if database is not None:
+            self._databases.remove(database)
+            database.close()
 
     @cached_property
     def vectors(self) -> Milvus:

@@ -30,6 +30,8 @@ _MAX_MESSAGE = 256 * 2**20
 class LocalMilvus(proc.LocalServer):
     """Starts, watches and stops the Milvus Lite in `home`/milvus."""
 
+    name = "Milvus Lite"
+
     def __init__(self, home: Path, settings: Settings) -> None:
         super().__init__(home / "milvus")
         self._settings = settings
@@ -38,7 +40,7 @@ class LocalMilvus(proc.LocalServer):
         """Address of the server, started if it does not run. Raises ServerError with the end of its log."""
         proc.private_folder(self.folder)
         with self.starting():
-            if found := self.found():
+            if found := self.found(progress):
                 return found.address
             data = str((self.folder / "data").resolve())
             for stray in proc.strays(data):
@@ -48,7 +50,7 @@ class LocalMilvus(proc.LocalServer):
             path.unlink(missing_ok=True)
             command: list[str | Path] = [sys.executable, "-m", "lmr.servers.milvus", "--data", data, "--socket", path]
             process = proc.launch(command, self.log)
-            state = proc.State(process.pid, process.create_time(), f"unix:{path}")
+            state = proc.State(process.pid, proc.created(process), f"unix:{path}")
             proc.write_state(self._state, state)
             self._wait(state, process)
             return state.address
@@ -56,6 +58,10 @@ class LocalMilvus(proc.LocalServer):
     def answers(self, state: proc.State) -> None:
         """See LocalServer."""
         self._wait(state, None)
+
+    def contents(self) -> list[Path]:
+        """See LocalServer."""
+        return [self.folder / "data"]
 
     def _socket(self) -> Path:
         """In the collection's folder, or, where that name is too long for a socket, in a private temporary one."""
@@ -77,8 +83,7 @@ class LocalMilvus(proc.LocalServer):
             if not state.process() or (process and process.poll() is not None):
                 raise ServerError(
                     f"Milvus Lite ended while starting. The end of {self.log}:\n{proc.tail(self.log)}\n"
-                    "If its data are damaged, stop everything (`lmr down`), move the folder `milvus` of the "
-                    "collection away and run the command again: it is filled anew from the ledger."
+                    "If its data are damaged, `lmr repair` makes them anew from the ledger."
                 )
             with (
                 grpc.insecure_channel(state.address) as channel,

@@ -17,7 +17,7 @@ import psutil
 if TYPE_CHECKING:
     import neo4j
 
-from lmr.errors import ServerError
+from lmr.errors import ServerError, StorageError
 from lmr.progress import Progress
 from lmr.resources import resource
 from lmr.servers import jars, java
@@ -47,6 +47,8 @@ class Access:
 class LocalNeo4j(proc.LocalServer):
     """Starts, watches and stops the Neo4j in `home`/neo4j."""
 
+    name = "Neo4j"
+
     def __init__(self, home: Path, settings: Settings) -> None:
         super().__init__(home / "neo4j")
         self._settings = settings
@@ -60,7 +62,7 @@ class LocalNeo4j(proc.LocalServer):
         """Reach the server, starting it if it does not run. Raises ServerError with the end of its log."""
         proc.private_folder(self.folder)
         with self.starting():
-            if state := self.found():
+            if state := self.found(progress):
                 return self.access(state)
             cached = jars.fetch(self._settings, progress)
             for stray in proc.strays(f"--home-dir={self.folder.resolve()}"):
@@ -123,7 +125,7 @@ class LocalNeo4j(proc.LocalServer):
             self._configure(cached, bolt, http)
             process = proc.launch(self._command(cached), self.log)
             state = proc.State(
-                process.pid, process.create_time(), f"bolt://127.0.0.1:{bolt}", f"http://127.0.0.1:{http}"
+                process.pid, proc.created(process), f"bolt://127.0.0.1:{bolt}", f"http://127.0.0.1:{http}"
             )
             proc.write_state(self._state, state)
             try:
@@ -137,6 +139,10 @@ class LocalNeo4j(proc.LocalServer):
         """See LocalServer."""
         self._wait(state, None)
 
+    def contents(self) -> list[Path]:
+        """See LocalServer; the password is one of what it stores."""
+        return [self.folder / "data", self._password, self._swapping]
+
     def _ports(self, previous: proc.State | None) -> tuple[int, int]:
         """The ports of last time if they are free, so that open Browser pages go on working."""
         bolt = proc.free_port(int(previous.address.rsplit(":", 1)[1]) if previous else 0)
@@ -147,7 +153,14 @@ class LocalNeo4j(proc.LocalServer):
         conf = self.folder / "conf"
         pages = conf / "browser"
         if not (pages / "index.html").exists():
-            shutil.copytree(cached / "browser" / "browser", pages, dirs_exist_ok=True)
+            part = conf / "browser.part"  # a copy that is cut short must not look whole
+            shutil.rmtree(part, ignore_errors=True)
+            shutil.rmtree(pages, ignore_errors=True)
+            try:
+                shutil.copytree(cached / "browser" / "browser", part)
+            except shutil.Error as error:  # of each file
+                raise StorageError(f"{conf} cannot be filled: {error.args[0][0][2]}; is the disk full?") from error
+            part.rename(pages)
         for page in resource("cypher/browser").iterdir():
             shutil.copy(page, pages / page.name)
         base = f"http://localhost:{http}/browser"
@@ -186,7 +199,7 @@ class LocalNeo4j(proc.LocalServer):
             *(f"--add-opens={package}=ALL-UNNAMED" for package in _OPENS),
             "--enable-native-access=ALL-UNNAMED",
             "-Djol.skipHotspotSAAttach=true",
-            "-Xms256m",
+            f"-Xms{min(256, heap)}m",
             f"-Xmx{heap}m",
             *self._settings.java_options.split(),
             "-cp",
@@ -222,9 +235,12 @@ class LocalNeo4j(proc.LocalServer):
         code = process.poll() if process else None
         if code is None and state.process():
             return
-        advice = _ADVICE.get(code or 0, "It was killed, or memory ran out (try a smaller heap: LMR_HEAP_MB=1024).")
+        if code in _ADVICE and "heap" not in proc.tail(self.log).lower():
+            advice = _ADVICE[code]
+        else:
+            code, advice = None, "It was killed, or there is not enough memory (try another heap: LMR_HEAP_MB=1024)."
         raise _EndedEarlyError(
-            f"Neo4j ended while starting (exit code {code}). {advice} The end of {self.log}:\n{proc.tail(self.log)}\n"
+            f"Neo4j ended while starting. {advice} The end of {self.log}:\n{proc.tail(self.log)}\n"
             "`lmr doctor` checks Java, memory, disk and ports.",
             code,
         )

@@ -7,8 +7,10 @@ import contextlib
 import fcntl
 import json
 import os
+import shutil
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -17,11 +19,17 @@ from pathlib import Path
 import psutil
 
 from lmr.errors import ServerError
+from lmr.progress import Progress
+
+_PATIENCE = 5.0  # seconds until people are told what is waited for
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """A server that was started: `created` tells it from a later process with the same pid."""
+    """A server that was started: `created` tells it from a later process with the same pid.
+
+    It is in seconds after the machine started, so that it stays what it is when the clock is set.
+    """
 
     pid: int
     created: float
@@ -32,10 +40,15 @@ class State:
         """The living process, or None if it ended."""
         try:
             process = psutil.Process(self.pid)
-            alive = abs(process.create_time() - self.created) < 2 and process.status() != psutil.STATUS_ZOMBIE
+            alive = abs(created(process) - self.created) < 2 and process.status() != psutil.STATUS_ZOMBIE
         except psutil.NoSuchProcess:
             return None
         return process if alive else None
+
+
+def created(process: psutil.Process) -> float:
+    """When a process began, in seconds after the machine did."""
+    return process.create_time() - psutil.boot_time()
 
 
 def private_folder(path: Path) -> Path:
@@ -79,6 +92,8 @@ def locked(path: Path) -> Iterator[None]:
 class LocalServer(abc.ABC):
     """A server that belongs to one collection: its folder, its log, its state."""
 
+    name = "the server"
+
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.log = folder / "console.log"
@@ -89,17 +104,24 @@ class LocalServer(abc.ABC):
         state = read_state(self._state)
         return state if state and state.process() else None
 
-    def found(self) -> State | None:
+    def found(self, progress: Progress) -> State | None:
         """The state of a running server that answers; None if none runs, or if it is just ending."""
         state = self.running()
         if state is None:
             return None
+        waiting = threading.Timer(
+            _PATIENCE, progress.note, [f"{self.name} (process {state.pid}) does not answer yet; waiting ..."]
+        )
+        waiting.daemon = True
+        waiting.start()
         try:
             self.answers(state)
         except ServerError:
             if self.running():
                 raise
             return None
+        finally:
+            waiting.cancel()
         return state
 
     @abc.abstractmethod
@@ -117,6 +139,17 @@ class LocalServer(abc.ABC):
                 stop(process)
             self._state.unlink(missing_ok=True)
             return process is not None
+
+    def reset(self) -> None:
+        """Stop the server and forget what it stored: it begins empty. The folder is not to be used otherwise."""
+        self.stop()
+        with self.starting():
+            for kept in self.contents():
+                shutil.rmtree(kept, ignore_errors=True) if kept.is_dir() else kept.unlink(missing_ok=True)
+
+    @abc.abstractmethod
+    def contents(self) -> Sequence[Path]:
+        """Files and folders in which the server keeps what it stores."""
 
     def starting(self) -> contextlib.AbstractContextManager[None]:
         """Held while the server is started or stopped."""

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import neo4j
 from neo4j.exceptions import AuthError, ClientError, DriverError, Neo4jError, ServiceUnavailable
 
-from lmr.errors import CollectionError, LmrError, ServerError, UsageError
+from lmr.errors import BrokenServerError, CollectionError, RefusedError, ServerError, UsageError
 from lmr.servers.neo4j import Access
 from lmr.stores.cypher import Query, queries
 from lmr.values import Edge
@@ -135,11 +135,9 @@ class _translated:
             raise ServerError("Neo4j refused user or password; check NEO4J_USERNAME and NEO4J_PASSWORD") from error
         if isinstance(error, ServiceUnavailable):
             raise ServerError(f"Neo4j is not reachable ({error}); `lmr status` shows it, `lmr up` starts it") from error
+        if isinstance(error, Neo4jError) and "needs to be restarted" in str(error.message):  # after a full disk
+            raise BrokenServerError("Neo4j has stopped its database after an error: `lmr down`, then again") from error
         if isinstance(error, ClientError) and "ParameterMissing" in str(error.code):
             raise UsageError(str(error.message)) from error
         if isinstance(error, Neo4jError | DriverError):
-            raise _Refused(f"Neo4j: {getattr(error, 'message', None) or error}") from error
-
-
-class _Refused(LmrError):
-    """A query failed in the database."""
+            raise RefusedError(f"Neo4j: {getattr(error, 'message', None) or error}") from error

@@ -18,7 +18,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from lmr.errors import CollectionError
+from lmr.errors import CollectionError, StorageError
 from lmr.photos.find import text_of
 from lmr.stores.pairs import ONLY_MOVED, Pairs
 from lmr.values import Array, Split
@@ -161,6 +161,8 @@ class Ledger:
             db.execute("PRAGMA mmap_size = 1073741824")
             ledger = cls(db, path)
             found = ledger.meta("format")
+        except sqlite3.OperationalError as error:
+            raise StorageError(f"{path} cannot be opened ({error}); is the disk full, or read-only?") from error
         except sqlite3.DatabaseError as error:
             raise CollectionError(f"{path} cannot be read ({error}); restore it from a backup") from error
         try:
@@ -199,10 +201,16 @@ class Ledger:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All changes inside are kept together, durably, or not at all."""
-        with self._db:
-            self._db.execute("BEGIN IMMEDIATE")
-            yield
+        """All changes inside are kept together, durably, or not at all. Raises StorageError where that cannot be."""
+        try:
+            with self._db:
+                self._db.execute("BEGIN IMMEDIATE")
+                yield
+        except sqlite3.OperationalError as error:
+            raise StorageError(
+                f"{self.path} cannot be written: {error}. Nothing that was finished is lost; with room on the disk, "
+                "and the right to write there, the same command goes on"
+            ) from error
 
     def replace_by(self, other: Ledger, *, verdicts: bool = False) -> None:
         """Take over all that another ledger of this collection holds, in one step; the databases are made anew then.

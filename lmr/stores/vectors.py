@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
@@ -92,6 +93,8 @@ class Milvus:
     def __init__(self, uri: str, token: str, name: str) -> None:
         with _translated(uri):
             from pymilvus import MilvusClient
+
+            logging.getLogger("pymilvus").setLevel(logging.CRITICAL)  # what fails is told once, and in our words
 
             self._client = MilvusClient(uri=uri, token=token, timeout=60)
         self._uri, self._name = uri, name
