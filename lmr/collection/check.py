@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from lmr.collection.core import LEDGER, Collection, writer
-from lmr.collection.refined import described
+from lmr.collection.refined import Described, described
 from lmr.collection.sync import bring_up
 from lmr.errors import CollectionError, DatabaseError, UsageError
 from lmr.servers.process import private_folder
@@ -23,6 +23,7 @@ from lmr.stores.ledger import Ledger
 
 _CLOSE = 1e-5
 _SHOWN = 3
+_SEARCHED = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,9 +161,20 @@ def _vectors(collection: Collection) -> Iterator[Difference]:
         for id, vector in held.items():
             if not np.allclose(vector, found.refined[found.row[id]], atol=_CLOSE):
                 wrong.append(id)
+        yield from _differ("milvus", "vectors that a search does not find", _unfindable(collection, found))
     else:
         wrong = sorted(wanted)
     yield from _differ("milvus", "vectors that are not the refined descriptors", wrong)
+
+
+def _unfindable(collection: Collection, found: Described) -> list[str]:
+    """Index images that are not nearest to their own descriptors, of at most 10,000: searches ask another file."""
+    rows = np.flatnonzero(found.in_index)
+    if len(rows) > _SEARCHED:
+        rows = np.random.default_rng().choice(rows, _SEARCHED, replace=False)
+    answers = collection.vectors.search(found.refined[rows], 1)
+    near = [answer[0][1] if answer else 0.0 for answer in answers]
+    return [found.images[row].id for row, value in zip(rows.tolist(), near, strict=True) if abs(value - 1) > _CLOSE]
 
 
 def _graph(collection: Collection) -> Iterator[Difference]:

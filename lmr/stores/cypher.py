@@ -5,7 +5,7 @@ A file holds one statement under a header of comments:
     // One sentence that says what it does.
     // params: id, floor, limit
     // returns: id, weight
-    // mode: read | write | schema
+    // mode: read | write | batches (writes, in transactions of its own) | schema
     // hops: 1 2 3          (optional) the statement exists once for each of these bounds of {0,HOPS}
 
 Header and statement are checked against each other when they are loaded.
@@ -22,7 +22,7 @@ from lmr.errors import QueryFileError
 from lmr.resources import resource
 
 _KEYS = ("params", "returns", "mode", "hops")
-_MODES = ("read", "write", "schema")
+_MODES = ("read", "write", "batches", "schema")
 _STRING = re.compile(r"'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\"|`[^`]*`|//[^\n]*|/\*.*?\*/", re.DOTALL)
 _PARAMETER = re.compile(r"\$([A-Za-z_]\w*)")
 _WRITES = re.compile(r"(?<!\.)\b(CREATE|MERGE|DELETE|SET|REMOVE|DROP|FOREACH|LOAD\s+CSV)\b", re.IGNORECASE)

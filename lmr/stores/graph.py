@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 from collections.abc import Iterable, Iterator
 from typing import Any, TypeVar
 
@@ -25,6 +26,7 @@ class Graph:
 
     def __init__(self, access: Access) -> None:
         self.access = access
+        logging.getLogger("neo4j").setLevel(logging.CRITICAL)  # what fails is told once, and in our words
         self._driver = neo4j.GraphDatabase.driver(
             access.uri,
             auth=(access.username, access.password),
@@ -90,8 +92,8 @@ class Graph:
             return [dict(record) for record in transaction.run(neo4j.Query(text).text, params)]
 
         with _translated(), self._session(query.mode) as session:
-            if query.mode == "schema":
-                return [dict(record) for record in session.run(text)]
+            if query.mode in ("schema", "batches"):  # these begin and end transactions of their own
+                return [dict(record) for record in session.run(neo4j.Query(text).text, params)]
             execute = session.execute_read if query.mode == "read" else session.execute_write
             return execute(work)
 
@@ -140,4 +142,6 @@ class _translated:
         if isinstance(error, ClientError) and "ParameterMissing" in str(error.code):
             raise UsageError(str(error.message)) from error
         if isinstance(error, Neo4jError | DriverError):
-            raise RefusedError(f"Neo4j: {getattr(error, 'message', None) or error}") from error
+            told = str(getattr(error, "message", None) or error)
+            full = " (is its disk full?)" if "append transaction" in told else ""
+            raise RefusedError(f"Neo4j: {told}{full}") from error
