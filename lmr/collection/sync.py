@@ -60,11 +60,11 @@ def _clear_if_rebuilt(collection: Collection) -> None:
     graph = collection.graph
     while graph.run("write/clear", limit=_CLEARED)[0]["removed"]:
         pass
-    graph.run("write/cleared", rebuilt=wanted, removed=_last_removed(collection))
+    graph.run("write/cleared", rebuilt=wanted, removed=_last_removed(collection.ledger))
 
 
-def _last_removed(collection: Collection) -> int:
-    removed = collection.ledger.removed()
+def _last_removed(ledger: Ledger) -> int:
+    removed = ledger.removed()
     return removed[-1][0] if removed else 0
 
 
@@ -110,8 +110,8 @@ def _bring_vectors_up(collection: Collection) -> None:
 
 def _vectors_wanted(ledger: Ledger) -> tuple[str, int]:
     """What refined descriptors are a function of beside the originals, and the version of these."""
-    facts = (ledger.meta(key) or "0" for key in ("learned", REFINED_TO, "bridge_queries"))
-    return " ".join(facts), int(ledger.meta("version") or 0)
+    facts = [ledger.meta(key) or "0" for key in ("learned", REFINED_TO, "bridge_queries")]
+    return " ".join([*facts, str(_last_removed(ledger))]), int(ledger.meta("version") or 0)
 
 
 def _vectors_seen(ledger: Ledger) -> tuple[str, int]:

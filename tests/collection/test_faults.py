@@ -1,0 +1,185 @@
+"""Each write to the ledger, to Milvus and to Neo4j fails once, before or after it is done: the same step goes on.
+
+`make test` goes through some steps; `make soak` sets LMR_FAULTS=all.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import lmr.collection.describe
+import lmr.verification.pool
+from lmr.collection import Collection
+from lmr.collection.check import check
+from lmr.collection.corrections import judge, remove
+from lmr.collection.describe import describe_new, train
+from lmr.collection.link import link
+from lmr.collection.sync import bring_up, sync
+from lmr.errors import UsageError
+from lmr.settings import load
+from lmr.spanning.clusters import write_clusters
+from lmr.stores.graph import Graph
+from lmr.stores.ledger import Ledger
+from lmr.stores.vectors import Milvus
+from tests.collection.test_histories import PLACES, Here, History
+from tests.conftest import stop_databases
+
+ALL = os.environ.get("LMR_FAULTS", "some") == "all"
+
+
+class Fault(Exception):
+    """Stands for a process that ends there and then."""
+
+
+class Faults:
+    """Lets the write number `at` fail; 0 is none."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.at = self.seen = 0
+        self.where = ""
+        for cls in (Milvus,):
+            for name in ("upsert", "delete", "create", "drop"):
+                monkeypatch.setattr(cls, name, self.failing(getattr(cls, name), f"Milvus {name}"))
+        run, transaction = Graph._run, Ledger.transaction
+        faults = self
+
+        def run_failing(graph: Graph, query: Any, text: str, params: dict) -> list:
+            if query.mode == "read":
+                return run(graph, query, text, params)
+            return faults.failing(run, query.name)(graph, query, text, params)
+
+        @contextmanager
+        def transaction_failing(ledger: Ledger) -> Iterator[None]:
+            late = faults.fails("the ledger")
+            with transaction(ledger):
+                yield
+                if late is False:
+                    raise Fault(faults.where)
+            if late:
+                raise Fault(faults.where)
+
+        monkeypatch.setattr(Graph, "_run", run_failing)
+        monkeypatch.setattr(Ledger, "transaction", transaction_failing)
+
+    def fails(self, where: str) -> bool | None:
+        """Whether this write is to fail after it is done, or before; None: it is not."""
+        self.seen += 1
+        if self.seen != self.at:
+            return None
+        self.where = where
+        return self.at % 2 == 0
+
+    def failing(self, function: Callable, where: str) -> Callable:
+        def call(*args: Any, **options: Any) -> Any:
+            late = self.fails(where)
+            if late is False:
+                raise Fault(self.where)
+            found = function(*args, **options)
+            if late:
+                raise Fault(self.where)
+            return found
+
+        return call
+
+
+Step = Callable[[Collection, History], object]
+
+
+def ingest(some: range) -> Step:
+    def step(collection: Collection, history: History) -> None:
+        for id in history.photos:
+            if int(id[:3]) % PLACES in some and collection.ledger.image(id) is None:
+                history.add(id)
+        with collection.writing():
+            describe_new(collection)
+            sync(collection)
+
+    return step
+
+
+def strongest(collection: Collection) -> list[tuple[str, str]]:
+    edges = sorted(collection.ledger.pairs.edges(), key=lambda row: -row[1].weight)
+    return [(edge.a, edge.b) for _, edge in edges]
+
+
+def cluster(collection: Collection, history: History) -> None:
+    bring_up(collection)
+    write_clusters(collection.graph, method="components", floor=0.0, bridge_queries=collection.bridge_queries)
+
+
+def steps(photos: list[str]) -> list[tuple[str, Step]]:
+    """The pair that is judged and the images that go are the same in each attempt."""
+    a, b = photos[0], photos[PLACES]  # of one place
+    whole: list[tuple[str, Step]] = [
+        ("ingest", ingest(range(4))),
+        ("link", lambda c, h: link(c, rounds=2)),
+        ("ingest more", ingest(range(6))),
+        ("link again", lambda c, h: link(c, rounds=1)),
+        ("reject", lambda c, h: judge(c, a, b, "rejected")),
+        ("confirm", lambda c, h: judge(c, a, b, "confirmed")),
+        ("remove", lambda c, h: remove(c, [photos[1], photos[PLACES + 1]])),
+        ("train", lambda c, h: train(c)),
+        ("bridge", lambda c, h: link(c, rounds=1, bridge_queries=True)),
+        ("cluster", cluster),
+    ]
+    return whole
+
+
+def state(collection: Collection, history: History) -> dict:
+    ids = {image.number: image.id for image in collection.ledger.images()}
+    pairs = sorted((ids[r.a], ids[r.b], r.verification, r.excluded, r.weight) for r in collection.ledger.pairs.rows())
+    bring_up(collection)
+    return {**history.everything(), "pairs": pairs, "verdicts": collection.ledger.verdicts()}
+
+
+def test_a_write_that_fails_is_made_good_by_the_same_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lmr.collection.describe, "Workers", Here)
+    monkeypatch.setattr(lmr.verification.pool, "Workers", Here)
+    settings = [replace(load({"home": tmp_path / name})[0], top=10) for name in ("calm", "shaken")]
+    faults = Faults(monkeypatch)
+    try:
+        with Collection.open(settings[0], create=True) as calm, Collection.open(settings[1], create=True) as shaken:
+            histories = [History(collection, 5) for collection in (calm, shaken)]
+            tried = 0
+            for name, step in steps(list(histories[0].photos)):
+                faults.at = 0
+                step(calm, histories[0])
+                places = attempts(step, name, shaken, histories[1], faults)
+                tried += len(places)
+                print(f"{name}: {len(places)} faults: {', '.join(sorted(set(places)))}", flush=True)
+                left, right = state(calm, histories[0]), state(shaken, histories[1])
+                for what in left:
+                    assert left[what] == right[what], (name, what)
+                assert check(shaken) == [], name
+            assert tried > 60 if ALL else tried > 25
+    finally:
+        for one in settings:
+            stop_databases(one.home)
+
+
+def attempts(step: Step, name: str, collection: Collection, history: History, faults: Faults) -> list[str]:
+    """Take a step again and again, each time failing one write later, until none fails."""
+    places: list[str] = []
+    for at in range(1, 1000):
+        if not ALL and at > 4 and at % 3:
+            continue
+        faults.at, faults.seen = at, 0
+        try:
+            step(collection, history)
+        except Fault:
+            places.append(faults.where)
+            continue
+        except UsageError as error:  # removed already: it is the rest that is to be made good
+            assert name == "remove" and "neither an image id" in str(error)
+        if faults.seen < at:
+            break
+    faults.at = 0
+    bring_up(collection)
+    return places
