@@ -40,6 +40,9 @@ soak: $(VENV)/.ready  ## what takes longer than make test may
 	$(BIN)/python -m benchmarks.extract
 	$(BIN)/python -m benchmarks.updates
 	$(BIN)/python -m benchmarks.steps
+	$(BIN)/python -m benchmarks.updates --made 1000000
+	LMR_FAULTS=all LMR_DAMAGES=all LMR_FILES=200000 $(BIN)/python -m pytest -s \
+	  tests/collection/test_faults.py tests/collection/test_damage.py tests/test_limits.py tests/test_storage.py
 	for seed in 1 2 3 4; do LMR_SEED=$$seed LMR_KILLS=20 LMR_STEPS=150 $(BIN)/python -m pytest -s \
 	  tests/collection/test_kills.py tests/collection/test_histories.py || exit 1; done
 

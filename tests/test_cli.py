@@ -6,9 +6,11 @@ import csv
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import sqlite3
+import stat
 import subprocess
 import sys
 import time
@@ -344,11 +346,12 @@ def test_bridging_queries_and_training_again(demo: Cli, made: Path, tmp_path: Pa
 HOSTILE = [
     b"q'uo\"te`s.jpg",
     b"<img src=x onerror=alert(1)>.jpg",
-    b"new\nline.jpg",
+    b"new\nline\x1b]0;owned\x07\x1b[2J.jpg",
     b"=cmd|x.jpg",
     b"not\xffutf8.jpg",
-    b"} DETACH DELETE.jpg",
+    b"} DETACH DELETE \xe2\x80\xae gpj.jpg",
 ]
+LABELS = [f'it\'s "{k}" \\ `x`' for k in range(4)] + ["<script>alert(2)</script>", "=cmd|' /C x'!A1\x1b[2J"]
 
 
 def test_bad_input_and_hostile_names(fresh: Cli, made: Path, tmp_path: Path) -> None:
@@ -358,6 +361,9 @@ def test_bad_input_and_hostile_names(fresh: Cli, made: Path, tmp_path: Path) -> 
     for name, source in zip(HOSTILE, good, strict=True):
         shutil.copy(source, os.path.join(os.fsencode(photos), name))
     shutil.copy(good[0], photos / "copy.jpg")
+    exif = Image.Exif()
+    exif[0x010E] = exif[0x013B] = "<script>alert('exif')</script>\x1b[2J"  # description, artist
+    Image.open(good[1]).save(os.path.join(os.fsencode(photos), HOSTILE[1]), "JPEG", quality=92, exif=exif)
     whole = good[1].read_bytes()
     (photos / "empty.jpg").touch()
     (photos / "page.jpg").write_text("<html>no</html>")
@@ -369,7 +375,7 @@ def test_bad_input_and_hostile_names(fresh: Cli, made: Path, tmp_path: Path) -> 
     (photos / "loop").symlink_to(photos)
     labels = tmp_path / "labels.csv"
     with labels.open("w", newline="") as lines:
-        rows = [(name.decode("utf-8", "backslashreplace"), f'it\'s "{k}" \\ `x`') for k, name in enumerate(HOSTILE)]
+        rows = [(name.decode("utf-8", "backslashreplace"), label) for name, label in zip(HOSTILE, LABELS, strict=True)]
         csv.writer(lines).writerows([("image", "landmark"), *rows])
     dry = fresh.json("ingest", photos, "--dry-run")
     assert dry["new"] == 14
@@ -384,11 +390,22 @@ def test_bad_input_and_hostile_names(fresh: Cli, made: Path, tmp_path: Path) -> 
     found = fresh.json("search", os.path.join(photos, "plain.png"), "--top", 20)["results"]
     names = {os.path.basename(path) for row in found for path in row["paths"]}
     assert {name.decode("utf-8", "backslashreplace") for name in HOSTILE} <= names
-    assert {row["landmark"] for row in found} >= {f'it\'s "{k}" \\ `x`' for k in range(len(HOSTILE))}
+    assert {row["landmark"] for row in found} >= set(LABELS)
     page = tmp_path / "page.html"
     fresh("search", photos / "copy.jpg", "--top", 20, "--html", page)
     assert "<img src=x" not in page.read_text()
     assert "&lt;img src=x onerror=alert(1)&gt;" in page.read_text()
+    assert "<script>alert" not in page.read_text() and "alert('exif')" not in page.read_text()
+    assert not re.search(r"""(src|href)\s*=\s*["']?(https?:)?//""", page.read_text())  # nothing from outside
+    fresh("cluster")
+    for words in (("search", photos / "copy.jpg", "--top", 20), ("clusters",), ("query", "isolated"), ("link",)):
+        done = fresh.run(*words)
+        told = done.stdout + done.stderr
+        assert done.returncode == 0 and not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e]", told), (words, told)
+    secret = (fresh.home / "neo4j" / "password").read_text()
+    for path in (p for p in [page, *fresh.home.rglob("*")] if p.is_file() and p.name != "password"):
+        assert secret.encode() not in path.read_bytes(), path
+    assert stat.S_IMODE(fresh.home.stat().st_mode) == 0o700
     isolated = fresh.json("query", "isolated", "--param", "limit=50")
     assert "plain.png" in {row["name"] for row in isolated}
     assert "no verified matches" in fresh("explain", photos / "plain.png", photos / "copy.jpg")

@@ -39,9 +39,8 @@ def state(cli: Cli) -> dict:
         }
 
 
-def killed(cli: Cli, moment: float, *words: object, server: LocalNeo4j | LocalMilvus | None = None) -> bool:
-    """Start a command, kill it (or a server under it) after so many seconds; whether it was still at work."""
-    process = subprocess.Popen(
+def started(cli: Cli, *words: object) -> subprocess.Popen[str]:
+    return subprocess.Popen(
         [sys.executable, "-m", "lmr", *map(str, words)],
         env={**os.environ, "LMR_HOME": str(cli.home)},
         cwd=ROOT,
@@ -49,6 +48,23 @@ def killed(cli: Cli, moment: float, *words: object, server: LocalNeo4j | LocalMi
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+def hung(cli: Cli, moment: float, *words: object, server: LocalNeo4j | LocalMilvus) -> None:
+    """Start a command, let a server under it hang for some seconds: it waits, and then goes on."""
+    process, running = started(cli, *words), server.running()
+    assert running is not None
+    time.sleep(moment)
+    os.kill(running.pid, signal.SIGSTOP)
+    time.sleep(7)
+    os.kill(running.pid, signal.SIGCONT)
+    _, told = process.communicate(timeout=300)
+    assert process.returncode == 0, told
+
+
+def killed(cli: Cli, moment: float, *words: object, server: LocalNeo4j | LocalMilvus | None = None) -> bool:
+    """Start a command, kill it (or a server under it) after so many seconds; whether it was still at work."""
+    process = started(cli, *words)
     try:
         process.wait(moment)
         return False
@@ -102,6 +118,8 @@ def test_killed_commands_go_on(made: Path, tmp_path: Path) -> None:
         for server in servers if KILLS > 1 else [servers[SEED % 2]]:
             done += killed(shaken, rng.uniform(0.5, 2.5), "train", server=server)
             shaken("train")
+        for server in servers if KILLS > 1 else [servers[(SEED + 1) % 2]]:
+            hung(shaken, rng.uniform(0.5, 2.5), "train", server=server)
         calm("train")
         calm("cluster")
         shaken("cluster")

@@ -104,6 +104,23 @@ def test_a_failed_start_shows_the_log_and_what_to_try(tmp_path: Path) -> None:
     assert "lmr doctor" in str(caught.value)
 
 
+def test_a_heap_that_memory_has_no_room_for_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ServerError, match=r"not enough memory.*LMR_HEAP_MB"):
+        neo4j(tmp_path, heap_mb=100_000_000).start(Silent())
+
+
+def test_a_server_stays_the_same_when_the_clock_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    own = psutil.Process()
+    state = proc.State(own.pid, proc.created(own), "bolt://127.0.0.1:1")
+    before, mark = psutil.Process().create_time(), psutil.boot_time()
+    for module in (psutil, psutil._pslinux) if hasattr(psutil, "_pslinux") else (psutil,):
+        monkeypatch.setattr(module, "boot_time", lambda: mark + 86_400.0)  # what the kernel says afterwards
+    if hasattr(psutil, "_pslinux"):
+        assert psutil.Process().create_time() == pytest.approx(before + 86_400, abs=2)
+    assert state.process() is not None
+    assert proc.State(own.pid, state.created + 60, "").process() is None
+
+
 def test_milvus_listens_on_a_private_socket_also_in_a_deep_folder(tmp_path: Path) -> None:
     from pymilvus import MilvusClient
 
