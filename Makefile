@@ -39,6 +39,7 @@ soak: $(VENV)/.ready  ## what takes longer than make test may
 	$(BIN)/python -m benchmarks.drift
 	$(BIN)/python -m benchmarks.extract
 	$(BIN)/python -m benchmarks.updates
+	$(BIN)/python -m benchmarks.memory
 	$(BIN)/python -m benchmarks.steps
 	$(BIN)/python -m benchmarks.updates --made 1000000
 	LMR_FAULTS=all LMR_DAMAGES=all LMR_FILES=200000 $(BIN)/python -m pytest -s \

@@ -48,7 +48,7 @@ def check(collection: Collection) -> list[Difference]:
 def repair(collection: Collection) -> None:
     """Make Milvus and Neo4j anew from the ledger, which must be whole itself. Raises CollectionError if it is not.
 
-    A local database that does not start, or cannot be written, is so damaged that it begins with no data at all.
+    Where a local database does not start, or cannot be written, both begin with no data; the old are set aside.
     """
     damaged = list(_ledger(collection.ledger))
     if damaged:
@@ -64,7 +64,7 @@ def repair(collection: Collection) -> None:
             bring_up(collection)
         except DatabaseError as error:
             collection.progress.note(f"{error}\nThe local databases begin with no data, and are written anew.")
-            collection.reset_databases()
+            collection.set_databases_aside()
             bring_up(collection)
 
 

@@ -19,7 +19,7 @@ from lmr.features.presets import Preset, preset
 from lmr.progress import Progress, Silent
 from lmr.servers.milvus import LocalMilvus
 from lmr.servers.neo4j import Access, LocalNeo4j
-from lmr.servers.process import private_folder
+from lmr.servers.process import LocalServer, private_folder
 from lmr.settings import Settings
 from lmr.stores.graph import Graph
 from lmr.stores.ledger import Ledger
@@ -122,14 +122,16 @@ class Collection:
         """Close the connection to a graph database that is replaced; the next use opens one to what is there then."""
         self._forget("graph")
 
-    def reset_databases(self) -> None:
-        """Let the local databases begin with no data at all."""
+    def set_databases_aside(self) -> None:
+        """Let the local databases begin with no data; what they held stays in folders beside them."""
         self._forget("graph")
         self._forget("vectors")
-        if not self.settings.neo4j_uri:
-            LocalNeo4j(self.home, self.settings).reset()
-        if not self.settings.milvus_uri:
-            LocalMilvus(self.home, self.settings).reset()
+        settings = self.settings
+        servers: list[LocalServer] = [] if settings.neo4j_uri else [LocalNeo4j(self.home, settings)]
+        servers += [] if settings.milvus_uri else [LocalMilvus(self.home, settings)]
+        for server in servers:
+            aside = server.set_aside()
+            self.progress.note(f"What {server.name} held is now in {aside}; remove it when nothing is missed")
 
     def _forget(self, name: str) -> None:
         database = self.__dict__.pop(name, None)

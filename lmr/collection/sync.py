@@ -37,6 +37,8 @@ def sync(collection: Collection, moved: Described | None = None) -> ForestChange
     version = collection.ledger.meta("version") or "0"
     _clear_if_rebuilt(collection)
     change = _take_out_removed(collection)
+    if not collection.graph.marker()["edges_seen"]:
+        load(collection)
     graph = collection.graph
     seen = graph.marker()["images_seen"]
     if seen != version:

@@ -169,7 +169,7 @@ class LocalNeo4j(proc.LocalServer):
             "server.bolt.listen_address": f":{bolt}",
             "server.http.listen_address": f":{http}",
             "server.directories.plugins": cached.resolve() / "plugins",
-            "server.memory.pagecache.size": "512m",
+            "server.memory.pagecache.size": f"{max(256, min(4096, psutil.virtual_memory().total // 2**20 // 8))}m",
             "dbms.security.procedures.unrestricted": "gds.*",
             "dbms.usage_report.enabled": "false",
             "client.allow_telemetry": "false",

@@ -7,7 +7,6 @@ import contextlib
 import fcntl
 import json
 import os
-import shutil
 import socket
 import subprocess
 import threading
@@ -140,12 +139,15 @@ class LocalServer(abc.ABC):
             self._state.unlink(missing_ok=True)
             return process is not None
 
-    def reset(self) -> None:
-        """Stop the server and forget what it stored: it begins empty. The folder is not to be used otherwise."""
+    def set_aside(self) -> Path:
+        """Stop the server and move what it stored into a folder beside: it begins empty. Returns that folder."""
         self.stop()
         with self.starting():
+            aside = private_folder(self.folder / f"aside-{time.strftime('%Y%m%d-%H%M%S')}")
             for kept in self.contents():
-                shutil.rmtree(kept, ignore_errors=True) if kept.is_dir() else kept.unlink(missing_ok=True)
+                if kept.exists():
+                    kept.rename(aside / kept.name)
+        return aside
 
     @abc.abstractmethod
     def contents(self) -> Sequence[Path]:
