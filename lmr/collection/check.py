@@ -161,15 +161,16 @@ def _vectors(collection: Collection) -> Iterator[Difference]:
         for id, vector in held.items():
             if not np.allclose(vector, found.refined[found.row[id]], atol=_CLOSE):
                 wrong.append(id)
-        yield from _differ("milvus", "vectors that a search does not find", _unfindable(collection, found))
+        yield from _differ("milvus", "vectors that a search does not find", _unfindable(collection, found, held))
     else:
         wrong = sorted(wanted)
     yield from _differ("milvus", "vectors that are not the refined descriptors", wrong)
 
 
-def _unfindable(collection: Collection, found: Described) -> list[str]:
-    """Index images that are not nearest to their own descriptors, of at most 10,000: searches ask another file."""
-    rows = np.flatnonzero(found.in_index)
+def _unfindable(collection: Collection, found: Described, held: Mapping[str, Any]) -> list[str]:
+    """Stored images that are not nearest to their own descriptors, of at most 10,000: searches ask another file."""
+    stored = np.array([image.id in held for image in found.images], bool)
+    rows = np.flatnonzero(found.in_index & stored)
     if len(rows) > _SEARCHED:
         rows = np.random.default_rng().choice(rows, _SEARCHED, replace=False)
     answers = collection.vectors.search(found.refined[rows], 1)

@@ -1,6 +1,6 @@
 """Files of a collection cut, changed and deleted: each damage is named, or mended, or does no harm.
 
-`make test` takes a few of them, chosen by LMR_SEED; `make soak` sets LMR_DAMAGES=all.
+Each takes a minute, so they are left to `make soak`, which sets LMR_DAMAGES=all; a number takes some, by LMR_SEED.
 """
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from tests.conftest import Cli, stop_databases
 
-SEED, COUNT = int(os.environ.get("LMR_SEED", "1")), os.environ.get("LMR_DAMAGES", "3")
+SEED, COUNT = int(os.environ.get("LMR_SEED", "1")), os.environ.get("LMR_DAMAGES", "0")
 
 
 def cut(path: Path) -> None:
@@ -63,10 +65,11 @@ def answers(cli: Cli, photo: Path) -> list[dict]:
     return [{k: row[k] for k in ("id", "reached", "inliers", "hops")} for row in rows]
 
 
+@pytest.mark.skipif(COUNT == "0", reason="left to `make soak` (LMR_DAMAGES=all)")
 def test_each_damage_is_named_or_mended(made: Path, tmp_path: Path) -> None:
     photos = tmp_path / "photos"
     photos.mkdir()
-    for path in [p for name in ("bank", "mill", "town") for p in sorted(made.glob(f"{name}-*.jpg"))[:5]]:
+    for path in [p for name in ("bank", "mill") for p in sorted(made.glob(f"{name}-*.jpg"))[:4]]:
         shutil.copy(path, photos)
     whole, cli = Cli(tmp_path / "whole"), Cli(tmp_path / "lmr")
     whole("ingest", photos)

@@ -129,7 +129,8 @@ def steps(photos: list[str]) -> list[tuple[str, Step]]:
         ("bridge", lambda c, h: link(c, rounds=1, bridge_queries=True)),
         ("cluster", cluster),
     ]
-    return whole
+    few = ("ingest", "link", "ingest more", "link again", "remove")
+    return [step for step in whole if ALL or step[0] in few]
 
 
 def state(collection: Collection, history: History) -> dict:
@@ -158,7 +159,7 @@ def test_a_write_that_fails_is_made_good_by_the_same_step(tmp_path: Path, monkey
                 for what in left:
                     assert left[what] == right[what], (name, what)
                 assert check(shaken) == [], name
-            assert tried > 60 if ALL else tried > 25
+            assert tried > 60 if ALL else tried > 12
     finally:
         for one in settings:
             stop_databases(one.home)
@@ -168,7 +169,7 @@ def attempts(step: Step, name: str, collection: Collection, history: History, fa
     """Take a step again and again, each time failing one write later, until none fails."""
     places: list[str] = []
     for at in range(1, 1000):
-        if not ALL and at > 4 and at % 3:
+        if not ALL and at > 3 and at % 4:
             continue
         faults.at, faults.seen = at, 0
         try:
