@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from lmr.errors import BrokenServerError, BusyError, CollectionError, UsageError
+from lmr.errors import BrokenServerError, BusyError, CollectionError, LmrError, ServerError, UsageError
 from lmr.expansion.idqe import Smoothing
 from lmr.features.presets import Preset, preset
 from lmr.progress import Progress, Silent
@@ -50,6 +50,7 @@ class Collection:
         self.settings, self.ledger, self.progress = settings, ledger, progress
         self.home = settings.home
         self._databases: list[Graph | Milvus] = []
+        self._writes = False
 
     @classmethod
     def open(cls, settings: Settings, progress: Progress | None = None, *, create: bool = False) -> Collection:
@@ -104,17 +105,33 @@ class Collection:
 
     @cached_property
     def graph(self) -> Graph:
-        """The graph database, started if it is the local one; refuses a database of another collection."""
+        """The graph database, started if it is the local one; refuses a database of another collection.
+
+        One that stopped its database after an error is started again. One that cannot open it even so (the end of
+        its log is torn: the disk was full) begins with no data, under a command that writes: that then writes all.
+        """
+        try:
+            return self._opened()
+        except BrokenServerError:
+            if self.settings.neo4j_uri:
+                raise
+        LocalNeo4j(self.home, self.settings).stop()
+        try:
+            return self._opened()
+        except BrokenServerError as error:
+            if not self._writes:
+                raise ServerError(f"{error}; `lmr link` writes the graph anew from the ledger") from error
+            self.progress.note(f"{error}; the graph is written anew from the ledger")
+            self._set_aside(LocalNeo4j(self.home, self.settings))
+        return self._opened()
+
+    def _opened(self) -> Graph:
         graph = Graph(graph_access(self.settings, self.progress))
         try:
             graph.prepare(self.id)
-        except BrokenServerError:
+        except LmrError:
             graph.close()
-            if self.settings.neo4j_uri:
-                raise
-            LocalNeo4j(self.home, self.settings).stop()
-            graph = Graph(graph_access(self.settings, self.progress))
-            graph.prepare(self.id)
+            raise
         self._databases.append(graph)
         return graph
 
@@ -130,8 +147,11 @@ class Collection:
         servers: list[LocalServer] = [] if settings.neo4j_uri else [LocalNeo4j(self.home, settings)]
         servers += [] if settings.milvus_uri else [LocalMilvus(self.home, settings)]
         for server in servers:
-            aside = server.set_aside()
-            self.progress.note(f"What {server.name} held is now in {aside}; remove it when nothing is missed")
+            self._set_aside(server)
+
+    def _set_aside(self, server: LocalServer) -> None:
+        aside = server.set_aside()
+        self.progress.note(f"What {server.name} held is now in {aside}; remove it when nothing is missed")
 
     def _forget(self, name: str) -> None:
         database = self.__dict__.pop(name, None)
@@ -168,7 +188,11 @@ class Collection:
     def writing(self) -> Iterator[None]:
         """Hold the writer's lock. Raises BusyError with the holder's pid."""
         with writer(self.home):
-            yield
+            self._writes = True
+            try:
+                yield
+            finally:
+                self._writes = False
 
     def changed(self) -> None:
         """Note, inside a transaction, that images, labels or descriptors are no longer what the databases have.

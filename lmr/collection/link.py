@@ -103,6 +103,7 @@ def link(collection: Collection, *, rounds: int | None = None, bridge_queries: b
             found, run, current = _round(collection, run, asked, current)
             done.append(found)
         begin = time.perf_counter()
+        sync(collection)  # the first matches of a large collection are loaded at once
         write_edges(collection)
         seconds["edges"], begin = time.perf_counter() - begin, time.perf_counter()
         forest = update_forest(collection)

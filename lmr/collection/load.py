@@ -79,7 +79,7 @@ def _write(collection: Collection, folder: Path, advance: Advance) -> None:
             yield _match(first, second, edge)
 
     generation = int(collection.graph.marker()["generation"]) + 1
-    last, removed = ledger.pairs.last(), max([seq for seq, _ in ledger.removed()], default=0)
+    last, removed = ledger.pairs.last(), ledger.last_removed()
     seen = (last, last, "-1", ledger.meta("weights") or "0", ledger.meta(REBUILT) or "0", removed)
     marker = (len(images), collection.id, 0, generation, False, *seen, collection.bridge_queries)
     _put(folder / "collection.csv", _MARKER, [[str(value).lower() for value in marker]])

@@ -15,7 +15,7 @@ from lmr.stores.ledger import Image
 from lmr.stores.pairs import Links
 from lmr.values import Array, Edge
 from lmr.verification.artefacts import SHARED_MARK, Seen, is_only_moved, shared_marks, unrelated_in
-from lmr.verification.weights import CONFIRMED_INLIERS, counted
+from lmr.verification.weights import CONFIRMED_INLIERS
 
 WEAK = "weak"
 REJECTED = "rejected"
@@ -118,9 +118,7 @@ def around(collection: Collection, numbers: Iterable[int], hops: int, upto: int 
 def _matrix(collection: Collection, images: Sequence[Image], links: Links) -> csr_matrix:
     """(N, N): a match of two index images moves both; that of a query photo moves this alone, unless they bridge."""
     links = links.where(_are(links, moves))
-    inliers = np.where(links.confirmed, np.maximum(links.inliers, CONFIRMED_INLIERS), links.inliers)
-    sure = np.where(links.confirmed, np.maximum(links.nfa, _CERTAIN), links.nfa)
-    values = link_weights(inliers, sure, collection.settings.expansion_confidence)
+    values = _strengths(collection, links.inliers, links.nfa, links.confirmed)
     a, b = _rows(images, links.a), _rows(images, links.b)
     takes_part = np.array([image.split == "index" or collection.bridge_queries for image in images], bool)
     moved, towards = np.concatenate([a, b]), np.concatenate([b, a])
@@ -182,9 +180,14 @@ def refiner(collection: Collection) -> Refiner:
 
 def weight_of(collection: Collection, inliers: int, nfa: float, confirmed: bool = False) -> float:
     """How much one match moves its images."""
-    sure = max(nfa, _CERTAIN) if confirmed else nfa
-    whole = np.array(counted(inliers, confirmed)), np.array(sure)
-    return float(link_weights(*whole, collection.settings.expansion_confidence))
+    return float(_strengths(collection, np.array(inliers), np.array(nfa), np.array(confirmed)))
+
+
+def _strengths(collection: Collection, inliers: Array, nfa: Array, confirmed: Array) -> Array:
+    """(n,) how much matches move their images; one that a person confirmed counts as certain."""
+    inliers = np.where(confirmed, np.maximum(inliers, CONFIRMED_INLIERS), inliers)
+    sure = np.where(confirmed, np.maximum(nfa, _CERTAIN), nfa)
+    return link_weights(inliers, sure, collection.settings.expansion_confidence)
 
 
 def review(collection: Collection, bereft: Iterable[int] = ()) -> Described:

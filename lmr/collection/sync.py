@@ -34,11 +34,12 @@ def sync(collection: Collection, moved: Described | None = None) -> ForestChange
     moved: the images with other descriptors, if the vector index was up to date before they moved. Returns how the
     forest changed as images were taken out.
     """
-    version = collection.ledger.meta("version") or "0"
-    _clear_if_rebuilt(collection)
-    change = _take_out_removed(collection)
-    if not collection.graph.marker()["edges_seen"]:
+    version, marker = collection.ledger.meta("version") or "0", collection.graph.marker()
+    if marker["rebuilt"] != (collection.ledger.meta(REBUILT) or "0"):
+        _make_anew(collection)
+    elif not marker["edges_seen"]:
         load(collection)
+    change = _take_out_removed(collection)
     graph = collection.graph
     seen = graph.marker()["images_seen"]
     if seen != version:
@@ -50,11 +51,9 @@ def sync(collection: Collection, moved: Described | None = None) -> ForestChange
     return change
 
 
-def _clear_if_rebuilt(collection: Collection) -> None:
-    """Empty both databases where they are to be made anew from the ledger."""
-    graph, wanted = collection.graph, collection.ledger.meta(REBUILT) or "0"
-    if graph.marker()["rebuilt"] == wanted:
-        return
+def _make_anew(collection: Collection) -> None:
+    """Empty both databases, which are to be written from the beginning; a large graph is loaded at once."""
+    ledger = collection.ledger
     if collection.vectors.dimension() is not None:
         collection.vectors.drop()
     if load(collection, anew=True):
@@ -62,12 +61,7 @@ def _clear_if_rebuilt(collection: Collection) -> None:
     graph = collection.graph
     while graph.run("write/clear", limit=_CLEARED)[0]["removed"]:
         pass
-    graph.run("write/cleared", rebuilt=wanted, removed=_last_removed(collection.ledger))
-
-
-def _last_removed(ledger: Ledger) -> int:
-    removed = ledger.removed()
-    return removed[-1][0] if removed else 0
+    graph.run("write/cleared", rebuilt=ledger.meta(REBUILT) or "0", removed=ledger.last_removed())
 
 
 def _take_out_removed(collection: Collection) -> ForestChange | None:
@@ -113,7 +107,7 @@ def _bring_vectors_up(collection: Collection) -> None:
 def _vectors_wanted(ledger: Ledger) -> tuple[str, int]:
     """What refined descriptors are a function of beside the originals, and the version of these."""
     facts = [ledger.meta(key) or "0" for key in ("learned", REFINED_TO, "bridge_queries")]
-    return " ".join([*facts, str(_last_removed(ledger))]), int(ledger.meta("version") or 0)
+    return " ".join([*facts, str(ledger.last_removed())]), int(ledger.meta("version") or 0)
 
 
 def _vectors_seen(ledger: Ledger) -> tuple[str, int]:
@@ -143,10 +137,6 @@ def write_edges(collection: Collection) -> int:
     total = ledger.pairs.counted_after(seen)[1]
     if not total:
         return 0
-    if not seen and load(collection):
-        sync(collection)  # names and labels
-        return total
-    graph = collection.graph
     with collection.progress.task("Edges to the graph", total, "edges") as advance:
         for batch in batches(ledger.pairs.edges(after=seen), _EDGES):
             rows = sorted((edge_row(edge) for _, edge in batch), key=lambda row: (row["a"], row["b"]))

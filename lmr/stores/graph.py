@@ -54,7 +54,8 @@ class Graph:
 
     def prepare(self, id: str) -> Row:
         """Make schema and marker if need be; returns the marker. Refuses a database that is not this collection's."""
-        marker = self.marker()
+        with _translated(), self._session("read") as session:  # without retries: one that does not open stays so
+            marker = _rows(session, queries()["read/collection"].text, {})[0]
         if marker["id"] is None and marker["others"]:
             raise CollectionError(
                 f"the graph database at {self.access.uri} already holds {marker['others']:,} other nodes; "
@@ -87,15 +88,16 @@ class Graph:
         return self._driver.session(database=self.access.database, default_access_mode=access)
 
     def _run(self, query: Query, text: str, params: Row) -> list[Row]:
-        def work(transaction: neo4j.ManagedTransaction) -> list[Row]:
-            # the text is a file of cypher/, chosen by name; values travel as parameters
-            return [dict(record) for record in transaction.run(neo4j.Query(text).text, params)]
-
         with _translated(), self._session(query.mode) as session:
             if query.mode in ("schema", "batches"):  # these begin and end transactions of their own
-                return [dict(record) for record in session.run(neo4j.Query(text).text, params)]
+                return _rows(session, text, params)
             execute = session.execute_read if query.mode == "read" else session.execute_write
-            return execute(work)
+            return execute(_rows, text, params)
+
+
+def _rows(runner: neo4j.Session | neo4j.ManagedTransaction, text: str, params: Row) -> list[Row]:
+    # the text is a file of cypher/, chosen by name; values travel as parameters
+    return [dict(record) for record in runner.run(neo4j.Query(text).text, params)]
 
 
 def edge_row(edge: Edge) -> Row:
@@ -139,6 +141,8 @@ class _translated:
             raise ServerError(f"Neo4j is not reachable ({error}); `lmr status` shows it, `lmr up` starts it") from error
         if isinstance(error, Neo4jError) and "needs to be restarted" in str(error.message):  # after a full disk
             raise BrokenServerError("Neo4j has stopped its database after an error: `lmr down`, then again") from error
+        if isinstance(error, Neo4jError) and "DatabaseUnavailable" in str(error.code):
+            raise BrokenServerError("Neo4j cannot open its database (its logs say why)") from error
         if isinstance(error, ClientError) and "ParameterMissing" in str(error.code):
             raise UsageError(str(error.message)) from error
         if isinstance(error, Neo4jError | DriverError):

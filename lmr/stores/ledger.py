@@ -382,6 +382,10 @@ class Ledger:
         """(sequence, image id) of what was removed after a sequence."""
         return list(self._db.execute("SELECT seq, id FROM removed WHERE seq > ? ORDER BY seq", (after,)))
 
+    def last_removed(self) -> int:
+        """The sequence of the last removal; 0 if nothing was removed."""
+        return int(self._db.execute("SELECT coalesce(max(seq), 0) FROM removed").fetchone()[0])
+
     # ------------------------------------------------------------ verdicts
 
     def set_verdict(self, a: str, b: str, verdict: Verdict, why: str | None) -> None:

@@ -17,8 +17,9 @@ from lmr.errors import ServerError
 from lmr.progress import Silent
 from lmr.servers import java
 from lmr.servers import process as proc
+from lmr.servers.jars import server_folder
 from lmr.servers.milvus import LocalMilvus
-from lmr.servers.neo4j import LocalNeo4j
+from lmr.servers.neo4j import LocalNeo4j, _archive
 from lmr.settings import load
 from lmr.stores.graph import Graph
 
@@ -94,6 +95,25 @@ def test_a_start_whose_command_was_cut_off_is_cleaned_up(home: Path) -> None:
     (server.folder / "server.json").unlink()
     server.start(Silent())
     assert not psutil.pid_exists(forgotten) or psutil.Process(forgotten).status() == psutil.STATUS_ZOMBIE
+
+
+def test_classes_are_shared_and_damaged_ones_are_not_used_again(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = neo4j(home)
+    server.stop()
+    server.start(Silent())
+    mapped = {Path(m.path) for m in psutil.Process(server.running().pid).memory_maps()}
+    if not _archive(java.find()[0], server_folder(server._settings)).stat().st_size:
+        pytest.skip("this Java shares no classes")
+    (archive,) = [path for path in mapped if path.name.startswith("classes-")]
+    assert archive.parent == server_folder(server._settings)
+    server.stop()
+    damaged = tmp_path / "classes.jsa"
+    damaged.write_bytes(archive.read_bytes()[:50_000_000])
+    monkeypatch.setattr("lmr.servers.neo4j._archive", lambda *_: damaged)
+    server.start(Silent())
+    assert not damaged.exists()
 
 
 def test_a_failed_start_shows_the_log_and_what_to_try(tmp_path: Path) -> None:
