@@ -26,6 +26,14 @@ os.environ["LMR_JAVA_OPTIONS"] = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1"
 os.environ.setdefault("LMR_HEAP_MB", "768")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that share what takes long to make go to one process; the others by module. The longest begin first."""
+    for item in items:
+        needed = [name for name in ("demo", "scratch_server") if name in getattr(item, "fixturenames", ())]
+        item.add_marker(pytest.mark.xdist_group(needed[0] if needed else item.path.stem))
+    items.sort(key=lambda item: "demo" not in getattr(item, "fixturenames", ()))
+
+
 @dataclass(frozen=True)
 class Cli:
     """Runs `lmr` as a user would, as a process of its own."""

@@ -1,6 +1,6 @@
-// Note on each cluster its most central image: the one whose matches inside the cluster weigh most.
+// Note on each drafted cluster its most central image: the one whose matches inside the cluster weigh most.
 // mode: write
-MATCH (c:Cluster)<-[:IN]-(i:Image)
+MATCH (c:Draft)<-[:IN]-(i:Image)
 OPTIONAL MATCH (i)-[m:MATCHES]-(o:Image)-[:IN]->(c)
 WHERE m.excluded IS NULL
 WITH c, i, sum(m.weight) AS total

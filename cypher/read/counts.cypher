@@ -3,4 +3,4 @@
 // mode: read
 RETURN COUNT { (:Image) } AS images, COUNT { ()-[:MATCHES]->() } AS matches, COUNT { ()-[:TREE]->() } AS tree,
        COUNT { (:Cluster) } AS clusters,
-       COUNT { () } - COUNT { (:Image|Landmark|Cluster|Collection) } AS strangers
+       COUNT { () } - COUNT { (:Image|Landmark|Cluster|Draft|Former|Collection) } AS strangers

@@ -2,7 +2,7 @@
 // params: limit
 // returns: removed
 // mode: write
-MATCH (n:Image|Landmark|Cluster)
+MATCH (n:Image|Landmark|Cluster|Draft|Former)
 WITH n LIMIT $limit
 DETACH DELETE n
 RETURN count(*) AS removed

@@ -12,11 +12,11 @@ from lmr.collection.browser import browser_address
 from lmr.collection.ingest import ingest
 from lmr.collection.labels import labels_from_csv
 from lmr.collection.link import link
+from lmr.collection.partition import cluster
 from lmr.collection.report import write_gallery
 from lmr.collection.search import explain, names_of, search
 from lmr.photos.made import make_photos, shots
 from lmr.progress import Bars
-from lmr.spanning.clusters import write_clusters
 
 _FLOOR = 25.0  # made walls agree by chance more often than real ones, so weak matches are left out
 
@@ -34,10 +34,7 @@ def run(home: Path) -> None:
     with Collection.open(settings, progress, create=True) as collection:
         ingest(collection, [photos], labels=labels_from_csv(photos / "labels.csv"))
         link(collection)
-        with collection.writing():
-            change, _ = write_clusters(
-                collection.graph, method="components", floor=_FLOOR, bridge_queries=collection.bridge_queries
-            )
+        change, _ = cluster(collection, "components", _FLOOR)
         accepted = collection.ledger.pairs.accepted()
         print(f"\n{len(wanted)} photos, {accepted} verified matches, {change.clusters} clusters\n")
         _table(collection, photos)

@@ -297,20 +297,15 @@ def cluster(
 
     Example: `lmr cluster --method components --min-weight 25`
     """
+    from lmr.collection.partition import cluster as write
     from lmr.errors import UsageError
-    from lmr.spanning.clusters import write_clusters
 
     if method not in ("components", "leiden"):
         raise UsageError(f"--method is {method!r}; it takes leiden or components")
     if method == "leiden" and min_weight is not None:
         raise UsageError("--min-weight is a floor for components: add --method components")
-    with open_collection(home, quiet=as_json) as collection, collection.writing():
-        change, floor = write_clusters(
-            collection.graph,
-            method=method,  # type: ignore[arg-type]  # checked above
-            floor=min_weight,
-            bridge_queries=collection.bridge_queries,
-        )
+    with open_collection(home, quiet=as_json) as collection:
+        change, floor = write(collection, method, min_weight)  # type: ignore[arg-type]  # checked above
     if as_json:
         print_json({**asdict(change), "method": method, "min_weight": floor})
         return

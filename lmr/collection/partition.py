@@ -1,4 +1,4 @@
-"""How well ways to cut the graph into clusters agree with the collection's labels."""
+"""Clusters of a collection, and how well ways to cut its graph agree with its labels."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 from lmr.collection.core import Collection
 from lmr.collection.search import wait_for_forest
+from lmr.collection.sync import bring_up
 from lmr.errors import UsageError
 from lmr.evaluation.partition import Agreement, agreement
-from lmr.spanning.clusters import FLOORS, Cut, projected, propose_floor
+from lmr.spanning.clusters import FLOORS, ClusterChange, Cut, Method, projected, propose_floor, write_clusters
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +19,13 @@ class Measured:
     cut: Cut
     proposed: bool
     agreement: Agreement
+
+
+def cluster(collection: Collection, method: Method, floor: float | None) -> tuple[ClusterChange, float]:
+    """Write clusters of all that the ledger holds; see `write_clusters`."""
+    with collection.writing():
+        bring_up(collection)
+        return write_clusters(collection.graph, method=method, floor=floor, bridge_queries=collection.bridge_queries)
 
 
 def measure_clusters(collection: Collection) -> list[Measured]:

@@ -117,23 +117,27 @@ class Projection:
         }
 
     def write(self, cut: Cut, property: str) -> ClusterChange:
-        """Replace the stored clusters by the parts of two images and more, which keep the ids they had."""
+        """Replace the stored clusters by the parts of two images and more, which keep the ids they had.
+
+        The new ones are drafted beside the present ones and take their place at once: cut off anywhere, the old ones
+        stay, or the new ones are there.
+        """
         parts: dict[int, set[str]] = {}
         for id, part in self.parts(property).items():
             parts.setdefault(part, set()).add(id)
-        before = {row["id"]: set(row["images"]) for row in self._graph.run("clusters/stored")}
-        ids, change = named_as_before({part: images for part, images in parts.items() if len(images) > 1}, before)
-        self._graph.run("clusters/clear")
-        self._graph.run(
-            "clusters/write",
-            name=_PROJECTION,
-            property=property,
-            floor=cut.floor,
-            method=cut.method,
-            ids={str(part): id for part, id in ids.items()},
-        )
-        self._graph.run("clusters/central")
-        self._graph.run("clusters/labels")
+        parts = {part: images for part, images in parts.items() if len(images) > 1}
+        graph = self._graph
+        before = {row["id"]: set(row["images"]) for row in graph.run("clusters/stored")}
+        ids, change = named_as_before(parts, before)
+        graph.run("clusters/tidy")
+        drafts = ({"id": ids[part], "size": len(images)} for part, images in parts.items())
+        graph.write_batches("clusters/draft", drafts, floor=cut.floor, method=cut.method)
+        chosen = {str(part): id for part, id in ids.items()}
+        graph.run("clusters/fill", name=_PROJECTION, property=property, ids=chosen)
+        graph.run("clusters/central")
+        graph.run("clusters/labels")
+        graph.run("clusters/swap")
+        graph.run("clusters/tidy")
         return change
 
 
@@ -161,7 +165,9 @@ def write_clusters(
     with projected(graph, bridge_queries=bridge_queries) as projection:
         if not projection.nodes:
             gone = sorted(row["id"] for row in graph.run("clusters/stored"))
-            graph.run("clusters/clear")
+            graph.run("clusters/tidy")
+            graph.run("clusters/swap")
+            graph.run("clusters/tidy")
             return ClusterChange(0, [], [], [], [], [], gone), floor or 0.0
         if method == "components" and floor is None:
             floor = propose_floor([projection.cut("components", each)[0] for each in FLOORS])

@@ -15,7 +15,7 @@ from lmr.servers.neo4j import Access
 from lmr.stores.cypher import Query, queries
 from lmr.values import Edge
 
-FORMAT = 1
+FORMAT = 2
 BATCH = 10_000
 Row = dict[str, Any]
 T = TypeVar("T")

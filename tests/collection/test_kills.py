@@ -92,8 +92,9 @@ def test_killed_commands_go_on(made: Path, tmp_path: Path) -> None:
     commands = (
         ("ingest", folder, "--labels", made / "labels.csv"),
         ("link",),
+        ("cluster",),
         ("remove", gone),
-        ("link",),
+        ("cluster",),
     )
     calm, shaken = Cli(tmp_path / "calm"), Cli(tmp_path / "shaken")
     seconds, done = [], 0

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import numpy as np
 
@@ -54,6 +55,47 @@ def test_the_proposed_floor_cuts_a_false_bridge_and_leiden_needs_none(write_grap
     assert floor == 12
     assert cut(graph, None, "leiden") == 2
     assert {(c.size, c.method) for c in list_clusters(graph, 10)} == {(5, "leiden")}
+
+
+class Ended(Exception):
+    """Stands for a process that ends there and then."""
+
+
+class Ending:
+    """A graph whose user ends after so many queries."""
+
+    def __init__(self, graph: Graph, left: int) -> None:
+        self._graph, self._left = graph, left
+
+    def run(self, name: str, /, **params: Any) -> list[dict[str, Any]]:
+        self._left -= 1
+        if self._left < 0 and name != "forest/drop":
+            raise Ended
+        return self._graph.run(name, **params)
+
+    def write_batches(self, name: str, /, rows: Iterable[Any], **params: Any) -> int:
+        self.run("read/counts")
+        return self._graph.write_batches(name, rows, **params)
+
+
+def test_wherever_it_is_cut_off_there_are_the_old_clusters_or_the_new(write_graph: Callable[..., Graph]) -> None:
+    graph = write_graph([f"{place}{k}" for place in "ab" for k in range(5)], two_places(50, 11))
+    cut(graph, 12)
+    new = list_clusters(graph, 10)
+    cut(graph, 0)
+    old = list_clusters(graph, 10)
+    seen = []
+    for left in range(99):
+        try:
+            write_clusters(Ending(graph, left), method="components", floor=12.0, bridge_queries=False)
+            break
+        except Ended:
+            seen.append(list_clusters(graph, 10))
+    assert seen[0] == old and seen[-1] == new and all(found in (old, new) for found in seen)
+    assert list_clusters(graph, 10) == new and graph.run("read/counts")[0]["strangers"] == 0
+    assert sum(len(row["images"]) for row in graph.run("clusters/stored")) == 10
+    left_over = graph._driver.execute_query("MATCH (n:Draft|Former) RETURN count(n)").records[0].value()
+    assert left_over == 0
 
 
 def test_clusters_keep_their_ids_and_what_changed_is_told(write_graph: Callable[..., Graph]) -> None:

@@ -1,4 +1,0 @@
-// Take all clusters away.
-// mode: write
-MATCH (c:Cluster)
-DETACH DELETE c
