@@ -7,8 +7,8 @@ edges). With --made N: landmarks of Pareto sizes up to 3,000 whose views lie on 
 it, and 0.5 % weak false bridges, which join most landmarks into one giant component. New images match a random image
 and some of its neighbours, so that they are spread over all components. Only matches are simulated: ledger, writers,
 forest and rankings are those of every collection. Times are from pairs in the ledger to the finished graph. Then 1 %
-of the images are taken out again, and some matches rejected, one command each; at last the graph is made anew by
-`lmr repair`, which loads it through the offline importer.
+of the images are taken out again, and some matches rejected, one command each; then all are clustered; at last the graph is made
+anew by `lmr repair`, which loads it through the offline importer.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from benchmarks.ranking import nearest_edges
 from lmr.collection import Collection
 from lmr.collection.check import repair
 from lmr.collection.corrections import judge, remove
+from lmr.collection.partition import cluster
 from lmr.collection.sync import sync, update_forest, write_edges
 from lmr.progress import Bars
 from lmr.servers.milvus import LocalMilvus
@@ -177,6 +178,8 @@ def measure(collection: Collection, count: int, a: Array, b: Array, inliers: Arr
             times.append(time.perf_counter() - begin)
         print(f"{what}: {percentiles(times)}", flush=True)
     timed("1 % taken out again", lambda: remove(collection, [name(k) for k in range(count, count + fresh)]))
+    timed("clusters by components", lambda: cluster(collection, "components", 12.0)[0].clusters)
+    timed("clusters by Leiden", lambda: cluster(collection, "leiden", None)[0].clusters)
     lmr.collection.load.MANY = 0
     timed("made anew through the importer", lambda: repair(collection))
     print(f"most memory of this process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:.2f} GB")
