@@ -7,8 +7,8 @@ edges). With --made N: landmarks of Pareto sizes up to 3,000 whose views lie on 
 it, and 0.5 % weak false bridges, which join most landmarks into one giant component. New images match a random image
 and some of its neighbours, so that they are spread over all components. Only matches are simulated: ledger, writers,
 forest and rankings are those of every collection. Times are from pairs in the ledger to the finished graph. Then 1 %
-of the images are taken out again, and some matches rejected, one command each; then all are clustered; at last the graph is made
-anew by `lmr repair`, which loads it through the offline importer.
+of the images are taken out again, and some matches rejected, one command each; then all are clustered; at last the
+graph is made anew by `lmr repair`, which loads it through the offline importer.
 """
 
 from __future__ import annotations

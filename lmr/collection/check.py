@@ -41,7 +41,7 @@ def check(collection: Collection) -> list[Difference]:
     damaged = list(_ledger(collection.ledger))
     if any(found.what in _UNREADABLE for found in damaged):
         return damaged
-    with collection.writing():  # nothing may change meanwhile
+    with writer(collection.home):  # nothing may change meanwhile, and nothing is mended here
         return [*damaged, *_vectors(collection), *_graph(collection)]
 
 
