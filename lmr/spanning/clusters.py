@@ -64,19 +64,28 @@ class ClusterChange:
 def named_as_before(
     parts: Mapping[int, set[str]], before: Mapping[str, set[str]]
 ) -> tuple[dict[int, str], ClusterChange]:
-    """Ids for parts: that of the former cluster it shares most images with, else its least image id not yet in use."""
+    """Ids for parts: that of the former cluster it shares most images with, else its least image id not yet in use.
+
+    The parts' numbers decide nothing, as they differ from run to run: of two that share as many images with a former
+    cluster, the one that holds the image it is named after keeps the name, else the one with the least image id.
+    """
     former = {image: id for id, images in before.items() for image in images}
     shared = {part: Counter(former[image] for image in images if image in former) for part, images in parts.items()}
-    claims = sorted((-count, id, part) for part, counts in shared.items() for id, count in counts.items())
+    least = {part: min(images) for part, images in parts.items()}
+    claims = sorted(
+        (-count, id, id not in parts[part], least[part], part)
+        for part, counts in shared.items()
+        for id, count in counts.items()
+    )
     ids: dict[int, str] = {}
     used: set[str] = set()
-    for _, id, part in claims:
+    for *_, id, _, _, part in claims:
         if part not in ids and id not in used:
             ids[part] = id
             used.add(id)
-    for part, images in sorted(parts.items(), key=lambda item: min(item[1])):
+    for part in sorted(parts, key=least.__getitem__):
         if part not in ids:
-            ids[part] = min(images - used, default=min(images))
+            ids[part] = min(parts[part] - used, default=least[part])
             used.add(ids[part])
     kept = {part: before[id] for part, id in ids.items() if id in before}
     pieces = Counter(id for counts in shared.values() for id in counts)

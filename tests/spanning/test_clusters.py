@@ -6,7 +6,15 @@ from typing import Any
 import numpy as np
 
 from lmr.progress import Silent
-from lmr.spanning.clusters import FLOORS, Method, list_clusters, projected, propose_floor, write_clusters
+from lmr.spanning.clusters import (
+    FLOORS,
+    Method,
+    list_clusters,
+    named_as_before,
+    projected,
+    propose_floor,
+    write_clusters,
+)
 from lmr.spanning.forest import build_forest
 from lmr.stores.graph import Graph
 
@@ -121,6 +129,17 @@ def test_clusters_keep_their_ids_and_what_changed_is_told(write_graph: Callable[
     assert {(c.id, c.size) for c in list_clusters(graph, 10)} == {("b", 3), ("d", 2), ("f", 4), ("p", 2)}
     assert (change.grown, change.shrunk, change.joined) == (["b", "f"], ["b"], ["f"])
     assert (change.split, change.new, change.gone) == (["b"], ["p"], ["w"])
+
+
+def test_the_numbers_of_parts_name_nothing() -> None:
+    """Halves of a cluster: the one that holds its namesake keeps the name, whatever the graph procedures count first."""
+    a, b, c = {"a0", "a1"}, {"b0", "b1"}, {"c0", "c1"}
+    for numbers in ((1, 2, 3), (3, 2, 1), (2, 3, 1)):
+        parts = dict(zip(numbers, (a, b, c)))
+        for id, named in (("b0", {"a0": a, "b0": b, "c0": c}), ("zz", {"zz": a, "b0": b, "c0": c})):
+            ids, change = named_as_before(parts, {id: a | b | c})
+            assert {ids[number]: images for number, images in parts.items()} == named
+            assert change.split == [id] and change.shrunk == [id]
 
 
 def test_components_above_a_floor_are_those_of_the_spanning_forest(write_graph: Callable[..., Graph]) -> None:
