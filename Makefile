@@ -26,7 +26,7 @@ check: $(VENV)/.ready
 	$(BIN)/mypy
 
 tests: $(VENV)/.ready
-	$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder --durations 30
+	$(BIN)/python -m pytest -n 3 --dist loadgroup --no-loadscope-reorder --durations 30
 
 setup: $(VENV)/.ready  ## prepare .venv with everything, also torch and the tools
 

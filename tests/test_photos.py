@@ -12,11 +12,11 @@ import numpy as np
 from benchmarks.noisy import marked
 from tests.conftest import Cli
 
-LANDMARKS, PHOTOS, MARKED = 2, 16, 30
+LANDMARKS, PHOTOS, MARKED = 2, 16, 20
 
 
 def test_rankings_on_real_photos_and_watermarks_that_join_nothing(shared: Path, fresh: Cli, tmp_path: Path) -> None:
-    """Two landmarks; 30 photos of other things, each with a watermark; and a photo beside its smaller copy."""
+    """Two landmarks; 20 photos of other things, each with a watermark; and a photo beside its smaller copy."""
     photos = shared / "photos"
     with (photos / "labels.csv").open(newline="") as lines:
         rows = list(csv.DictReader(lines))
@@ -50,9 +50,9 @@ def test_rankings_on_real_photos_and_watermarks_that_join_nothing(shared: Path, 
     assert rungs["idqe+mmst"]["map"] > 0.95
     reasons = strong_pairs(fresh, {*others, "copy.jpg"})
     assert reasons.pop(frozenset({others[0], "copy.jpg"})) is None  # a true near-duplicate stays joined
-    assert len(reasons) > 30  # the mark is found on many pairs
+    assert len(reasons) > 20  # the mark is found on many pairs
     assert [pair for pair, reason in reasons.items() if reason is None] == []
-    assert sum(reason.startswith("artefact") for reason in reasons.values()) > 30
+    assert sum(reason.startswith("artefact") for reason in reasons.values()) > 20
 
 
 def strong_pairs(cli: Cli, names: set[str]) -> dict[frozenset[str], str | None]:

@@ -195,14 +195,14 @@ def test_the_main_job_with_networks(store: Store, made: Path, fresh: Cli, tmp_pa
     folder.mkdir()
     rows = [row for row in csv.DictReader((made / "labels.csv").open()) if row["landmark"] in ("town-hall", "bank")]
     queries = [made / row["image"] for row in rows if row["split"] == "query"]
-    index = [made / row["image"] for row in rows if row["split"] == "index"][:9]
+    index = [made / row["image"] for row in rows if row["split"] == "index"][:6]
     for path in [*queries, *index]:
         shutil.copy(path, folder)
     fresh("ingest", folder, "--labels", made / "labels.csv", "--preset", "dir-delf", env=env)
-    assert json.loads(fresh("link", "--json", env=env))["verified"] > 20
+    assert json.loads(fresh("link", "--json", env=env))["verified"] > 10
     one, other = (folder / path.name for path in index[:2])
     hits = json.loads(fresh("search", one, "--json", env=env))
-    assert len(hits["results"]) == 8
+    assert len(hits["results"]) == 5
     assert "idqe+mmst" in fresh("evaluate", "--rung", "idqe+mmst", env=env)
     refused = fresh.run("ingest", folder, "--preset", "delg", env=env)
     assert refused.returncode == 1 and "lmr train --preset delg" in refused.stderr
@@ -210,16 +210,15 @@ def test_the_main_job_with_networks(store: Store, made: Path, fresh: Cli, tmp_pa
     assert missing.returncode == 1 and "no weights of delf are at hand" in missing.stderr
     # another global descriptor keeps the pairs, as they depend on local features alone
     done = json.loads(fresh("train", "--preset", "delf+gem", "--json", env=env))
-    assert done["photos"] == len(queries) + 9 and done["pairs_kept"] > 20 and done["lost"] == []
-    again = json.loads(fresh("link", "--json", env=env))
-    assert again["edges"] >= json.loads(fresh("link", "--json", env=env))["edges_new"]
+    assert done["photos"] == len(queries) + 6 and done["pairs_kept"] > 10 and done["lost"] == []
+    assert json.loads(fresh("link", "--json", env=env))["edges"] > 0
     # a photo that is gone ends it before the switch
     (folder / one.name).unlink()
     refused = fresh.run("train", "--preset", "classic", env=env)
     assert refused.returncode == 1 and "nothing was switched" in refused.stderr
-    assert len(json.loads(fresh("search", other, "--json", env=env))["results"]) == 8
+    assert len(json.loads(fresh("search", other, "--json", env=env))["results"]) == 5
     done = json.loads(fresh("train", "--preset", "classic", "--drop", "--json", env=env))
-    assert done["photos"] == len(queries) + 8 and len(done["lost"]) == 1 and done["pairs_kept"] == 0
+    assert done["photos"] == len(queries) + 5 and len(done["lost"]) == 1 and done["pairs_kept"] == 0
     fresh("link")
-    assert len(fresh.json("search", other)["results"]) == 7
+    assert len(fresh.json("search", other)["results"]) == 4
     assert not list(fresh.home.glob("ledger.next*"))
