@@ -168,6 +168,10 @@ class Collection:
         self._databases.append(vectors)
         return vectors
 
+    def forget_model(self) -> None:
+        """Read what was learned again at the next use: it is another now, perhaps."""
+        self.__dict__.pop("model", None)
+
     @property
     def can_describe(self) -> bool:
         """Whether all has been learned that the global descriptor needs."""

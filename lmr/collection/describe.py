@@ -88,7 +88,7 @@ def _learn(collection: Collection) -> None:
         ledger.clear_descriptors()
         _learned_otherwise(collection)
         collection.changed()
-    collection.__dict__.pop("model", None)
+    collection.forget_model()
 
 
 def _learned_otherwise(collection: Collection) -> None:

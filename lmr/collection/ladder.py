@@ -16,7 +16,7 @@ from scipy.sparse import csr_matrix
 
 from lmr.collection.core import Collection
 from lmr.collection.refined import DOUBTED, Described, described, moves, weight_of
-from lmr.collection.search import by_similarity, rank
+from lmr.collection.search import by_similarity, rank, undisturbed
 from lmr.collection.start import Start
 from lmr.errors import CollectionError
 from lmr.expansion.average import alpha_qe, average_qe, database_augmentation
@@ -239,7 +239,8 @@ def _regions(field: Field, start: Start) -> list[str]:
 
 
 def _whole_method(field: Field, start: Start, depth: int | None) -> list[str]:
-    hits, _ = rank(field.collection, start, Limits(depth=depth), known=field.described)
+    limits = Limits(depth=depth)
+    hits, _ = undisturbed(field.collection, lambda: rank(field.collection, start, limits, known=field.described))
     return [hit.id for hit in hits]
 
 

@@ -6,8 +6,7 @@ from collections.abc import Iterator
 
 from lmr.collection.core import Collection
 from lmr.collection.refined import described
-from lmr.collection.search import MOST_PROPOSED, rank, wait_for_forest
-from lmr.collection.start import start_of_stored
+from lmr.collection.search import MOST_PROPOSED, ranking_of, wait_for_forest
 from lmr.errors import UsageError
 from lmr.evaluation.protocols import stem
 from lmr.spanning.ranking import Limits
@@ -43,5 +42,5 @@ def rankings_of_queries(collection: Collection, top: int | None) -> Iterator[tup
     known = described(collection) if top is None or top > MOST_PROPOSED else None
     names = names_of_images(collection)
     for name, id in stored_queries(collection):
-        hits, _ = rank(collection, start_of_stored(collection, id), Limits(limit=top), known=known)
+        hits = ranking_of(collection, id, Limits(limit=top), known=known)
         yield name, [(names[hit.id], hit.reached) for hit in hits]

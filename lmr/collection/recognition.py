@@ -8,8 +8,7 @@ import numpy as np
 
 from lmr.collection.core import Collection
 from lmr.collection.rankings import stored_queries
-from lmr.collection.search import rank
-from lmr.collection.start import start_of_stored
+from lmr.collection.search import ranking_of
 from lmr.spanning.ranking import Limits
 
 _VOTERS = 10
@@ -24,7 +23,7 @@ def predictions(collection: Collection) -> Iterator[tuple[str, tuple[str, float]
     """
     landmarks = {image.id: image.landmark for image in collection.ledger.images()}
     for name, id in stored_queries(collection):
-        hits, _ = rank(collection, start_of_stored(collection, id), Limits(limit=_VOTERS))
+        hits = ranking_of(collection, id, Limits(limit=_VOTERS))
         votes: dict[str, float] = {}
         for hit in hits:
             if landmark := landmarks[hit.id]:

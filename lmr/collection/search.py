@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from lmr.collection.core import Collection, is_writing
 from lmr.collection.refined import Described, described
 from lmr.collection.start import Patience, Start, begin_at, start_of_stored
 from lmr.collection.sync import check_counts, check_whole
-from lmr.errors import CollectionError
+from lmr.errors import CollectionError, DatabaseError
 from lmr.photos.find import text_of
 from lmr.spanning.ranking import Limits, Reached, path_between, rank_from_edges, rank_from_image
 from lmr.values import Array, Hit, Hop
@@ -20,6 +21,8 @@ from lmr.verification.weights import similarity
 
 MOST_PROPOSED = 1000  # with more results the vector index is asked for too much
 _PATIENCE = 60.0  # seconds to wait for a forest that is being rewritten
+_QUIET = 3.0  # seconds until people are told
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,31 +51,54 @@ def search(
     First the images reached over verified matches, in Prim's order; then, unless `verified_only`, all others by
     similarity. `top` None gives all. max_depth counts hops in the forest, min_weight is a floor on matches.
     """
-    wait_for_forest(collection)
-    begin = time.perf_counter()  # the databases are up
-    start = begin_at(collection, name, patience)
     limits = Limits(min_weight, max_depth, top, query_images)
-    hits, via = rank(collection, start, limits, verified_only=verified_only)
-    return Found(start, hits, via, time.perf_counter() - begin)
+
+    def run() -> Found:
+        begin = time.perf_counter()  # the databases are up
+        start = begin_at(collection, name, patience)
+        hits, via = rank(collection, start, limits, verified_only=verified_only)
+        return Found(start, hits, via, time.perf_counter() - begin)
+
+    return undisturbed(collection, run)
 
 
-def wait_for_forest(collection: Collection) -> None:
-    """Wait while another command rewrites the forest. Raises CollectionError where ledger and databases differ.
+def ranking_of(collection: Collection, id: str, limits: Limits, *, known: Described | None = None) -> list[Hit]:
+    """The rows of a search from a stored image."""
+    return undisturbed(collection, lambda: rank(collection, start_of_stored(collection, id), limits, known=known)[0])
 
-    While another command is writing, the ledger is ahead of the databases: a search then finds what these have.
+
+def undisturbed(collection: Collection, read: Callable[[], T]) -> T:
+    """What is read from databases that are whole, and stay as they are meanwhile.
+
+    While another command rewrites them this waits, and reads again what it had read until then. Raises CollectionError
+    or DatabaseError where ledger and databases differ, or that command does not come to an end within a minute.
+    While it is writing, the ledger is ahead of the databases: what is found is what these have.
     """
-    end = time.monotonic() + _PATIENCE
+    begin, told = time.monotonic(), False
     while True:
         writing = is_writing(collection.home)
         try:
-            check_whole(collection)
+            before = check_whole(collection)
             if not writing:
                 check_counts(collection)
-            return
-        except CollectionError:
-            if not writing or time.monotonic() > end:
+            found = read()
+            if check_whole(collection) == before:
+                return found
+        except (CollectionError, DatabaseError):
+            if not (writing or is_writing(collection.home)) or time.monotonic() - begin > _PATIENCE:
                 raise
-            time.sleep(0.2)
+        if time.monotonic() - begin > _PATIENCE:
+            raise CollectionError("another command goes on changing the collection; try again when it is done")
+        if time.monotonic() - begin > _QUIET and not told:
+            collection.progress.note("Another command is rewriting what this reads; waiting ...")
+            told = True
+        collection.forget_model()
+        time.sleep(0.2)
+
+
+def wait_for_forest(collection: Collection) -> None:
+    """Wait while another command rewrites what searches read; see `undisturbed`."""
+    undisturbed(collection, lambda: None)
 
 
 def rank(
@@ -83,7 +109,7 @@ def rank(
     verified_only: bool = False,
     known: Described | None = None,
 ) -> tuple[list[Hit], dict[str, str]]:
-    """The rows of a search, and through which image of the forest each verified one was reached.
+    """The rows of a search, and through which image of the forest each verified one was reached; see `undisturbed`.
 
     `known` saves reading all descriptors again where many rankings want every image.
     """
@@ -145,13 +171,19 @@ def path_to(collection: Collection, start: Start, goal: str, via: str) -> list[H
         edge = next(edge for edge in start.edges if edge.id == via)
         hops.append(Hop(None if start.number is None else start.id, via, edge.inliers, edge.weight))
     if via != goal:
-        hops += path_between(collection.graph, via, goal) or []
+        way = path_between(collection.graph, via, goal)
+        if way is None:
+            raise CollectionError("another command has changed the forest since this search; search again")
+        hops += way
     return hops
 
 
 def explain(collection: Collection, a: str, b: str) -> tuple[Start, list[Hop] | None]:
     """The strongest path from one photo to a stored image; None if no verified matches join them."""
-    wait_for_forest(collection)
+    return undisturbed(collection, lambda: _explained(collection, a, b))
+
+
+def _explained(collection: Collection, a: str, b: str) -> tuple[Start, list[Hop] | None]:
     goal = collection.resolve(b)
     start = begin_at(collection, a)
     if start.edges is None:

@@ -53,12 +53,12 @@ def sync(collection: Collection, moved: Described | None = None) -> ForestChange
 
 def _make_anew(collection: Collection) -> None:
     """Empty both databases, which are to be written from the beginning; a large graph is loaded at once."""
-    ledger = collection.ledger
-    if collection.vectors.dimension() is not None:
-        collection.vectors.drop()
+    ledger, graph = collection.ledger, collection.graph
+    _empty_vectors(collection)
     if load(collection, anew=True):
         return
     graph = collection.graph
+    graph.run("forest/begin", bridge_queries=collection.bridge_queries)
     while graph.run("write/clear", limit=_CLEARED)[0]["removed"]:
         pass
     graph.run("write/cleared", rebuilt=ledger.meta(REBUILT) or "0", removed=ledger.last_removed())
@@ -93,7 +93,7 @@ def _bring_vectors_up(collection: Collection) -> None:
         return
     if described_images:
         if held > described_images:
-            vectors.drop()
+            _empty_vectors(collection)
         vectors.create(ledger.dimension(), described_images)
         if refined == _vectors_wanted(ledger)[0]:
             vectors.upsert(_vector_rows(described(collection, of=[i.number for i in ledger.changed_images(version)])))
@@ -102,6 +102,14 @@ def _bring_vectors_up(collection: Collection) -> None:
     elif held:
         vectors.drop()
     _note_vectors(collection)
+
+
+def _empty_vectors(collection: Collection) -> None:
+    """Begin the vector index anew; searches wait until it is whole again (see check_whole)."""
+    with collection.ledger.transaction():
+        collection.ledger.set_meta(_VECTORS_SEEN, "")
+    if collection.vectors.dimension() is not None:
+        collection.vectors.drop()
 
 
 def _vectors_wanted(ledger: Ledger) -> tuple[str, int]:
@@ -161,17 +169,22 @@ def update_forest(collection: Collection) -> ForestChange | None:
     return build_forest(graph, bridge_queries=bridge_queries, seen=last, progress=collection.progress)
 
 
-def check_whole(collection: Collection) -> None:
-    """Raise CollectionError if the forest is half written."""
-    if collection.graph.marker()["stale"]:
-        raise CollectionError("the forest was being rewritten when that was interrupted; `lmr link` completes it")
+def check_whole(collection: Collection) -> str:
+    """Raise CollectionError where what searches read is half written; returns a name for the state that it has now."""
+    ledger, marker = collection.ledger, collection.graph.marker()
+    if marker["rebuilt"] != (ledger.meta(REBUILT) or "0"):
+        raise CollectionError("the databases are being made anew from the ledger; `lmr link` completes that")
+    if marker["stale"]:
+        raise CollectionError("the forest is being rewritten, or that was interrupted; `lmr link` completes it")
+    learned, described_by = ledger.meta("learned") or "0", _vectors_seen(ledger)[0].split(" ")[0]
+    if learned != described_by and ledger.count("descriptors"):
+        raise CollectionError("the descriptors in Milvus are being made anew; `lmr link` completes that")
+    return f"{marker['rebuilt']} {marker['generation']} {learned}"
 
 
 def check_counts(collection: Collection) -> None:
     """Raise CollectionError where ledger and databases differ: Milvus opens a damaged store with rows missing."""
     ledger, graph, marker = collection.ledger, collection.graph, collection.graph.marker()
-    if marker["rebuilt"] != (ledger.meta(REBUILT) or "0"):
-        raise CollectionError("the databases are being made anew from the ledger; `lmr link` completes that")
     if marker["weights_seen"] != (ledger.meta("weights") or "0"):
         raise CollectionError("the graph still has the weights of earlier descriptors; `lmr link` writes the new ones")
     if marker["forest_seen"] < ledger.pairs.last():

@@ -1,0 +1,133 @@
+"""What a search finds while another command writes: what was there before it, or what is there after."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import lmr.collection.search
+from lmr.collection import Collection
+from lmr.collection.corrections import judge
+from lmr.collection.describe import _learned_otherwise, describe_new
+from lmr.collection.link import link
+from lmr.collection.search import search
+from lmr.collection.sync import bring_up, sync
+from lmr.errors import CollectionError
+from lmr.spanning.ranking import rank_from_image
+from lmr.stores.graph import Graph
+from lmr.stores.ledger import Ledger
+from tests.collection.test_histories import PLACES, History
+from tests.collection.test_histories import collection as collection
+from tests.spanning.test_ranking import kruskal
+
+
+@pytest.fixture
+def linked(collection: Collection) -> Collection:
+    history = History(collection, 5)
+    for id in history.photos:
+        if int(id[:3]) % PLACES < 4:
+            history.add(id)
+    with collection.writing():
+        describe_new(collection)
+        sync(collection)
+    link(collection, rounds=1)
+    return collection
+
+
+def replaceable(collection: Collection) -> tuple[str, str]:
+    """An edge of the forest that others can stand in for."""
+    split = {image.id: image.split for image in collection.ledger.images()}
+    edges = [
+        (edge.a, edge.b, edge.weight)
+        for _, edge in collection.ledger.pairs.edges()
+        if edge.excluded is None and split[edge.a] == split[edge.b] == "index"
+    ]
+    tree = kruskal(list(split), edges)
+    for a, b in sorted(tree):
+        if len(kruskal(list(split), [edge for edge in edges if edge[:2] != (a, b)])) == len(tree):
+            return a, b
+    raise AssertionError("no cycle")
+
+
+def found_by(collection: Collection, id: str) -> list[tuple]:
+    return [(hit.id, hit.weight, hit.hops) for hit in search(collection, id, verified_only=True).hits]
+
+
+def test_a_search_that_meets_half_a_forest_reads_again(linked: Collection, monkeypatch: pytest.MonkeyPatch) -> None:
+    a, b = replaceable(linked)
+    before = found_by(linked, a)
+    halfway, go_on, seen, failed = threading.Event(), threading.Event(), [], []
+    run = Graph.run
+
+    def run_halfway(graph: Graph, name: str, /, **params: Any) -> list:
+        rows = run(graph, name, **params)
+        if name == "forest/part" and threading.current_thread() is writer:
+            halfway.set()
+            assert go_on.wait(30)
+        return rows
+
+    def write() -> None:
+        try:
+            with Collection.open(linked.settings) as own:
+                judge(own, a, b, "rejected")
+        except Exception as error:
+            failed.append(error)
+            halfway.set()
+
+    def rank_halfway(graph: Graph, *words: Any) -> list:
+        first = not seen
+        if first:
+            writer.start()
+            assert halfway.wait(30)
+        rows = rank_from_image(graph, *words)
+        seen.append([(row.id, row.weight, row.hops) for row in rows])
+        if first:
+            go_on.set()
+        return rows
+
+    writer = threading.Thread(target=write)
+    monkeypatch.setattr(Graph, "run", run_halfway)
+    monkeypatch.setattr(lmr.collection.search, "rank_from_image", rank_halfway)
+    found = found_by(linked, a)
+    writer.join()
+    assert not failed
+    after = found_by(linked, a)
+    assert seen[0] not in (before, after), "the first reading was of half a forest"
+    assert found == after != before
+
+
+@pytest.fixture
+def patience(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(lmr.collection.search, "_PATIENCE", 0.5)
+    return
+
+
+def test_what_is_half_written_is_said_so(linked: Collection, patience: None, tmp_path: Path) -> None:
+    id = min(image.id for image in linked.ledger.images())
+    whole = found_by(linked, id)
+
+    def refused(told: str) -> None:
+        with pytest.raises(CollectionError, match=told):
+            search(linked, id)
+        with Ledger.open(linked.ledger.path) as ledger, Collection.open(linked.settings) as other, other.writing():
+            assert ledger.meta("id") == linked.id
+            with pytest.raises(CollectionError, match=told):  # also while another command is writing
+                search(linked, id)
+
+    linked.graph.run("forest/begin", bridge_queries=False)
+    refused("the forest is being rewritten")
+    with linked.writing():
+        bring_up(linked)
+    with linked.ledger.transaction():
+        _learned_otherwise(linked)
+    refused("descriptors in Milvus are being made anew")
+    with linked.ledger.transaction():
+        linked.ledger.rebuild()
+    refused("the databases are being made anew")
+    with linked.writing():
+        bring_up(linked)
+    assert found_by(linked, id) == whole
