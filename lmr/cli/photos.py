@@ -163,20 +163,16 @@ def review(
 ) -> None:
     """List the matches most worth a look: those that alone hold two groups together, with few inliers for it.
 
+    The more so where the groups have other labels, or where what agrees may be a mark that was laid over both photos.
     Matches that were confirmed are left out; rejected ones hold nothing together any more.
 
     Example: `lmr review --html review.html`
     """
     from lmr.collection.corrections import judge
-    from lmr.collection.report import why_doubted, write_review
-    from lmr.collection.search import wait_for_forest
-    from lmr.spanning.bridges import bridges
+    from lmr.collection.report import why_doubted, worth_a_look, write_review
 
     with open_collection(home, quiet=as_json) as collection:
-        wait_for_forest(collection)
-        settled = {(a, b) for a, b, _, _ in collection.ledger.verdicts()}
-        found = bridges(collection.graph, limit + len(settled), bridge_queries=collection.bridge_queries)
-        found = [one for one in found if (min(one.a, one.b), max(one.a, one.b)) not in settled][:limit]
+        found = worth_a_look(collection, limit)
         if html is not None:
             write_review(collection, found, html)
         if as_json:

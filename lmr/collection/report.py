@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from lmr.collection.core import Collection
 from lmr.collection.evaluate import Evaluation
-from lmr.collection.search import Found, path_to
+from lmr.collection.search import Found, path_to, undisturbed
 from lmr.collection.start import Patience, Start, start_of_stored
 from lmr.errors import PhotoError
 from lmr.features.pack import unpack
@@ -18,7 +19,7 @@ from lmr.photos.decode import decode, read
 from lmr.photos.find import text_of
 from lmr.reports.gallery import Album, Card, Picture, QueryCard, ReviewCard, Shown, Step
 from lmr.reports.pictures import PANEL, match_picture, placeholder, thumbnail
-from lmr.spanning.bridges import Bridge
+from lmr.spanning.bridges import Bridge, bridges
 from lmr.values import Array, Features, Hop, Verification
 from lmr.verification.matching import prepare
 from lmr.verification.verify import correspondences
@@ -159,6 +160,14 @@ def write_evaluation(collection: Collection, found: Evaluation, page: Path) -> N
     album.write_ladder("How good the rankings are", summary, by_level, cards)
 
 
+def worth_a_look(collection: Collection, limit: int) -> list[Bridge]:
+    """The bridges that are worth most doubt, those left out that a person has judged."""
+    settled = {frozenset(pair[:2]) for pair in collection.ledger.verdicts()}
+    asked = partial(bridges, collection.graph, limit + len(settled), bridge_queries=collection.bridge_queries)
+    found = undisturbed(collection, asked)
+    return [one for one in found if frozenset((one.a, one.b)) not in settled][:limit]
+
+
 def write_review(collection: Collection, found: Sequence[Bridge], page: Path) -> None:
     """Bridges with the picture of each match."""
     album, cards = Album(page), []
@@ -177,8 +186,10 @@ def why_doubted(bridge: Bridge) -> str:
     """Why a match is worth a look, for people."""
     small, large = bridge.sizes
     told = f"{bridge.inliers} inliers alone hold {small} photo{'' if small == 1 else 's'} and {large} together"
-    if None not in bridge.landmarks and bridge.landmarks[0] != bridge.landmarks[1]:
+    if bridge.differ:
         told += f"; labelled {bridge.landmarks[0]} on one side, {bridge.landmarks[1]} on the other"
+    if bridge.mark:
+        told += "; it is small and only moved, as a mark is that was laid over both"
     return told
 
 

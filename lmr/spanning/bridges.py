@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.sparse import coo_matrix, csr_matrix
+from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import breadth_first_order, connected_components
 
 from lmr.spanning.forest import Queries
 from lmr.values import Array
+from lmr.verification.artefacts import Seen, like_a_mark
 
 _PROJECTION = "lmr-bridges"
 _SEEN = 2_000  # images of a side that are asked for their landmarks
@@ -18,7 +20,10 @@ _SEEN = 2_000  # images of a side that are asked for their landmarks
 
 @dataclass(frozen=True, slots=True)
 class Bridge:
-    """A match that joins two groups: images on each side, the smaller first; landmarks: the most frequent of each."""
+    """A match that joins two groups: images on each side, the smaller first; landmarks: the most frequent of each.
+
+    mark: what agrees is small, and only moved and scaled, as a mark is that was laid over both photos.
+    """
 
     a: str
     b: str
@@ -26,12 +31,17 @@ class Bridge:
     inliers: int
     sizes: tuple[int, int]
     landmarks: tuple[str | None, str | None]
+    mark: bool
+
+    @property
+    def differ(self) -> bool:
+        """Whether the labels of both sides are others."""
+        return None not in self.landmarks and self.landmarks[0] != self.landmarks[1]
 
     @property
     def doubt(self) -> float:
-        """How much a look at it is worth: what hangs on it, for each inlier; doubled where labels differ."""
-        differ = None not in self.landmarks and self.landmarks[0] != self.landmarks[1]
-        return self.sizes[0] / max(self.inliers, 1) * (2.0 if differ else 1.0)
+        """How much a look is worth: what hangs on it, for each inlier; doubled where labels differ, or for a mark."""
+        return self.sizes[0] / max(self.inliers, 1) * (2.0 if self.differ else 1.0) * (2.0 if self.mark else 1.0)
 
 
 def bridges(graph: Queries, limit: int, *, bridge_queries: bool) -> list[Bridge]:
@@ -45,62 +55,91 @@ def bridges(graph: Queries, limit: int, *, bridge_queries: bool) -> list[Bridge]
     finally:
         graph.run("forest/drop", name=_PROJECTION)
     columns = graph.run("forest/whole")[0]
-    ends = np.array([columns["a"], columns["b"]], np.int64)
+    numbers, places = np.unique(np.array([columns["a"], columns["b"]], np.int64), return_inverse=True)
+    a, b = places.reshape(2, -1)
     inliers = np.array(columns["inliers"], np.int64)
-    nodes, places = np.unique(ends, return_inverse=True)
-    a, b = places.reshape(ends.shape)
-    shape = (len(nodes), len(nodes))
-    tree = coo_matrix((np.ones(len(a), np.int8), (a, b)), shape).tocsr()
-    tree = (tree + tree.T).tocsr()
-    parts = connected_components(tree, directed=False)[1]
-    below = _below(tree, parts)
-    whole = np.bincount(parts)[parts[a]]
-    hanging = np.minimum(below[a], below[b])  # the child's end has fewer images below it
-    smaller = np.minimum(hanging, whole - hanging)
-    usable = [k for k in range(len(a)) if frozenset(ends[:, k].tolist()) in alone]
+    rooted = _Rooted.of(len(numbers), a, b)
+    child, parent = np.where(rooted.parent[a] == b, (a, b), (b, a))
+    hanging = rooted.below[child]
+    smaller = np.minimum(hanging, rooted.below[rooted.root[child]] - hanging)
+    usable = [k for k in range(len(a)) if frozenset((int(numbers[a[k]]), int(numbers[b[k]]))) in alone]
     first = sorted(usable, key=lambda k: (-smaller[k] / max(inliers[k], 1), k))[: 4 * limit]
-    found = [_bridge(graph, tree, nodes, (int(a[k]), int(b[k])), int(inliers[k])) for k in first]
+    asked = [[int(numbers[child[k]]), int(numbers[parent[k]])] for k in first]
+    marks = {(row["a"], row["b"]): _is_mark(row) for row in graph.run("read/matched", pairs=asked)}
+    found = []
+    for k, (one, other) in zip(first, asked, strict=True):
+        sides = [numbers[side] for side in rooted.sides(int(child[k]))]
+        found.append(_bridge(graph, sides, int(inliers[k]), marks[one, other]))
     return sorted(found, key=lambda bridge: (-bridge.doubt, bridge.a, bridge.b))[:limit]
 
 
-def _below(tree: csr_matrix, parts: Array) -> Array:
-    """(N,) images in the subtree of each, its own included; every part is rooted at its first image."""
-    size = np.ones(len(parts), np.int64)
-    for root in np.unique(parts, return_index=True)[1]:
-        order, before = breadth_first_order(tree, root, directed=False)
-        for node in order[:0:-1]:
-            size[before[node]] += size[node]
-    return size
+@dataclass(frozen=True, slots=True)
+class _Rooted:
+    """A forest of N nodes, each tree rooted at its first one, with every subtree a slice of `order`.
+
+    parent, root (N,) of each node, a root's parent being N; below (N,) nodes in its subtree, itself included; place
+    (N,) where its slice begins.
+    """
+
+    order: Array
+    parent: Array
+    root: Array
+    below: Array
+    place: Array
+
+    @classmethod
+    def of(cls, count: int, a: Array, b: Array) -> _Rooted:
+        """From the ends (E,) of the edges."""
+        edges = coo_matrix((np.ones(len(a), np.int8), (a, b)), (count, count))
+        _, first, parts = np.unique(
+            connected_components(edges, directed=False)[1], return_index=True, return_inverse=True
+        )
+        a, b = np.concatenate([a, first]), np.concatenate([b, np.full(len(first), count)])  # all roots hang on one more
+        whole = coo_matrix((np.ones(len(a), np.int8), (a, b)), (count + 1, count + 1)).tocsr()
+        order, parent = breadth_first_order(whole, count, directed=False)
+        below, place = [1] * (count + 1), [0] * (count + 1)
+        up, outwards = parent.tolist(), order[1:].tolist()
+        for node in reversed(outwards):
+            below[up[node]] += below[node]
+        free = [0] * (count + 1)  # where the slice of the next child begins
+        for node in outwards:
+            place[node] = free[up[node]]
+            free[up[node]] += below[node]
+            free[node] = place[node] + 1
+        return cls(np.argsort(place[:count]), parent[:count], first[parts], np.array(below[:count]), np.array(place))
+
+    def sides(self, child: int) -> tuple[Array, Array]:
+        """The nodes on both sides of the edge between a node and its parent, the ends of the edge first."""
+        parent, root = int(self.parent[child]), int(self.root[child])
+        begin, end = int(self.place[child]), int(self.place[child] + self.below[child])
+        first, last = int(self.place[root]), int(self.place[root] + self.below[root])
+        rest = np.concatenate([self.order[first:begin], self.order[end:last]])
+        return self.order[begin:end], np.concatenate([[parent], rest[rest != parent]])
 
 
-def _bridge(graph: Queries, tree: csr_matrix, nodes: Array, ends: tuple[int, int], inliers: int) -> Bridge:
-    sides = [_side(tree, ends[k], ends[1 - k]) for k in (0, 1)]
-    ordered = sorted((0, 1), key=lambda k: (len(sides[k]), k))
-    known = []
-    for k in ordered:
-        rows = graph.run("read/numbered", numbers=nodes[sides[k][:_SEEN]].tolist())
-        known.append({row["number"]: row for row in rows})
-    landmarks = []
-    for rows_of in known:
-        counts = Counter(row["landmark"] for row in rows_of.values() if row["landmark"])
-        landmarks.append(counts.most_common(1)[0][0] if counts else None)
-    own = [known[place][int(nodes[ends[k]])] for place, k in enumerate(ordered)]
+def _is_mark(row: dict) -> bool:
+    if not row["transform"]:  # of an imported match nothing is known but its inliers
+        return False
+    seen = Seen(0, 1, np.array(row["transform"]).reshape(2, 3), row["region_a"], row["region_b"])
+    return like_a_mark(seen, np.array(row["frames"], np.float64))
+
+
+def _bridge(graph: Queries, sides: Sequence[Array], inliers: int, mark: bool) -> Bridge:
+    """The bridge between two groups of images, each by numbers, its own end first."""
+    ends, landmarks = [], []
+    for side in sorted(sides, key=len):
+        rows = {row["number"]: row for row in graph.run("read/numbered", numbers=side[:_SEEN].tolist())}
+        counts = Counter(row["landmark"] for row in rows.values() if row["landmark"])
+        ends.append(rows[int(side[0])])
+        landmarks.append(min(counts, key=lambda name: (-counts[name], name), default=None))
+    sizes = sorted(len(side) for side in sides)
+    a, b = ends
     return Bridge(
-        own[0]["id"],
-        own[1]["id"],
-        (own[0]["name"], own[1]["name"]),
+        a["id"],
+        b["id"],
+        (a["name"], b["name"]),
         inliers,
-        (len(sides[ordered[0]]), len(sides[ordered[1]])),
+        (sizes[0], sizes[1]),
         (landmarks[0], landmarks[1]),
+        mark,
     )
-
-
-def _side(tree: csr_matrix, start: int, other: int) -> Array:
-    """The images on one side of an edge, its own end first."""
-    order, before = breadth_first_order(tree, other, directed=False)
-    inside = np.zeros(tree.shape[0], bool)
-    inside[start] = True
-    for node in order[1:]:
-        if before[node] >= 0 and inside[before[node]]:
-            inside[node] = True
-    return order[inside[order]]

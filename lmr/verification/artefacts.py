@@ -86,7 +86,7 @@ def shared_marks(edges: Sequence[Seen], frames: Array, unrelated: Callable[[Sequ
     what hangs together so is one mark. It counts if its photos are no more alike than any two of the collection. Then
     every edge that is only moved, and lies in a place known for a mark, is one too.
     """
-    candidates = [k for k, edge in enumerate(edges) if _like_a_mark(edge, frames)]
+    candidates = [k for k, edge in enumerate(edges) if like_a_mark(edge, frames)]
     groups = _same_places(candidates, edges)
     found: set[int] = set()
     places: dict[int, list[Sequence[float]]] = {}
@@ -118,7 +118,8 @@ def is_only_moved(model: Array) -> bool:
     return bool(b == c == 0 and abs(a - d) <= 1e-9 * abs(a))
 
 
-def _like_a_mark(edge: Seen, frames: Array) -> bool:
+def like_a_mark(edge: Seen, frames: Array) -> bool:
+    """Whether what agrees is small in both photos, and only moved and scaled; frames (N, 2) as in shared_marks."""
     ends = ((edge.region_a, frames[edge.a]), (edge.region_b, frames[edge.b]))
     return is_only_moved(edge.model) and all(_area(region) <= _SMALL * frame[0] * frame[1] for region, frame in ends)
 
