@@ -67,23 +67,27 @@ def test_what_is_worth_a_look_and_one_key_each(linked: tuple[Cli, Path], tmp_pat
     cli("remove", bank[0])
     cli("ingest", photos)  # it comes again, and hangs on one match alone
     cli("confirm", bank[0], mill[0])
+    cli("import", "edges", matches(tmp_path / "one.csv", f"{mill[1].name},stray.jpg,15"))
     found = cli.json("review")
+    assert any("stray.jpg" in one["names"] and one["sizes"][0] == 1 for one in found)
+    assert {bank[0].name, mill[0].name} not in [set(one["names"]) for one in found]  # a person has judged it
     assert all(one["sizes"][0] <= one["sizes"][1] and one["inliers"] >= 0 for one in found)
     page = tmp_path / "review.html"
     cli("review", "--html", page)
     assert "Matches worth a look" in page.read_text()
-    if found:
-        process = subprocess.run(
-            [sys.executable, "-m", "lmr", "review", "--ask"],
-            env={**os.environ, "LMR_HOME": str(cli.home)},
-            cwd=ROOT,
-            input="rq",
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        assert "rejected;" in process.stderr
-        assert (found[0]["a"], found[0]["b"]) not in accepted(cli)
+    process = subprocess.run(
+        [sys.executable, "-m", "lmr", "review", "--ask"],
+        env={**os.environ, "LMR_HOME": str(cli.home)},
+        cwd=ROOT,
+        input="rq",
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "rejected;" in process.stderr
+    assert tuple(sorted((found[0]["a"], found[0]["b"]))) not in accepted(cli)
+    cli("train")  # an image without a photo has no descriptor
+    cli("remove", "stray.jpg")
     cli("link")
     cli("check")
 
@@ -100,6 +104,15 @@ def test_removing_and_pruning(linked: tuple[Cli, Path], tmp_path: Path) -> None:
     cli("remove", photos / "mill-query.jpg") if (photos / "mill-query.jpg").exists() else None
     refused = cli.run("remove", tmp_path / "none.jpg")
     assert refused.returncode == 2
+    away = photos.rename(tmp_path / "away")  # as a disk that is not mounted leaves its folder empty
+    photos.mkdir()
+    refused = cli.run("ingest", photos, "--prune")
+    assert refused.returncode == 2 and "is its disk missing" in refused.stderr
+    photos.rmdir()
+    away.rename(photos)
+    images = cli.json("status")["counts"]["images"]
+    assert cli.json("ingest", photos, "--prune")["pruned"] == 0
+    assert cli.json("status")["counts"]["images"] >= images
 
 
 def test_damage_is_named_and_repaired(linked: tuple[Cli, Path], tmp_path: Path) -> None:

@@ -49,13 +49,24 @@ def remove(collection: Collection, names: Sequence[str]) -> Corrected:
 
 
 def prune(collection: Collection, paths: Sequence[Path]) -> Corrected:
-    """Forget images whose photos below the paths are all gone, and files that are no longer there."""
+    """Forget images whose photos below the paths are all gone, and files that are no longer there.
+
+    Raises UsageError, and forgets nothing, where no photo below a path is there any more: its disk may be missing.
+    """
     from lmr.collection.ingest import below
 
     roots = [os.path.abspath(os.fsencode(path)) for path in paths]
     ledger = collection.ledger
     with collection.writing():
-        gone = [file for file in ledger.files() if below(file.path, roots) and not os.path.lexists(file.path)]
+        known = [file for file in ledger.files() if below(file.path, roots)]
+        gone = [file for file in known if not os.path.lexists(file.path)]
+        for path, root in zip(paths, roots, strict=True):
+            photos, lost_here = (sum(below(file.path, [root]) for file in files) for files in (known, gone))
+            if photos == lost_here > 0:
+                raise UsageError(
+                    f"none of the {photos:,} photos below {path} is there any more: is its disk missing? "
+                    f"Nothing was taken out; `lmr remove` with that folder's name takes them all out"
+                )
         lost = []
         with ledger.transaction():
             for file in gone:

@@ -12,7 +12,8 @@ from typing import NamedTuple
 from xml.sax.saxutils import escape, quoteattr
 
 from lmr.collection.core import Collection
-from lmr.collection.refined import REJECTED, review
+from lmr.collection.corrections import apply_verdict
+from lmr.collection.refined import review
 from lmr.collection.sync import bring_up
 from lmr.errors import UsageError
 from lmr.photos.find import text_of
@@ -106,12 +107,14 @@ def _keep(collection: Collection, a: tuple[int, str], b: tuple[int, str], inlier
     pairs = collection.ledger.pairs
     if pairs.outcome(first[0], second[0]) is not None:
         return False
-    rejected = collection.ledger.verdict(first[1], second[1]) == "rejected"
     found = Verification(round(inliers), round(inliers), _SURE)
+    verdict = collection.ledger.verdict(first[1], second[1])
     for attempt in range(100):
         value = weight(first[1], second[1], inliers, 0.0, similarity_weight=0.0, attempt=attempt)
-        row = PairRow(first[0], second[0], found, 0, REJECTED if rejected else None, 0.0, value)
+        row = PairRow(first[0], second[0], found, 0, None, 0.0, value)
         if pairs.put(row):
+            if verdict is not None:
+                apply_verdict(collection, row, first[1], second[1], verdict)
             return True
     return False
 

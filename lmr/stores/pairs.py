@@ -19,6 +19,9 @@ _ZERO = "IN (x'0000000000000000', x'0000000000000080')"  # of either sign
 # the two numbers of a map (2, 3) that turn and shear are zero; there is an index of such pairs
 ONLY_MOVED = f"substr(geometry, 9, 8) {_ZERO} AND substr(geometry, 25, 8) {_ZERO}"
 
+# edges whose weight holds a similarity; an image that came with imported matches has no descriptor
+_DESCRIBED = "weight IS NOT NULL AND a IN (SELECT number FROM descriptors) AND b IN (SELECT number FROM descriptors)"
+
 
 @dataclass(frozen=True, slots=True)
 class PairRow:
@@ -236,13 +239,13 @@ class Pairs:
         return (Verification(row[0], row[1], row[2]), row[3], row[4]) if row else None
 
     def to_reweigh(self) -> list[tuple[int, int, int, int, int]]:
-        """(seq, a, b, inliers, confirmed) of all edges, for giving them weights anew."""
-        select = "SELECT seq, a, b, inliers, confirmed FROM pairs WHERE weight IS NOT NULL ORDER BY seq"
+        """(seq, a, b, inliers, confirmed) of the edges between described images, for giving them weights anew."""
+        select = f"SELECT seq, a, b, inliers, confirmed FROM pairs WHERE {_DESCRIBED} ORDER BY seq"
         return list(self._db.execute(select))
 
     def clear_weights(self) -> None:
-        """Take all weights away inside the transaction that gives them anew (geometry marks what is an edge)."""
-        self._db.execute("UPDATE pairs SET weight = NULL WHERE weight IS NOT NULL")
+        """Take their weights away inside the transaction that gives them anew."""
+        self._db.execute(f"UPDATE pairs SET weight = NULL WHERE {_DESCRIBED}")
 
     def set_weight(self, seq: int, similarity: float, weight: float) -> bool:
         """Give an edge its weight; False if another edge has it."""
