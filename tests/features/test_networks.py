@@ -48,6 +48,15 @@ def equal(found: Array, expected: Array, architecture: str) -> bool:
     return np.abs(found - expected).max() < (1e-5 if "50" in architecture else 5e-4) and cosines.min() > 0.99999
 
 
+def but_for_signs(found: Array, expected: Array) -> Array:
+    """With a few signs as expected: where the mean of cubes is all but zero, DIR raises it to a floor whose sign rounding
+    decides, which differs between processors and numbers of threads."""
+    floor = 1.01 * np.abs(expected).min(1, keepdims=True)
+    flipped = (np.abs(expected) <= floor) & (np.sign(found) != np.sign(expected))
+    assert flipped.sum() <= 2
+    return np.where(flipped, -found, found)
+
+
 def network(parity: Path, formula, architecture: str, family: str, listed: str, **options) -> GemNetwork:
     shapes = {}
     for line in (parity / listed).read_text().splitlines():
@@ -69,8 +78,8 @@ def test_dir(parity: Path, formula, pictures: list[Array], architecture: str, ex
     assert equal(single, expected[f"{architecture}__ss__raw"], architecture)
     for pooling, power in (("gem", 3.0), ("mean", 1.0))[: 2 if architecture == "resnet50" else 1]:
         how = Preparation(*NORMALISED, (1.0, 0.7071, 1.4142), power)
-        found = each(net, pictures, how)
-        assert equal(found, expected[f"{architecture}__ms3_{pooling}__raw"], architecture)
+        wanted = expected[f"{architecture}__ms3_{pooling}__raw"]
+        assert equal(but_for_signs(each(net, pictures, how), wanted), wanted, architecture)
     basis = expected["pca__mean"], expected["pca__components"], expected["pca__explained_variance"]
     for key in (key for key in expected if key.startswith(f"{architecture}__ss__whiten_p")):
         power = float(key.split("whiten_p")[1].split("_")[0])
