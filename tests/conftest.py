@@ -26,6 +26,7 @@ os.environ["LMR_JAVA_OPTIONS"] = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1"
 os.environ.setdefault("LMR_HEAP_MB", "768")
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in a hook of its own
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests that share what takes long to make go to one process; the others by module. The longest begin first."""
     for item in items:
