@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import neo4j
 import pytest
 
+from lmr.errors import ServerError
 from lmr.progress import Silent
 from lmr.servers.milvus import LocalMilvus
-from lmr.servers.neo4j import LocalNeo4j
+from lmr.servers.neo4j import Access, LocalNeo4j
 from lmr.settings import load
+from lmr.stores.graph import asks_for_password
 from tests.conftest import Cli
 
 
@@ -27,6 +30,28 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[dict[str
         yield env, driver
     graph.stop()
     vectors.stop()
+
+
+class Open(LocalNeo4j):
+    """A server that somebody left without authentication."""
+
+    def _configure(self, *words: Any) -> None:
+        super()._configure(*words)
+        with (self.folder / "conf" / "neo4j.conf").open("a") as conf:
+            conf.write("dbms.security.auth_enabled=false\n")
+
+
+def test_whether_a_password_is_asked_for(servers: tuple[dict[str, str], neo4j.Driver], tmp_path: Path) -> None:
+    env, _ = servers
+    assert asks_for_password(Access(env["NEO4J_URI"], "neo4j", env["NEO4J_PASSWORD"], "neo4j"))
+    server = Open(tmp_path, load({"home": tmp_path})[0])
+    try:
+        access = server.start(Silent())
+        assert not asks_for_password(access)
+    finally:
+        server.stop()
+    with pytest.raises(ServerError, match="not reachable"):
+        asks_for_password(access)
 
 
 def test_the_main_job_on_external_servers(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import pytest
@@ -48,3 +49,16 @@ def test_doctor_warns_of_open_servers() -> None:
     assert not open_.ok
     for told in ("Neo4j at db.example is used without a password", "neo4j+s://", "Milvus at 0.0.0.0"):
         assert told in open_.found
+
+
+@pytest.mark.parametrize(("address", "well"), [("127.0.0.1", True), ("0.0.0.0", False)])
+def test_doctor_warns_of_servers_that_listen_beyond_this_machine(address: str, well: bool) -> None:
+    from lmr.collection.doctor import _exposure
+
+    with socket.socket() as server:
+        server.bind((address, 0))
+        server.listen()
+        port = server.getsockname()[1]
+        found = _exposure(Settings(neo4j_uri=f"bolt://localhost:{port}", neo4j_password="x"))
+    assert found.ok == well
+    assert well or f"port {port} listens on 0.0.0.0" in found.found

@@ -8,14 +8,18 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from lmr.collection.core import LEDGER, Collection
 from lmr.errors import LmrError
 from lmr.progress import Silent
 from lmr.servers import jars, java
+from lmr.servers.milvus import LocalMilvus
+from lmr.servers.neo4j import LocalNeo4j
 from lmr.servers.process import free_port
 from lmr.settings import Settings
+from lmr.stores.graph import asks_for_password
 
 _LEAST_MEMORY = 3 * 2**30
 _LEAST_DISK = 2 * 2**30
@@ -96,8 +100,12 @@ def _disk(settings: Settings) -> Check:
 
 
 def _exposure(settings: Settings) -> Check:
-    """Servers of the user's own that others may read, or read along with."""
+    """Servers that others may read, or read along with."""
     faults = []
+    for server in (LocalNeo4j(settings.home, settings), LocalMilvus(settings.home, settings)):
+        state = server.running()
+        for uri in (state.address, state.http) if state else ():
+            faults += _open_to_others(server.name, uri)
     for name, uri, secret in (
         ("Neo4j", settings.neo4j_uri, settings.neo4j_password),
         ("Milvus", settings.milvus_uri, settings.milvus_token),
@@ -110,7 +118,24 @@ def _exposure(settings: Settings) -> Check:
         away = (address.hostname or "localhost") not in _LOOPBACK and address.scheme != "unix"
         if away and address.scheme not in _ENCRYPTED:
             faults.append(f"{name} at {address.hostname} is reached unencrypted: use {_BETTER[name]}")
-    return Check("exposure", not faults, "; ".join(faults) or "nothing listens beyond this machine that lmr started")
+        if not away:
+            faults += _open_to_others(name, uri)
+    return Check("exposure", not faults, "; ".join(faults) or "no server that lmr uses is open to others")
+
+
+def _open_to_others(name: str, uri: str) -> Iterator[str]:
+    """What is wrong where a server on this machine listens to others too; nothing where the system does not tell."""
+    import psutil
+
+    port = urlsplit(uri).port
+    try:
+        listening = {c.laddr.ip for c in psutil.net_connections("tcp") if c.status == "LISTEN" and c.laddr.port == port}
+    except psutil.AccessDenied:
+        return
+    for ip in sorted(listening):
+        address = ip_address(ip.split("%")[0])
+        if not (getattr(address, "ipv4_mapped", None) or address).is_loopback:
+            yield f"{name} at port {port} listens on {ip}, beyond this machine: let it listen on 127.0.0.1"
 
 
 def _gpu(settings: Settings) -> Check:
@@ -125,7 +150,7 @@ def _gpu(settings: Settings) -> Check:
 def _collection(settings: Settings) -> Iterator[Check]:
     try:
         with Collection.open(settings, Silent()) as collection:
-            for check in (_versions, _counts, _forest):
+            for check in (_versions, _password, _counts, _forest):
                 yield _tried(check, collection)
     except LmrError as error:
         yield Check("collection", False, str(error))
@@ -143,6 +168,12 @@ def _versions(collection: Collection) -> Check:
     compatible = row["neo4j"].startswith("5.26.") == row["gds"].startswith("2.13.")
     advice = "" if compatible else ": these do not belong together; see the GDS compatibility table"
     return Check("versions", compatible, f"Neo4j {row['neo4j']} with GDS {row['gds']}{advice}")
+
+
+def _password(collection: Collection) -> Check:
+    if asks_for_password(collection.graph.access):
+        return Check("password", True, "Neo4j asks for one")
+    return Check("password", False, "Neo4j lets everybody in: set dbms.security.auth_enabled=true, and a password")
 
 
 def _counts(collection: Collection) -> Check:

@@ -95,6 +95,18 @@ class Graph:
             return execute(_rows, text, params)
 
 
+def asks_for_password(access: Access) -> bool:
+    """Whether the database refuses those who give none. Raises ServerError where it cannot be reached."""
+    try:
+        with _translated(), neo4j.GraphDatabase.driver(access.uri, auth=None, connection_timeout=15) as driver:
+            driver.verify_connectivity()
+    except ServerError as error:
+        if isinstance(error.__cause__, AuthError):
+            return True
+        raise
+    return False
+
+
 def _rows(runner: neo4j.Session | neo4j.ManagedTransaction, text: str, params: Row) -> list[Row]:
     # the text is a file of cypher/, chosen by name; values travel as parameters
     return [dict(record) for record in runner.run(neo4j.Query(text).text, params)]
