@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import random
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -230,6 +231,7 @@ def test_a_random_history_ends_as_if_built_at_once(collection: Collection) -> No
     history.link()
     assert len(history.ids()) >= 150, "too few images for the history to mean much"
     assert check(collection) == []
+    print(f"seed {SEED}: {', '.join(f'{count} {name}' for name, count in sorted(Counter(steps).items()))}", flush=True)
     before = history.everything()
     repair(collection)
     after = history.everything()
