@@ -504,7 +504,7 @@ def stopped_after(cli: Cli, sign: signal.Signals, pairs: int) -> None:
             if db.execute("SELECT count(*) FROM pairs").fetchone()[0] > pairs:
                 break
     link.send_signal(sign)
-    _, told = link.communicate(timeout=60)
+    _, told = link.communicate(timeout=600)
     assert link.returncode == (-9 if sign == signal.SIGKILL else 130), told
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,7 @@ def describe_new(collection: Collection) -> int:
     if not missing:
         return 0
     if not collection.can_describe:
-        if not ledger.count("index_images"):
+        if not ledger.count("index_photos"):
             return 0
         _learn(collection)
     if ledger.count("descriptors") and ledger.pairs.joined(missing):  # others have moved towards these, once they are
@@ -73,9 +74,10 @@ def _learn(collection: Collection) -> None:
     if not descriptor.training_photos:
         return
     # ids are hashes, so their first ones are a random sample that does not depend on the order of arrival
-    chosen = sorted((image.id, image.number) for image in ledger.images() if image.split == "index")
+    index = sorted((image.id, image.number) for image in ledger.images() if image.split == "index")
+    known = (number for _, number in index if ledger.has_features(number))
     photos = []
-    for _, number in chosen[: descriptor.training_photos]:
+    for number in islice(known, descriptor.training_photos):
         photos.append((unpack(ledger.features(number)), descriptor.material_from(ledger.material(number))))
     with (
         collection.progress.task("Vocabulary", 1, f"from {len(photos)} photos") as advance,

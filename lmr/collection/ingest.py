@@ -322,4 +322,4 @@ def _write_reasons(collection: Collection) -> str:
 def _outgrown(collection: Collection) -> bool:
     if collection.model is None or not collection.preset.descriptor.training_photos:
         return False
-    return collection.preset.descriptor.outgrown(collection.model, collection.ledger.count("index_images"))
+    return collection.preset.descriptor.outgrown(collection.model, collection.ledger.count("index_photos"))

@@ -115,7 +115,7 @@ class Proposed(NamedTuple):
 
 _COUNTS = {
     "images": "SELECT count(*) FROM images",
-    "index_images": "SELECT count(*) FROM images WHERE split = 'index'",
+    "index_photos": "SELECT count(*) FROM images WHERE split = 'index' AND number IN (SELECT number FROM features)",
     "labelled_images": "SELECT count(*) FROM images WHERE landmark IS NOT NULL",
     "set_aside": "SELECT count(*) FROM files WHERE reason IS NOT NULL",
     "descriptors": "SELECT count(*) FROM descriptors",

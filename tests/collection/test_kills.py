@@ -25,7 +25,7 @@ from lmr.spanning.ranking import Limits, rank_from_image
 from tests.conftest import ROOT, Cli, stop_databases
 
 KILLS, SEED = int(os.environ.get("LMR_KILLS", "0")), int(os.environ.get("LMR_SEED", "1"))
-SAMPLE = 3
+SAMPLE = 2
 HANGS = 7.0  # seconds that a database does not answer
 SERVERS = {"Neo4j": LocalNeo4j, "Milvus": LocalMilvus}
 
