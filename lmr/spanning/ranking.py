@@ -15,8 +15,10 @@ from lmr.spanning.forest import Queries
 from lmr.values import Hop, QueryEdge
 
 NO_LIMIT = 1_000_000_000
-_WAYS = 300  # walked by the one query; with more the loop is quicker, as a way costs what it is long
+_WAYS = 150  # walked by the one query; with more the loop is quicker, as a way costs what it is long
 _FRONTIER = 16  # images of the frontier to ask about in one round trip
+_HOPS = (3, 6, 12)  # around each of them, as ranking/around has it
+_FEW, _MANY = 60, 400  # edges in an answer: the next one asks for more hops, or for fewer
 
 
 _Edges = dict[str, tuple[float, int, bool]]  # neighbour -> weight, inliers, whether it is a query photo
@@ -98,6 +100,7 @@ def _in_one_query(
 def _grown(graph: Queries, edges: Sequence[QueryEdge], start: str | None, limits: Limits) -> list[Reached]:
     """Prim's algorithm on the forest; the heap is here, the forest in the database."""
     around: dict[str, _Edges] = {}
+    reach = 0  # of _HOPS
     heap = [(-edge.weight, edge.id, Reached(edge.id, edge.weight, edge.inliers, 1, edge.id), True) for edge in edges]
     if start is not None:
         heap.append((-float("inf"), start, Reached(start, float("inf"), NO_LIMIT, 0, start), False))
@@ -118,7 +121,9 @@ def _grown(graph: Queries, edges: Sequence[QueryEdge], start: str | None, limits
         if limits.depth is not None and reached.hops >= limits.depth and not waiting:
             continue
         if id not in around:
-            _ask_around(graph, [id, *(row[1] for row in heapq.nsmallest(_FRONTIER, heap))], around, limits.floor)
+            near = [id, *(row[1] for row in heapq.nsmallest(_FRONTIER, heap))]
+            found = _ask_around(graph, near, around, limits.floor, _HOPS[reach])
+            reach = min(max(reach + (found < _FEW) - (found > _MANY), 0), len(_HOPS) - 1)
         for other, (weight, inliers, is_query) in around[id].items():
             if other not in done:
                 weakest = (weight, inliers) if weight < reached.weight else (reached.weight, reached.inliers)
@@ -134,11 +139,12 @@ def _from_start(rows: list[Reached], start: str | None) -> list[Reached]:
     return [Reached(row.id, row.weight, row.inliers, row.hops, start) for row in rows]
 
 
-def _ask_around(graph: Queries, ids: list[str], around: dict[str, _Edges], floor: float) -> None:
-    """Learn the edges around images not asked about before, and around those near them."""
+def _ask_around(graph: Queries, ids: list[str], around: dict[str, _Edges], floor: float, hops: int) -> int:
+    """Learn the edges around images not asked about before, and around those near them; returns how many."""
     fresh = list(dict.fromkeys(id for id in ids if id not in around))
-    rows = graph.run("ranking/around", ids=fresh, floor=floor)
+    rows = graph.run("ranking/around", hops=hops, ids=fresh, floor=floor, most=hops)
     _learn(rows, around, complete={*fresh, *(row["neighbour"] for row in rows if row["whole"])})
+    return len(rows)
 
 
 def _ask_all(graph: Queries, ids: list[str], around: dict[str, _Edges], floor: float) -> None:
