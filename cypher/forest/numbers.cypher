@@ -1,7 +1,7 @@
-// The numbers that the database gives some images, and their components.
+// The numbers that the database gives some images, and their components, as columns.
 // params: ids
-// returns: id, number, component
+// returns: ids, numbers, components
 // mode: read
 UNWIND $ids AS id
 MATCH (i:Image {id: id})
-RETURN i.id AS id, id(i) AS number, i.component AS component
+RETURN collect(i.id) AS ids, collect(id(i)) AS numbers, collect(i.component) AS components

@@ -101,7 +101,7 @@ def _disk(settings: Settings) -> Check:
 
 def _exposure(settings: Settings) -> Check:
     """Servers that others may read, or read along with."""
-    faults = []
+    faults: list[str] = []
     for server in (LocalNeo4j(settings.home, settings), LocalMilvus(settings.home, settings)):
         state = server.running()
         for uri in (state.address, state.http) if state else ():
@@ -129,10 +129,10 @@ def _open_to_others(name: str, uri: str) -> Iterator[str]:
 
     port = urlsplit(uri).port
     try:
-        listening = {c.laddr.ip for c in psutil.net_connections("tcp") if c.status == "LISTEN" and c.laddr.port == port}
+        known = [c.laddr for c in psutil.net_connections("tcp") if c.status == "LISTEN" and c.laddr]
     except psutil.AccessDenied:
         return
-    for ip in sorted(listening):
+    for ip in sorted({address.ip for address in known if address.port == port}):
         address = ip_address(ip.split("%")[0])
         if not (getattr(address, "ipv4_mapped", None) or address).is_loopback:
             yield f"{name} at port {port} listens on {ip}, beyond this machine: let it listen on 127.0.0.1"
