@@ -77,6 +77,8 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     if request.param == "loop":
         monkeypatch.setattr(ranking, "_WAYS", 1)
         monkeypatch.setattr(ranking, "_FRONTIER", 3)
+        monkeypatch.setattr(ranking, "_FEW", 8)
+        monkeypatch.setattr(ranking, "_MANY", 20)
     return str(request.param)
 
 
