@@ -497,7 +497,14 @@ def stopped_after(cli: Cli, sign: signal.Signals, pairs: int) -> None:
     """Begin a link and stop it once the ledger has more pairs than these."""
     environment = {**os.environ, "LMR_HOME": str(cli.home)}
     command = [sys.executable, "-m", "lmr", "link"]
-    link = subprocess.Popen(command, env=environment, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    link = subprocess.Popen(
+        command,
+        env=environment,
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # tests in the background of a shell ignore it
+    )
     for _ in range(1200):
         time.sleep(0.05)
         with sqlite3.connect(f"file:{cli.home}/ledger.sqlite?mode=ro", uri=True) as db:
