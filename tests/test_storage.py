@@ -31,7 +31,7 @@ def in_namespace(script: str, **names: object) -> str:
     """
     environment = {**os.environ, **{name: str(value) for name, value in names.items()}}
     done = subprocess.run(
-        ["unshare", "-Urm", "bash", "-c", whole], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=400
+        ["unshare", "-Urm", "bash", "-c", whole], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=900
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Traceback" not in done.stdout, done.stdout
