@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,7 +18,6 @@ from lmr.collection.sync import bring_up, sync
 from lmr.errors import CollectionError
 from lmr.spanning.ranking import rank_from_image
 from lmr.stores.graph import Graph
-from lmr.stores.ledger import Ledger
 from tests.collection.test_histories import PLACES, History
 from tests.collection.test_histories import collection as collection
 from tests.spanning.test_ranking import kruskal
@@ -106,15 +104,14 @@ def patience(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     return
 
 
-def test_what_is_half_written_is_said_so(linked: Collection, patience: None, tmp_path: Path) -> None:
+def test_what_is_half_written_is_said_so(linked: Collection, patience: None) -> None:
     id = min(image.id for image in linked.ledger.images())
     whole = found_by(linked, id)
 
     def refused(told: str) -> None:
         with pytest.raises(CollectionError, match=told):
             search(linked, id)
-        with Ledger.open(linked.ledger.path) as ledger, Collection.open(linked.settings) as other, other.writing():
-            assert ledger.meta("id") == linked.id
+        with Collection.open(linked.settings) as other, other.writing():
             with pytest.raises(CollectionError, match=told):  # also while another command is writing
                 search(linked, id)
 
