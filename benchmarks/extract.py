@@ -12,6 +12,7 @@ printed. GFLOP/s counts multiplications and additions of the convolutions.
 from __future__ import annotations
 
 import argparse
+import functools
 import itertools
 import multiprocessing
 import time
@@ -115,13 +116,7 @@ def networks() -> dict[str, Kept]:
     }
 
 
-class _Task:
-    """State of a worker process."""
-
-    parts: Any
-    side: int
-
-
+@functools.lru_cache(1)
 def _parts(kept: Kept, side: int, device: str) -> Any:
     """What prepares and finishes photos."""
     engine = Engine(kept, device)
@@ -132,18 +127,12 @@ def _parts(kept: Kept, side: int, device: str) -> Any:
     return part, part
 
 
-def _begin(kept: Kept, side: int, device: str, warm: Path | None) -> None:
-    _Task.parts, _Task.side = _parts(kept, side, device), side
-    if warm is not None:
-        _whole(warm)
+def _prepared(kept: Kept, side: int, path: Path) -> Picture:
+    return _parts(kept, side, "cpu")[0].prepare(decode(path.read_bytes(), max_pixels=10**9, min_side=1, enough=side))
 
 
-def _prepared(path: Path) -> Picture:
-    return _Task.parts[0].prepare(decode(path.read_bytes(), max_pixels=10**9, min_side=1, enough=_Task.side))
-
-
-def _whole(path: Path) -> None:
-    _Task.parts[1].finish([_prepared(path)])
+def _whole(kept: Kept, side: int, path: Path) -> None:
+    _parts(kept, side, "cpu")[1].finish([_prepared(kept, side, path)])
 
 
 def straightforward(kept: Kept, paths: list[Path], side: int, device: str) -> tuple[float, float]:
@@ -176,16 +165,18 @@ def ours(kept: Kept, paths: list[Path], side: int, device: str) -> float:
     """Seconds of lmr's way."""
     count = len(psutil.Process().cpu_affinity() or [0])
     if chosen_device(device).type == "cpu":
-        with Workers(count, _begin, (kept, side, device, paths[0])) as workers:
-            workers.map(_whole, paths[: 2 * count])  # networks are loaded
+        whole = functools.partial(_whole, kept, side)
+        with Workers(count) as workers:
+            workers.map(whole, paths[: 2 * count])  # networks are loaded
             begin = time.perf_counter()
-            workers.map(_whole, paths)
+            workers.map(whole, paths)
             return time.perf_counter() - begin
     finish = _parts(kept, side, device)[1].finish
-    with Workers(count, _begin, (kept, side, "cpu", None)) as workers:
-        finish([picture for _, picture in workers.results(_prepared, paths[:_WINDOW])])
+    prepared = functools.partial(_prepared, kept, side)
+    with Workers(count) as workers:
+        finish([picture for _, picture in workers.results(prepared, paths[:_WINDOW])])
         begin = time.perf_counter()
-        for window in _windows(picture for _, picture in workers.results(_prepared, paths)):
+        for window in _windows(picture for _, picture in workers.results(prepared, paths)):
             finish(window)
         return time.perf_counter() - begin
 

@@ -1,7 +1,12 @@
-"""Worker processes: one BLAS thread each, results as they come, and a death that costs only its own item."""
+"""Worker processes: one BLAS thread each, results as they come, and a death that costs only its own item.
+
+What a function needs for many items (an extractor, a way to the ledger) it keeps in a cache of its own module, so that
+one pool serves all stages of a command.
+"""
 
 from __future__ import annotations
 
+import functools
 import os
 import threading
 from collections import deque
@@ -9,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context, parent_process
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from lmr.errors import LmrError
 
@@ -24,17 +29,24 @@ class WorkerDied(LmrError):
 
 
 class Workers:
-    """A pool of fresh processes (not forked: the databases' clients have threads). Use it as a context manager."""
+    """At most `count` processes, begun when there is work for them. Use it as a context manager, or close it.
 
-    def __init__(self, count: int, initializer: Callable[..., None] | None = None, initargs: tuple = ()) -> None:
+    They are not copies of this process (the databases' clients have threads) but of one that has only imported what
+    the first function needs.
+    """
+
+    def __init__(self, count: int) -> None:
         self.count = count
-        self._initializer, self._initargs = initializer, initargs
         self._pool: ProcessPoolExecutor | None = None
 
     def __enter__(self) -> Workers:
         return self
 
     def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the processes; the next items begin others."""
         self._close(cancel=True)
 
     def results(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[tuple[T, R | WorkerDied]]:
@@ -79,12 +91,9 @@ class Workers:
 
     def _submit(self, function: Callable[[T], R], item: T) -> Future[R]:
         if self._pool is None:
-            self._pool = ProcessPoolExecutor(
-                self.count,
-                mp_context=get_context("spawn"),
-                initializer=_begin,
-                initargs=(self._initializer, self._initargs),
-            )
+            context = get_context("forkserver")
+            context.set_forkserver_preload([_module_of(function)])
+            self._pool = ProcessPoolExecutor(self.count, mp_context=context, initializer=_begin)
         try:
             return self._pool.submit(function, item)
         except BrokenProcessPool as error:
@@ -98,14 +107,18 @@ class Workers:
             self._pool = None
 
 
-def _begin(initializer: Callable[..., None] | None, initargs: tuple[Any, ...]) -> None:
+def _module_of(function: Callable) -> str:
+    while isinstance(function, functools.partial):
+        function = function.func
+    return function.__module__
+
+
+def _begin() -> None:
     import signal
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     threading.Thread(target=_end_with_parent, daemon=True).start()
     single_threaded()
-    if initializer:
-        initializer(*initargs)
 
 
 def _end_with_parent() -> None:

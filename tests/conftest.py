@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,9 +32,9 @@ os.environ.setdefault("LMR_HEAP_MB", "768")
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests that share what takes long to make go to one process; the others by module. The longest begin first."""
     for item in items:
-        needed = [name for name in ("demo", "scratch_server") if name in getattr(item, "fixturenames", ())]
+        needed = [name for name in ("made_demo", "scratch_server") if name in getattr(item, "fixturenames", ())]
         item.add_marker(pytest.mark.xdist_group(needed[0] if needed else item.path.stem))
-    items.sort(key=lambda item: "demo" not in getattr(item, "fixturenames", ()))
+    items.sort(key=lambda item: "made_demo" not in getattr(item, "fixturenames", ()))
 
 
 @dataclass(frozen=True)
@@ -65,23 +67,51 @@ def stop_databases(home: Path) -> None:
 
 @pytest.fixture(scope="session")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The demo's photos with labels.csv."""
-    folder = tmp_path_factory.mktemp("made")
-    list(make_photos(folder))
+    """The demo's photos with labels.csv, rendered by one of the processes that run tests, for all."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "demo" / "photos"
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder.parent / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        list(make_photos(folder))
     return folder
 
 
+@dataclass(frozen=True)
+class Made:
+    """What `make demo` made: its folder, and what it told and took (seconds) the first and the second time."""
+
+    folder: Path
+    told: list[str]
+    seconds: list[float]
+
+
 @pytest.fixture(scope="session")
-def demo(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cli]:
-    """A linked and clustered collection of the made photos; tests must leave it as it is."""
-    cli = Cli(tmp_path_factory.mktemp("demo") / "lmr")
+def made_demo(made: Path) -> Iterator[Made]:
+    """The demo, made as a user makes it."""
+    folder = made.parent
+    if not (ROOT / ".venv" / "bin" / "lmr").exists():  # somebody runs the tests from another environment
+        command = [sys.executable, "-m", "lmr", "demo", "--home", folder]
+    else:
+        (ROOT / ".venv" / ".installed").touch()
+        command = ["make", "demo", f"DEMO={folder}"]
+    found = Made(folder, [], [])
     try:
-        cli("ingest", made, "--labels", made / "labels.csv")
-        cli("link")
-        cli("cluster")
-        yield cli
+        for _ in range(2):
+            begin = time.monotonic()
+            found.told.append(subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout)
+            found.seconds.append(time.monotonic() - begin)
+        yield found
     finally:
-        stop_databases(cli.home)
+        stop_databases(folder / "lmr")
+
+
+@pytest.fixture(scope="session")
+def demo(made_demo: Made) -> Cli:
+    """The demo's collection, clustered by default; tests must leave it as it is."""
+    cli = Cli(made_demo.folder / "lmr")
+    cli("cluster")
+    return cli
 
 
 @pytest.fixture

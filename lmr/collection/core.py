@@ -24,6 +24,7 @@ from lmr.settings import Settings
 from lmr.stores.graph import Graph
 from lmr.stores.ledger import Ledger
 from lmr.stores.vectors import Milvus
+from lmr.workers import Workers
 
 LEDGER = "ledger.sqlite"
 _FIXED = (  # what stored results were made with
@@ -77,9 +78,19 @@ class Collection:
 
     def close(self) -> None:
         """Close all connections; the databases go on running."""
+        self.rest()
         for database in self._databases:
             database.close()
         self.ledger.close()
+
+    @cached_property
+    def workers(self) -> Workers:
+        """Processes for what takes long, which all stages of a command share."""
+        return Workers(self.settings.worker_count)
+
+    def rest(self) -> None:
+        """End the worker processes, and free what they hold, where the next stage does without them."""
+        self.workers.close()
 
     @property
     def id(self) -> str:
@@ -190,13 +201,14 @@ class Collection:
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
-        """Hold the writer's lock. Raises BusyError with the holder's pid."""
+        """Hold the writer's lock; workers end with it. Raises BusyError with the holder's pid."""
         with writer(self.home):
             self._writes = True
             try:
                 yield
             finally:
                 self._writes = False
+                self.rest()  # what workers keep of images is true for this writer alone
 
     def changed(self) -> None:
         """Note, inside a transaction, that images, labels or descriptors are no longer what the databases have.

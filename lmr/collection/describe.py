@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 from lmr.collection.core import MODEL, Collection
 from lmr.collection.refined import review
 from lmr.collection.sync import bring_up
 from lmr.features.pack import unpack
-from lmr.features.presets import Preset, preset
+from lmr.features.presets import preset
 from lmr.settings import Settings
 from lmr.stores.graph import batches
 from lmr.stores.ledger import Ledger
 from lmr.values import Array
 from lmr.verification.weights import counted, similarity, weight
-from lmr.workers import Workers
 
 _CHUNK = 16
+_LEARNED = "learned"
 
 
 def train(collection: Collection) -> int:
@@ -53,12 +54,9 @@ def describe_new(collection: Collection) -> int:
         with ledger.transaction():
             _learned_otherwise(collection)
     chunks = [missing[start : start + _CHUNK] for start in range(0, len(missing), _CHUNK)]
-    count = min(collection.settings.worker_count, len(chunks))
-    with (
-        collection.progress.task("Descriptors", len(missing), "photos") as advance,
-        Workers(count, _begin_worker, (collection.settings, ledger.path)) as workers,
-    ):
-        for batch in batches(workers.results(_describe, chunks), 4):
+    job = functools.partial(_describe, collection.settings, ledger.path, ledger.meta(_LEARNED))
+    with collection.progress.task("Descriptors", len(missing), "photos") as advance:
+        for batch in batches(collection.workers.results(job, chunks), 4):
             with ledger.transaction():
                 for chunk, vectors in batch:
                     if isinstance(vectors, Exception):
@@ -79,11 +77,8 @@ def _learn(collection: Collection) -> None:
     photos = []
     for number in islice(known, descriptor.training_photos):
         photos.append((unpack(ledger.features(number)), descriptor.material_from(ledger.material(number))))
-    with (
-        collection.progress.task("Vocabulary", 1, f"from {len(photos)} photos") as advance,
-        Workers(collection.settings.worker_count) as workers,
-    ):
-        model = descriptor.train(photos, workers.map)
+    with collection.progress.task("Vocabulary", 1, f"from {len(photos)} photos") as advance:
+        model = descriptor.train(photos, collection.workers.map)
         advance(1)
     with ledger.transaction():
         ledger.set_model(MODEL, model.to_bytes())
@@ -96,7 +91,7 @@ def _learn(collection: Collection) -> None:
 def _learned_otherwise(collection: Collection) -> None:
     """Note that any descriptor may be another now."""
     ledger = collection.ledger
-    ledger.set_meta("learned", str(int(ledger.meta("learned") or 0) + 1))
+    ledger.set_meta(_LEARNED, str(int(ledger.meta(_LEARNED) or 0) + 1))
 
 
 def reweigh(collection: Collection) -> None:
@@ -128,28 +123,17 @@ def reweigh(collection: Collection) -> None:
         ledger.set_meta("weights", str(int(ledger.meta("weights") or 0) + 1))
 
 
-class _Describer:
-    """State of a worker process."""
-
-    preset: Preset
-    ledger: Ledger
-    model: Any
-
-
-def _begin_worker(settings: Settings, path: Path) -> None:
-    _Describer.preset = preset(settings.preset, settings)
-    _Describer.ledger = Ledger.open(path, readonly=True)
-    stored = _Describer.ledger.model(MODEL)
-    _Describer.model = None if stored is None else _Describer.preset.descriptor.model_from(stored)
+@functools.lru_cache(1)
+def _describer(settings: Settings, path: Path, learned: str | None) -> Callable[[int], Array]:
+    """A worker's way from an image's number to its descriptor, by the model that was learned as the so-manieth."""
+    descriptor, ledger = preset(settings.preset, settings).descriptor, Ledger.open(path, readonly=True)
+    stored = ledger.model(MODEL)
+    model = None if stored is None else descriptor.model_from(stored)
+    return lambda number: descriptor.describe(
+        unpack(ledger.features(number)), descriptor.material_from(ledger.material(number)), model
+    )
 
 
-def _describe(numbers: list[int]) -> list[Array]:
-    ledger, descriptor = _Describer.ledger, _Describer.preset.descriptor
-    found = []
-    for number in numbers:
-        features, material = (
-            unpack(ledger.features(number)),
-            descriptor.material_from(ledger.material(number)),
-        )
-        found.append(descriptor.describe(features, material, _Describer.model))
-    return found
+def _describe(settings: Settings, path: Path, learned: str | None, numbers: list[int]) -> list[Array]:
+    describe = _describer(settings, path, learned)
+    return [describe(number) for number in numbers]

@@ -55,6 +55,7 @@ def redescribe(collection: Collection, name: str, *, drop: bool = False) -> Rede
         describe_new(beside)
         reweigh(beside)
         photos = ledger.count("images")
+        beside.rest()
         collection.ledger.replace_by(ledger)
     with Collection.open(settings, collection.progress) as switched, switched.writing():
         bring_up(switched)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import functools
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -23,7 +24,7 @@ from lmr.settings import Settings
 from lmr.stores.graph import batches
 from lmr.stores.ledger import File, Ledger
 from lmr.values import Split
-from lmr.workers import WorkerDied, Workers
+from lmr.workers import WorkerDied
 
 REASONS = "set-aside.csv"
 _BATCH = 16
@@ -82,6 +83,7 @@ def ingest(
         counts.bytes_a_photo = collection.ledger.feature_bytes()
         describe_new(collection)
         counts.outgrown = _outgrown(collection)
+        collection.rest()
         sync(collection)
     return counts
 
@@ -143,27 +145,20 @@ class _Extracted:
     prepared: Any = None
 
 
-class _Extractor:
-    """State of a worker process."""
-
-    preset: Preset
-    settings: Settings
-    ledger: Ledger
+@functools.lru_cache(1)
+def _extractor(settings: Settings, path: Path) -> tuple[Preset, Ledger]:
+    """What a worker describes photos with, and the ledger that tells it which are known."""
+    return preset(settings.preset, settings), Ledger.open(path, readonly=True)
 
 
-def _begin_worker(settings: Settings, ledger: Path) -> None:
-    _Extractor.settings, _Extractor.preset = settings, preset(settings.preset, settings)
-    _Extractor.ledger = Ledger.open(ledger, readonly=True)
-
-
-def _extract_one(item: Found) -> _Extracted:
+def _extract_one(settings: Settings, path: Path, item: Found) -> _Extracted:
     if item.reason:
         return _Extracted(reason=item.reason)
-    settings, made = _Extractor.settings, _Extractor.preset
+    made, ledger = _extractor(settings, path)
     try:
         data = read(item.path, settings.max_bytes)
         id = content_id(data)
-        if _Extractor.ledger.image(id):
+        if ledger.image(id):
             return _Extracted(id)
         photo = decode(data, max_pixels=settings.max_pixels, min_side=settings.min_side, enough=made.enough)
         if made.on_device:
@@ -217,12 +212,9 @@ def extract(
     if not work:
         return
     ledger, settings = collection.ledger, collection.settings
-    count = min(settings.worker_count, len(work))
-    with (
-        collection.progress.task("Photos", len(work), "photos") as advance,
-        Workers(count, _begin_worker, (settings, ledger.path)) as workers,
-    ):
-        for batch in batches(_finished(collection.preset, workers.results(_extract_one, work)), _BATCH):
+    results = collection.workers.results(functools.partial(_extract_one, settings, ledger.path), work)
+    with collection.progress.task("Photos", len(work), "photos") as advance:
+        for batch in batches(_finished(collection.preset, results), _BATCH):
             with ledger.transaction():
                 for item, made in batch:
                     if isinstance(made, WorkerDied):

@@ -102,6 +102,7 @@ def link(collection: Collection, *, rounds: int | None = None, bridge_queries: b
         while run is not None and current is not None:
             found, run, current = _round(collection, run, asked, current)
             done.append(found)
+        collection.rest()
         begin = time.perf_counter()
         sync(collection)  # the first matches of a large collection are loaded at once
         write_edges(collection)
@@ -287,11 +288,10 @@ def verify_and_keep(collection: Collection, pairs: Array, round_: int) -> None:
     """Verify pairs (P, 2) and keep every outcome in the ledger, a batch durable at a time."""
     if not len(pairs):
         return
-    ledger, settings = collection.ledger, collection.settings
+    ledger = collection.ledger
     ids = {image.number: image.id for image in ledger.images()}
     items = ((int(a), int(b)) for a, b in pairs)
-    workers = min(settings.worker_count, 1 + len(pairs) // 64)
-    outcomes = verify_pairs(items, open_features, ledger.path, workers, _matching_device(collection))
+    outcomes = verify_pairs(items, open_features, ledger.path, collection.workers, _matching_device(collection))
     with collection.progress.task(f"Verification, round {round_}", len(pairs), "pairs") as advance:
         for batch in batches(outcomes, _KEEPING):
             with ledger.transaction():

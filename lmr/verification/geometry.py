@@ -40,26 +40,13 @@ def only_moved(p: Array, q: Array) -> tuple[Array, Array] | None:
     p, q (n, 2), n >= 2, best first. What lies in one plane seen from one side, such as a mark laid over photos, is
     only moved; a general affine map then follows the chance matches around it. -> (2, 3), (n,) bool.
     """
-    k = min(len(p), _ANCHORS)
-    i, j = np.triu_indices(k, 1)
-    span = np.linalg.norm(p[i] - p[j], axis=1)
-    wide = span > _LEAST_SPAN
-    if not wide.any():
-        return None
-    scales = np.linalg.norm(q[i] - q[j], axis=1)[wide] / span[wide]
-    shifts = q[i][wide] - scales[:, None] * p[i][wide]
-    errors = scales[:, None, None] * p[None] + shifts[:, None] - q[None]
-    inside = (errors**2).sum(2) <= _CLOSE**2 * np.maximum(scales, 1.0)[:, None] ** 2
-    best = int(inside.sum(1).argmax())
-    if 2 * inside[best].sum() < len(p):
-        return None
-    scale = float(scales[best])
-    return np.array([[scale, 0.0, shifts[best, 0]], [0.0, scale, shifts[best, 1]]]), inside[best]
+    model, inside = kernels.shifted(p, q, min(len(p), _ANCHORS), _LEAST_SPAN, _CLOSE)
+    return None if 2 * inside.sum() < max(1, len(p)) else (model, inside)
 
 
-def distinct(points: Array) -> int:
-    """Number of cells of 4 px that hold one of the points (n, 2)."""
-    cells = np.floor(points / CELL).astype(np.int64)
+def distinct(points: Array, side: float = CELL) -> int:
+    """Number of square cells, `side` px wide, that hold one of the points (n, 2)."""
+    cells = np.floor(points / side).astype(np.int64)
     return len(set((cells[:, 0] * (1 << 32) + cells[:, 1]).tolist()))
 
 
@@ -68,8 +55,7 @@ def occupied_area(points: Array, area: float) -> float:
 
     A random match falls where there is texture, not in the sky: chance is judged by that part alone.
     """
-    cells = np.unique(np.floor(points / _OCCUPIED).astype(np.int64), axis=0)
-    return min(area, len(cells) * _OCCUPIED**2)
+    return min(area, distinct(points, _OCCUPIED) * _OCCUPIED**2)
 
 
 def log_nfa(matches: int, inliers: int, area: float) -> float:

@@ -213,3 +213,39 @@ def refine(
             best = support
             best_model = model
     return best, best_model
+
+
+@njit(cache=True)
+def shifted(p: Array, q: Array, anchors: int, least_span: float, close: float) -> tuple[Array, Array]:
+    """The scale and shift (2, 3), given by two of the first matches, that most agree with; which do, (n,) bool.
+
+    p, q (n, 2) px, best first. The two lie further apart than `least_span` in the first photo; what agrees is off by at
+    most `close` px, in the larger of both photos. Nothing agrees where no two lie so far apart.
+    """
+    model = np.zeros((2, 3))
+    inside = np.zeros(len(p), np.bool_)
+    most = 0
+    for i in range(anchors):
+        for j in range(i + 1, anchors):
+            span = np.sqrt((p[i, 0] - p[j, 0]) ** 2 + (p[i, 1] - p[j, 1]) ** 2)
+            if not span > least_span:
+                continue
+            scale = np.sqrt((q[i, 0] - q[j, 0]) ** 2 + (q[i, 1] - q[j, 1]) ** 2) / span
+            shift_x = q[i, 0] - scale * p[i, 0]
+            shift_y = q[i, 1] - scale * p[i, 1]
+            limit = (close * max(scale, 1.0)) ** 2
+            count = 0
+            for k in range(len(p)):
+                x = scale * p[k, 0] + shift_x - q[k, 0]
+                y = scale * p[k, 1] + shift_y - q[k, 1]
+                count += x * x + y * y <= limit
+            if count > most:
+                most = count
+                model[0, 0] = model[1, 1] = scale
+                model[0, 2], model[1, 2] = shift_x, shift_y
+    if most:
+        for k in range(len(p)):
+            x = model[0, 0] * p[k, 0] + model[0, 2] - q[k, 0]
+            y = model[0, 0] * p[k, 1] + model[1, 2] - q[k, 1]
+            inside[k] = x * x + y * y <= (close * max(model[0, 0], 1.0)) ** 2
+    return model, inside

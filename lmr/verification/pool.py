@@ -18,36 +18,30 @@ _CHUNK, _CHUNK_ON_DEVICE = 32, 256
 _KEPT = 192  # prepared photos a worker keeps: about 1 MB each
 
 
-class _Verifier:
-    """State of a worker process."""
-
-    get: Callable[[int], Prepared]
-    device: str
-
-
-def _begin_worker(open_reader: Callable[[Path], Reader], path: Path, device: str) -> None:
+@functools.lru_cache(1)
+def _photos(open_reader: Callable[[Path], Reader], path: Path) -> Callable[[int], Prepared]:
+    """A worker's way to photos by number, ready to be compared."""
     reader = open_reader(path)
-    _Verifier.device = device
-    _Verifier.get = functools.lru_cache(_KEPT)(lambda number: prepare(reader(number)))
+    return functools.lru_cache(_KEPT)(lambda number: prepare(reader(number)))
 
 
-def _verify(pairs: list[Pair]) -> list[Verification]:
-    return verify_all([(_Verifier.get(a), _Verifier.get(b)) for a, b in pairs], _Verifier.device)
+def _verify(open_reader: Callable[[Path], Reader], path: Path, device: str, pairs: list[Pair]) -> list[Verification]:
+    get = _photos(open_reader, path)
+    return verify_all([(get(a), get(b)) for a, b in pairs], device)
 
 
 def verify_pairs(
-    pairs: Iterable[Pair], open_reader: Callable[[Path], Reader], path: Path, workers: int, device: str = "cpu"
+    pairs: Iterable[Pair], open_reader: Callable[[Path], Reader], path: Path, workers: Workers, device: str = "cpu"
 ) -> Iterator[list[tuple[Pair, Verification]]]:
     """Outcomes in the order of the pairs, a chunk at a time; sort pairs so that neighbours share a photo.
 
     `open_reader(path)` gives a worker its way to local features by number. device: where points are matched.
     """
     chunks = _chunks(pairs, _CHUNK if device == "cpu" else _CHUNK_ON_DEVICE)
-    with Workers(workers, _begin_worker, (open_reader, path, device)) as pool:
-        for chunk, outcomes in pool.results(_verify, chunks):
-            if isinstance(outcomes, Exception):
-                raise outcomes
-            yield list(zip(chunk, outcomes, strict=True))
+    for chunk, outcomes in workers.results(functools.partial(_verify, open_reader, path, device), chunks):
+        if isinstance(outcomes, Exception):
+            raise outcomes
+        yield list(zip(chunk, outcomes, strict=True))
 
 
 def _chunks(pairs: Iterable[Pair], size: int) -> Iterator[list[Pair]]:

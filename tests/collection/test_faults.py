@@ -14,8 +14,6 @@ from typing import Any
 
 import pytest
 
-import lmr.collection.describe
-import lmr.verification.pool
 from lmr.collection import Collection
 from lmr.collection.check import check
 from lmr.collection.corrections import judge, remove
@@ -141,8 +139,7 @@ def state(collection: Collection, history: History) -> dict:
 
 
 def test_a_write_that_fails_is_made_good_by_the_same_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lmr.collection.describe, "Workers", Here)
-    monkeypatch.setattr(lmr.verification.pool, "Workers", Here)
+    monkeypatch.setattr(Collection, "workers", Here())
     settings = [replace(load({"home": tmp_path / name})[0], top=10) for name in ("calm", "shaken")]
     faults = Faults(monkeypatch)
     try:

@@ -15,12 +15,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import lmr.collection.describe
-import lmr.verification.pool
 from lmr.collection import Collection
 from lmr.collection.check import check, repair
 from lmr.collection.corrections import judge, remove
-from lmr.collection.describe import describe_new, train
+from lmr.collection.describe import _describer, describe_new, train
 from lmr.collection.link import link
 from lmr.collection.refined import described, review
 from lmr.collection.sync import sync
@@ -29,6 +27,7 @@ from lmr.settings import load
 from lmr.spanning.clusters import write_clusters
 from lmr.spanning.ranking import Limits, rank_from_image
 from lmr.values import Array, Features
+from lmr.verification.pool import _photos
 from tests.conftest import stop_databases
 from tests.spanning.test_ranking import kruskal, prim
 
@@ -39,21 +38,15 @@ PLACES, PHOTOS = 44, 5
 class Here:
     """Workers that are none: spawning processes is not what these histories test."""
 
-    def __init__(self, count: int, initializer: Callable | None = None, initargs: tuple = ()) -> None:
-        if initializer:
-            initializer(*initargs)
-
-    def __enter__(self) -> Here:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        return
-
     def results(self, function: Callable, items: Iterable) -> Iterator[tuple]:
         return ((item, function(item)) for item in items)
 
     def map(self, function: Callable, items: Iterable) -> list:
         return [function(item) for item in items]
+
+    def close(self) -> None:
+        _photos.cache_clear()
+        _describer.cache_clear()
 
 
 class Photos:
@@ -206,8 +199,7 @@ class History:
 
 @pytest.fixture
 def collection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Collection]:
-    monkeypatch.setattr(lmr.collection.describe, "Workers", Here)
-    monkeypatch.setattr(lmr.verification.pool, "Workers", Here)
+    monkeypatch.setattr(Collection, "workers", Here())
     settings = replace(load({"home": tmp_path / "lmr"})[0], top=10)
     try:
         with Collection.open(settings, create=True) as made:

@@ -12,7 +12,7 @@ from lmr.features.pack import pack, unpack
 from lmr.features.presets import preset
 from lmr.photos.made import photograph, shots
 from lmr.values import Array, Features, Photo
-from lmr.verification.geometry import distinct, inliers_of, log_nfa, occupied_area
+from lmr.verification.geometry import distinct, inliers_of, log_nfa, occupied_area, only_moved
 from lmr.verification.matching import match, prepare
 from lmr.verification.verify import correspondences, verify
 from lmr.verification.weights import similarity, weight
@@ -74,6 +74,36 @@ def test_a_known_affine_map_is_recovered_among_outliers() -> None:
     assert inside[:60].mean() > 0.95
     assert inside[60:].mean() < 0.05
     assert np.allclose(found[:, :2], model[:, :2], atol=0.03)
+
+
+def plain_only_moved(p: Array, q: Array) -> tuple[Array, Array] | None:
+    i, j = np.triu_indices(min(len(p), 40), 1)
+    span = np.linalg.norm(p[i] - p[j], axis=1)
+    wide = span > 10
+    if not wide.any():
+        return None
+    scales = np.linalg.norm(q[i] - q[j], axis=1)[wide] / span[wide]
+    shifts = q[i][wide] - scales[:, None] * p[i][wide]
+    errors = scales[:, None, None] * p[None] + shifts[:, None] - q[None]
+    inside = (errors**2).sum(2) <= 2.5**2 * np.maximum(scales, 1.0)[:, None] ** 2
+    best = int(inside.sum(1).argmax())
+    if 2 * inside[best].sum() < len(p):
+        return None
+    return np.array([[scales[best], 0, shifts[best, 0]], [0, scales[best], shifts[best, 1]]]), inside[best]
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(2, 90), st.integers(0, 2**32 - 1), st.floats(0.3, 3), st.sampled_from([0.0, 0.5, 2.0, 30.0]))
+def test_what_is_only_moved_equals_the_plain_reference(n: int, seed: int, scale: float, noise: float) -> None:
+    rng = np.random.default_rng(seed)
+    p = rng.random((n, 2)) * 400
+    q = scale * p + [20, -7] + rng.normal(0, 1, (n, 2)) * noise
+    q[::3] = rng.random((len(q[::3]), 2)) * 400
+    found, expected = only_moved(p, q), plain_only_moved(p, q)
+    assert (found is None) == (expected is None)
+    if found is not None and expected is not None:
+        assert np.allclose(found[0], expected[0], rtol=1e-12, atol=1e-9)
+        assert (found[1] == expected[1]).all()
 
 
 def test_false_alarms_as_the_formula_says() -> None:
