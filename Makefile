@@ -26,8 +26,8 @@ check: $(VENV)/.ready
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-tests: $(VENV)/.ready
-	$(BIN)/python -m pytest -n 3 --dist loadgroup --no-loadscope-reorder --durations 30
+tests: $(VENV)/.ready  # with compiled modules, as many processes import them
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 3 --dist loadgroup --no-loadscope-reorder --durations 30
 
 setup: $(VENV)/.ready  ## prepare .venv with everything, also torch and the tools
 
@@ -43,8 +43,9 @@ soak: $(VENV)/.ready  ## what takes longer than make test may (hours); SEED=… 
 	$(BIN)/python -m benchmarks.memory
 	$(BIN)/python -m benchmarks.steps
 	$(BIN)/python -m benchmarks.updates --made 1000000
-	LMR_FAULTS=all LMR_DAMAGES=all LMR_FILES=200000 $(BIN)/python -m pytest -s \
-	  tests/collection/test_faults.py tests/collection/test_damage.py tests/test_limits.py tests/test_storage.py
+	LMR_FAULTS=all LMR_DAMAGES=all LMR_FILES=200000 LMR_COMPONENT=100000 $(BIN)/python -m pytest -s \
+	  tests/collection/test_faults.py tests/collection/test_damage.py tests/test_limits.py tests/test_storage.py \
+	  tests/spanning/test_ranking.py
 	LMR_SEED=$(SEED) LMR_KILLS=20 $(BIN)/python -m pytest -s tests/collection/test_kills.py
 	for seed in 1 2 3 $(SEED); do \
 	  LMR_SEED=$$seed LMR_STEPS=150 $(BIN)/python -m pytest -s tests/collection/test_histories.py || exit 1; done

@@ -12,13 +12,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import neo4j
 import pytest
+from pymilvus import MilvusClient
 
 from lmr.photos.made import make_photos
 from lmr.progress import Silent
+from lmr.servers.milvus import LocalMilvus
 from lmr.servers.neo4j import LocalNeo4j
 from lmr.settings import Settings, load
 from lmr.stores.graph import Graph
+from tests import command
 
 ROOT = Path(__file__).parents[1]
 SHARED = Path(os.environ.get("LMR_SHARED_DATA", ROOT.parent / "shared" / "data"))
@@ -30,10 +34,10 @@ os.environ.setdefault("LMR_HEAP_MB", "768")
 
 @pytest.hookimpl(tryfirst=True)  # xdist reads the groups in a hook of its own
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that share what takes long to make go to one process; the others by module. The longest begin first."""
+    """Tests that need the demo go to one process, which begins first; the others by module."""
     for item in items:
-        needed = [name for name in ("made_demo", "scratch_server") if name in getattr(item, "fixturenames", ())]
-        item.add_marker(pytest.mark.xdist_group(needed[0] if needed else item.path.stem))
+        demo = "made_demo" in getattr(item, "fixturenames", ())
+        item.add_marker(pytest.mark.xdist_group("made_demo" if demo else item.path.stem))
     items.sort(key=lambda item: "made_demo" not in getattr(item, "fixturenames", ()))
 
 
@@ -52,14 +56,12 @@ class Cli:
         return json.loads(self(*words, "--json"))
 
     def run(self, *words: object, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "lmr", *map(str, words)]
-        environment = {**os.environ, "LMR_HOME": str(self.home), **(env or {})}
-        return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=600, cwd=ROOT)
+        return command.run(
+            [str(word) for word in words], {**os.environ, "LMR_HOME": str(self.home), **(env or {})}, ROOT
+        )
 
 
 def stop_databases(home: Path) -> None:
-    from lmr.servers.milvus import LocalMilvus
-
     settings, _ = load({"home": home})
     LocalNeo4j(home, settings).stop()
     LocalMilvus(home, settings).stop()
@@ -91,15 +93,15 @@ def made_demo(made: Path) -> Iterator[Made]:
     """The demo, made as a user makes it."""
     folder = made.parent
     if not (ROOT / ".venv" / "bin" / "lmr").exists():  # somebody runs the tests from another environment
-        command = [sys.executable, "-m", "lmr", "demo", "--home", folder]
+        words = [sys.executable, "-m", "lmr", "demo", "--home", folder]
     else:
         (ROOT / ".venv" / ".installed").touch()
-        command = ["make", "demo", f"DEMO={folder}"]
+        words = ["make", "demo", f"DEMO={folder}"]
     found = Made(folder, [], [])
     try:
         for _ in range(2):
             begin = time.monotonic()
-            found.told.append(subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout)
+            found.told.append(subprocess.run(words, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout)
             found.seconds.append(time.monotonic() - begin)
         yield found
     finally:
@@ -116,38 +118,66 @@ def demo(made_demo: Made) -> Cli:
 
 @pytest.fixture
 def fresh(tmp_path: Path) -> Iterator[Cli]:
-    """A collection of a test's own, not yet made."""
+    """A collection of a test's own with databases of its own, not yet made."""
     cli = Cli(tmp_path / "lmr")
     yield cli
     stop_databases(cli.home)
 
 
 @pytest.fixture(scope="session")
-def scratch_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Graph]:
-    home = tmp_path_factory.mktemp("scratch")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Graph, str]]:
+    """A Neo4j, and the address of a Milvus, for tests that need none of their own."""
+    home = tmp_path_factory.mktemp("servers")
     settings: Settings = load({"home": home})[0]
-    server = LocalNeo4j(home, settings)
-    graph = Graph(server.start(Silent()))
-    graph.prepare("scratch")
-    yield graph
-    graph.close()
-    server.stop()
+    servers = LocalNeo4j(home, settings), LocalMilvus(home, settings)
+    try:
+        graph = Graph(servers[0].start(Silent()))
+        yield graph, servers[1].start(Silent())
+        graph.close()
+    finally:
+        for server in servers:
+            server.stop()
 
 
 @pytest.fixture
-def graph(scratch_server: Graph) -> Graph:
+def servers(running: tuple[Graph, str], monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """Names, in the environment, the servers of all tests, emptied: as users name those that they run themselves."""
+    graph, milvus = running
+    empty(graph)
+    client = MilvusClient(uri=milvus)
+    for name in client.list_collections():
+        client.drop_collection(name)
+    client.close()
+    access = graph.access
+    environment = {"NEO4J_URI": access.uri, "NEO4J_PASSWORD": access.password, "LMR_MILVUS_URI": milvus}
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    return environment
+
+
+@pytest.fixture
+def blank(servers: dict[str, str], tmp_path: Path) -> Cli:
+    """A collection of a test's own on the servers of all, not yet made."""
+    return Cli(tmp_path / "lmr")
+
+
+@pytest.fixture
+def graph(running: tuple[Graph, str]) -> Graph:
     """A graph database of a test's own: empty but for the marker."""
-    wipe(scratch_server)
-    return scratch_server
+    graph, _ = running
+    wipe(graph)
+    return graph
 
 
 def wipe(graph: Graph) -> None:
-    import neo4j
+    empty(graph)
+    graph.prepare("scratch")
 
+
+def empty(graph: Graph) -> None:
     access = graph.access
     with neo4j.GraphDatabase.driver(access.uri, auth=(access.username, access.password)) as driver:
-        driver.execute_query("MATCH (n) WHERE NOT n:Collection DETACH DELETE n")
-        driver.execute_query("MATCH (c:Collection) SET c.edges_seen = 0, c.forest_seen = 0, c.stale = false")
+        driver.execute_query("MATCH (n) DETACH DELETE n")
 
 
 @pytest.fixture

@@ -418,17 +418,17 @@ def test_bad_input_and_hostile_names(fresh: Cli, made: Path, tmp_path: Path) -> 
     assert "--strict" in stopped.stderr
 
 
-def test_changed_moved_and_vanished_photos_are_told(fresh: Cli, made: Path, tmp_path: Path) -> None:
+def test_changed_moved_and_vanished_photos_are_told(blank: Cli, made: Path, tmp_path: Path) -> None:
     photos = tmp_path / "photos"
     photos.mkdir()
     for source in sorted(made.glob("bank-*.jpg")):
         shutil.copy(source, photos)
-    fresh("ingest", photos)
+    blank("ingest", photos)
     (photos / "bank-0.jpg").rename(photos / "moved.jpg")
     (photos / "bank-1.jpg").unlink()
     shutil.copy(made / "mill-front-0.jpg", photos / "bank-2.jpg")
     os.utime(photos / "bank-3.jpg")
-    counts = fresh.json("ingest", photos)
+    counts = blank.json("ingest", photos)
     assert [Path(text).name for text in counts["moved"]] == ["moved.jpg"]
     assert [Path(text).name for text in counts["vanished"]] == ["bank-1.jpg"]
     assert [Path(text).name for text in counts["changed"]] == ["bank-2.jpg"]
@@ -535,9 +535,9 @@ def test_a_collection_refuses_other_settings_than_it_was_made_with(demo: Cli) ->
     assert "was made with nfa_accept = 3.0" in done.stderr
 
 
-def test_one_photo_is_a_legal_collection(fresh: Cli, tmp_path: Path) -> None:
+def test_one_photo_is_a_legal_collection(blank: Cli, tmp_path: Path) -> None:
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (80, 90, 3), np.uint8)).save(tmp_path / "noise.png")
-    fresh("ingest", tmp_path / "noise.png")
-    fresh("link")
-    assert fresh.json("search", tmp_path / "noise.png")["results"] == []
-    assert fresh.run("evaluate").returncode == 2
+    blank("ingest", tmp_path / "noise.png")
+    blank("link")
+    assert blank.json("search", tmp_path / "noise.png")["results"] == []
+    assert blank.run("evaluate").returncode == 2

@@ -178,38 +178,38 @@ def matches(path: Path, *lines: str) -> Path:
     return path
 
 
-def test_matches_of_others_are_ranked_without_photos(fresh: Cli, tmp_path: Path) -> None:
+def test_matches_of_others_are_ranked_without_photos(blank: Cli, tmp_path: Path) -> None:
     plain = matches(tmp_path / "m.csv", "a,b,inliers", "x1.jpg,x2.jpg,50", "x2.jpg,x3.jpg,20", "=cmd(),x3.jpg,30")
-    assert fresh.json("import", "edges", plain) == {"images": 4, "matches": 3, "known": 0}
+    assert blank.json("import", "edges", plain) == {"images": 4, "matches": 3, "known": 0}
     egt = matches(tmp_path / "m.egt", "x1.jpg,x9.jpg 77.5 x2.jpg 12", "x8.jpg,x9.jpg 5")
-    assert fresh.json("import", "edges", egt) == {"images": 2, "matches": 2, "known": 1}
-    assert fresh.json("import", "edges", plain) == {"images": 0, "matches": 0, "known": 3}
-    found = fresh.json("search", "x1.jpg")["results"]
+    assert blank.json("import", "edges", egt) == {"images": 2, "matches": 2, "known": 1}
+    assert blank.json("import", "edges", plain) == {"images": 0, "matches": 0, "known": 3}
+    found = blank.json("search", "x1.jpg")["results"]
     assert [row["paths"][0] for row in found] == ["x9.jpg", "x2.jpg", "x3.jpg", "=cmd()", "x8.jpg"]
-    fresh("search", "x1.jpg", "--html", tmp_path / "page.html")
-    fresh("link")
-    fresh("cluster", "--method", "components", "--min-weight", "0")
+    blank("search", "x1.jpg", "--html", tmp_path / "page.html")
+    blank("link")
+    blank("cluster", "--method", "components", "--min-weight", "0")
     for suffix in ("csv", "parquet", "graphml"):
-        assert fresh.json("export", "edges", tmp_path / f"out.{suffix}")["edges"] == 5
+        assert blank.json("export", "edges", tmp_path / f"out.{suffix}")["edges"] == 5
     rows = list(csv.DictReader((tmp_path / "out.csv").open()))
     assert {row[k] for row in rows for k in ("name_a", "name_b")} >= {
         "'=cmd()"
     }  # no spreadsheet takes it for a formula
     nodes = ElementTree.parse(tmp_path / "out.graphml").getroot().iter("{http://graphml.graphdrawing.org/xmlns}node")
     assert len(list(nodes)) == 6
-    assert fresh.json("import", "edges", tmp_path / "out.parquet") == {"images": 0, "matches": 0, "known": 5}
-    fresh("reject", "x8.jpg", "x9.jpg")
-    fresh("confirm", "x8.jpg", "x3.jpg")
-    fresh("remove", "x2.jpg")
-    assert [row["paths"][0] for row in fresh.json("search", "x1.jpg")["results"]] == ["x9.jpg"]
-    fresh("check")
+    assert blank.json("import", "edges", tmp_path / "out.parquet") == {"images": 0, "matches": 0, "known": 5}
+    blank("reject", "x8.jpg", "x9.jpg")
+    blank("confirm", "x8.jpg", "x3.jpg")
+    blank("remove", "x2.jpg")
+    assert [row["paths"][0] for row in blank.json("search", "x1.jpg")["results"]] == ["x9.jpg"]
+    blank("check")
     for line, told in (
         ("a,b", "each with its weight"),
         ("a,b,many", "not a number"),
         ("a,b,-3", "more than 0"),
         ("a", "columns"),
     ):
-        refused = fresh.run("import", "edges", matches(tmp_path / "bad.csv", line))
+        refused = blank.run("import", "edges", matches(tmp_path / "bad.csv", line))
         assert refused.returncode == 2 and told in refused.stderr, line
 
 

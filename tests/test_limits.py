@@ -20,7 +20,7 @@ from tests.conftest import Cli
 FILES = int(os.environ.get("LMR_FILES", "20000"))  # make soak: 200,000
 
 
-def test_names_of_4000_bytes_and_a_photo_of_100_megapixels(fresh: Cli, made: Path, tmp_path: Path) -> None:
+def test_names_of_4000_bytes_and_a_photo_of_100_megapixels(blank: Cli, made: Path, tmp_path: Path) -> None:
     source = min(made.glob("bank-*.jpg"))
     deep = tmp_path / "photos"
     while len(os.fsencode(deep)) < 3_700:
@@ -39,10 +39,10 @@ def test_names_of_4000_bytes_and_a_photo_of_100_megapixels(fresh: Cli, made: Pat
     labels = tmp_path / "labels.csv"
     with labels.open("w", newline="") as lines:
         csv.writer(lines).writerows([("image", "landmark"), (long.name, "é" * 2_000)])
-    counts = fresh.json("ingest", tmp_path / "photos", "--labels", labels)
+    counts = blank.json("ingest", tmp_path / "photos", "--labels", labels)
     assert (counts["new"], counts["set_aside"], counts["labelled"]) == (2, 0, 1)
-    assert fresh.json("search", long, "--top", 5)["results"][0]["paths"] == [str(large)]
-    found = fresh.json("search", large, "--top", 5)["results"][0]
+    assert blank.json("search", long, "--top", 5)["results"][0]["paths"] == [str(large)]
+    found = blank.json("search", large, "--top", 5)["results"][0]
     assert found["paths"] == [str(long)] and found["landmark"] == "é" * 2_000
 
 

@@ -15,7 +15,7 @@ from tests.conftest import Cli
 LANDMARKS, PHOTOS, MARKED = 2, 16, 20
 
 
-def test_rankings_on_real_photos_and_watermarks_that_join_nothing(shared: Path, fresh: Cli, tmp_path: Path) -> None:
+def test_rankings_on_real_photos_and_watermarks_that_join_nothing(shared: Path, blank: Cli, tmp_path: Path) -> None:
     """Two landmarks; 20 photos of other things, each with a watermark; and a photo beside its smaller copy."""
     photos = shared / "photos"
     with (photos / "labels.csv").open(newline="") as lines:
@@ -37,18 +37,18 @@ def test_rankings_on_real_photos_and_watermarks_that_join_nothing(shared: Path, 
     again = cv2.imread(str(folder / others[0]))
     cv2.imwrite(str(folder / "copy.jpg"), cv2.resize(again, None, fx=0.8, fy=0.8), [cv2.IMWRITE_JPEG_QUALITY, 70])
 
-    counts = fresh.json("ingest", folder, "--labels", photos / "labels.csv")
+    counts = blank.json("ingest", folder, "--labels", photos / "labels.csv")
     assert (counts["new"], counts["set_aside"]) == (len(chosen) + MARKED + 1, 0)
     assert counts["bytes_a_photo"] < 400_000
-    linked = fresh.json("link")
+    linked = blank.json("link")
     assert linked["accepted"] > 0
     assert [part["round"] for part in linked["rounds"]] == list(range(1, len(linked["rounds"]) + 1))
     rungs = {
-        rung["name"]: rung for rung in fresh.json("evaluate", "--rung", "descriptor", "--rung", "idqe+mmst")["rungs"]
+        rung["name"]: rung for rung in blank.json("evaluate", "--rung", "descriptor", "--rung", "idqe+mmst")["rungs"]
     }
     assert rungs["descriptor"]["map"] > 0.4
     assert rungs["idqe+mmst"]["map"] > 0.95
-    reasons = strong_pairs(fresh, {*others, "copy.jpg"})
+    reasons = strong_pairs(blank, {*others, "copy.jpg"})
     assert reasons.pop(frozenset({others[0], "copy.jpg"})) is None  # a true near-duplicate stays joined
     assert len(reasons) > 20  # the mark is found on many pairs
     assert [pair for pair, reason in reasons.items() if reason is None] == []

@@ -4,6 +4,7 @@
 // mode: read
 MATCH (c:Cluster)
 MATCH (i:Image {id: c.central})
+USING INDEX SEEK i:Image(id)
 RETURN c.id AS cluster, c.size AS size, i.id AS image, i.paths[0] AS path
 ORDER BY size DESC, cluster
 LIMIT toInteger($limit)

@@ -7,6 +7,7 @@ WITH gds.util.asNode(nodeId) AS image, $ids[toString(propertyValue)] AS id
 WHERE id IS NOT NULL
 CALL (image, id) {
   MATCH (d:Draft {id: id})
+  USING INDEX SEEK d:Draft(id)
   CREATE (image)-[:IN]->(d)
 } IN TRANSACTIONS OF 10000 ROWS
 RETURN count(*) AS images

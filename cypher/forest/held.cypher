@@ -3,5 +3,10 @@
 // returns: a, b
 // mode: read
 UNWIND $rows AS row
-MATCH (x:Image {id: row.a})-[:TREE]->(y:Image {id: row.b})
+MATCH (x:Image {id: row.a})
+USING INDEX SEEK x:Image(id)
+MATCH (y:Image {id: row.b})
+USING INDEX SEEK y:Image(id)
+WITH x, y
+WHERE EXISTS { (x)-[:TREE]->(y) }
 RETURN x.id AS a, y.id AS b

@@ -4,4 +4,5 @@
 // mode: read
 UNWIND $components AS component
 OPTIONAL MATCH (named:Image {id: component})
+USING INDEX SEEK named:Image(id)
 RETURN component, id(named) AS name

@@ -4,4 +4,5 @@
 // mode: read
 UNWIND $ids AS id
 MATCH (i:Image {id: id})
+USING INDEX SEEK i:Image(id)
 RETURN collect(i.id) AS ids, collect(id(i)) AS numbers, collect(i.component) AS components

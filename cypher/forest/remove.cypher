@@ -2,5 +2,10 @@
 // params: rows
 // mode: write
 UNWIND $rows AS row
-MATCH (:Image {id: row.a})-[t:TREE]->(:Image {id: row.b})
+MATCH (a:Image {id: row.a})
+USING INDEX SEEK a:Image(id)
+MATCH (b:Image {id: row.b})
+USING INDEX SEEK b:Image(id)
+WITH a, b
+MATCH (a)-[t:TREE]->(b)
 DELETE t

@@ -4,4 +4,5 @@
 // mode: read
 UNWIND range(0, size($components) - 1) AS k
 MATCH (x:Image {component: $components[k]})-[t:TREE]->(y:Image)
+USING INDEX SEEK x:Image(component)
 RETURN k AS component, collect(id(x)) AS a, collect(id(y)) AS b, collect(t.weight) AS weights

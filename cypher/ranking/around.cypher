@@ -4,7 +4,10 @@
 // mode: read
 // hops: 3 6 12
 UNWIND $ids AS start
-MATCH (:Image {id: start})((a:Image)-[t:TREE WHERE t.weight >= $floor]-(b:Image)){1,HOPS}(n:Image)
+MATCH (first:Image {id: start})
+USING INDEX SEEK first:Image(id)
+WITH first
+MATCH (first)((a:Image)-[t:TREE WHERE 0.0 + t.weight >= $floor]-(b:Image)){1,HOPS}(n:Image)
 WITH DISTINCT a[-1] AS image, t[-1] AS edge, n, size(t) < $most AS whole
 RETURN image.id AS id, n.id AS neighbour, edge.weight AS weight, edge.inliers AS inliers,
        image.split = 'query' AS id_is_query, n.split = 'query' AS neighbour_is_query, whole

@@ -3,6 +3,8 @@
 // returns: a, b, weight, inliers
 // mode: read
 MATCH (start:Image {id: $start}), (goal:Image {id: $goal})
+USING INDEX SEEK start:Image(id)
+USING INDEX SEEK goal:Image(id)
 WHERE start.component = goal.component AND start <> goal
 MATCH way = SHORTEST 1 (start)-[:TREE]-+(goal)
 UNWIND range(0, length(way) - 1) AS k

@@ -9,7 +9,9 @@
 // hops: 1 2 3 4 5 6
 UNWIND $starts AS start
 MATCH (first:Image {id: start.id})
-MATCH (first)((:Image)-[t:TREE WHERE t.weight >= $floor]-(:Image)){0,HOPS}(x:Image)
+USING INDEX SEEK first:Image(id)
+WITH start, first
+MATCH (first)((:Image)-[t:TREE WHERE 0.0 + t.weight >= $floor]-(:Image)){0,HOPS}(x:Image)
 WITH x, start, start.weights + [edge IN t | edge.weight] AS weights
 LIMIT $budget
 WITH collect([x, start.id, weights]) AS ways
@@ -31,5 +33,6 @@ ORDER BY keys
 LIMIT $limit
 WITH walked, x, keys, via, -keys[0] AS weight
 OPTIONAL MATCH ()-[edge:TREE {weight: weight}]->()
+USING INDEX SEEK edge:TREE(weight)
 RETURN x.id AS id, weight, edge.inliers AS inliers, size(keys) - 1 AS hops, via, walked
 ORDER BY keys

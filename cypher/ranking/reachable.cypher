@@ -2,7 +2,10 @@
 // params: id, floor
 // returns: id, neighbour, weight, inliers, id_is_query, neighbour_is_query
 // mode: read
-MATCH (:Image {id: $id})((a:Image)-[t:TREE WHERE t.weight >= $floor]-(b:Image))+(n:Image)
+MATCH (first:Image {id: $id})
+USING INDEX SEEK first:Image(id)
+WITH first
+MATCH (first)((a:Image)-[t:TREE WHERE 0.0 + t.weight >= $floor]-(b:Image))+(n:Image)
 WITH a[-1] AS image, t[-1] AS edge, n
 RETURN image.id AS id, n.id AS neighbour, edge.weight AS weight, edge.inliers AS inliers,
        image.split = 'query' AS id_is_query, n.split = 'query' AS neighbour_is_query

@@ -4,7 +4,9 @@
 CALL () {
   UNWIND $rows AS row
   MATCH (a:Image {id: row.a})
+  USING INDEX SEEK a:Image(id)
   MATCH (b:Image {id: row.b})
+  USING INDEX SEEK b:Image(id)
   MERGE (a)-[m:MATCHES]->(b)
   SET m += row.properties
 }

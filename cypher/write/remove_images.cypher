@@ -4,6 +4,7 @@
 CALL () {
   UNWIND $ids AS id
   MATCH (i:Image {id: id})
+  USING INDEX SEEK i:Image(id)
   DETACH DELETE i
 }
 CALL () {

@@ -101,11 +101,11 @@ def _disk(settings: Settings) -> Check:
 
 def _exposure(settings: Settings) -> Check:
     """Servers that others may read, or read along with."""
-    faults: list[str] = []
+    faults, listening = list[str](), _listening()
     for server in (LocalNeo4j(settings.home, settings), LocalMilvus(settings.home, settings)):
         state = server.running()
         for uri in (state.address, state.http) if state else ():
-            faults += _open_to_others(server.name, uri)
+            faults += _open_to_others(server.name, uri, listening)
     for name, uri, secret in (
         ("Neo4j", settings.neo4j_uri, settings.neo4j_password),
         ("Milvus", settings.milvus_uri, settings.milvus_token),
@@ -119,23 +119,28 @@ def _exposure(settings: Settings) -> Check:
         if away and address.scheme not in _ENCRYPTED:
             faults.append(f"{name} at {address.hostname} is reached unencrypted: use {_BETTER[name]}")
         if not away:
-            faults += _open_to_others(name, uri)
+            faults += _open_to_others(name, uri, listening)
     return Check("exposure", not faults, "; ".join(faults) or "no server that lmr uses is open to others")
 
 
-def _open_to_others(name: str, uri: str) -> Iterator[str]:
-    """What is wrong where a server on this machine listens to others too; nothing where the system does not tell."""
-    import psutil
-
+def _open_to_others(name: str, uri: str, listening: set[tuple[str, int]]) -> Iterator[str]:
+    """What is wrong where a server on this machine listens to others too."""
     port = urlsplit(uri).port
-    try:
-        known = [c.laddr for c in psutil.net_connections("tcp") if c.status == "LISTEN" and c.laddr]
-    except psutil.AccessDenied:
-        return
-    for ip in sorted({address.ip for address in known if address.port == port}):
+    for ip in sorted(ip for ip, listens in listening if listens == port):
         address = ip_address(ip.split("%")[0])
         if not (getattr(address, "ipv4_mapped", None) or address).is_loopback:
             yield f"{name} at port {port} listens on {ip}, beyond this machine: let it listen on 127.0.0.1"
+
+
+def _listening() -> set[tuple[str, int]]:
+    """Addresses and ports at which something on this machine listens; none where the system does not tell."""
+    import psutil
+
+    try:
+        known = psutil.net_connections("tcp")
+    except psutil.AccessDenied:
+        return set()
+    return {(c.laddr.ip, c.laddr.port) for c in known if c.status == "LISTEN" and c.laddr}
 
 
 def _gpu(settings: Settings) -> Check:

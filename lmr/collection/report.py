@@ -6,11 +6,11 @@ import os
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from lmr.collection.core import Collection
-from lmr.collection.evaluate import Evaluation
 from lmr.collection.search import Found, path_to, undisturbed
 from lmr.collection.start import Patience, Start, start_of_stored
 from lmr.errors import PhotoError
@@ -23,6 +23,9 @@ from lmr.spanning.bridges import Bridge, bridges
 from lmr.values import Array, Features, Hop, Verification
 from lmr.verification.matching import prepare
 from lmr.verification.verify import correspondences
+
+if TYPE_CHECKING:
+    from lmr.collection.evaluate import Evaluation
 
 _PATHS_SHOWN = 50
 

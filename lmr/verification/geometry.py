@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from math import lgamma, log
+
 import numpy as np
-from scipy.special import gammaln
 
 from lmr.values import Array
 from lmr.verification import kernels
@@ -66,5 +67,5 @@ def log_nfa(matches: int, inliers: int, area: float) -> float:
     if inliers < 3:
         return 0.0
     alpha = np.pi * TOLERANCE**2 / area * _SCALE_CHANCE
-    choose = gammaln(matches + 1) - gammaln(inliers + 1) - gammaln(matches - inliers + 1)
-    return float(-(np.log(matches) + choose + (inliers - 1) * np.log(alpha)) / np.log(10))
+    choose = lgamma(matches + 1) - lgamma(inliers + 1) - lgamma(matches - inliers + 1)
+    return -(log(matches) + choose + (inliers - 1) * log(alpha)) / log(10)

@@ -17,9 +17,9 @@ import pytest
 from lmr.collection import Collection
 from lmr.collection.check import check
 from lmr.collection.corrections import judge, remove
-from lmr.collection.describe import describe_new, train
+from lmr.collection.describe import train
 from lmr.collection.link import link
-from lmr.collection.sync import bring_up, sync
+from lmr.collection.sync import bring_up
 from lmr.errors import UsageError
 from lmr.settings import load
 from lmr.spanning.clusters import write_clusters
@@ -91,15 +91,7 @@ Step = Callable[[Collection, History], object]
 
 
 def ingest(some: range) -> Step:
-    def step(collection: Collection, history: History) -> None:
-        for id in history.photos:
-            if int(id[:3]) % PLACES in some and collection.ledger.image(id) is None:
-                history.add(id)
-        with collection.writing():
-            describe_new(collection)
-            sync(collection)
-
-    return step
+    return lambda collection, history: history.fill(some)
 
 
 def strongest(collection: Collection) -> list[tuple[str, str]]:

@@ -9,24 +9,19 @@ import pytest
 import lmr.collection.load
 from lmr.collection import Collection
 from lmr.collection.check import check, repair
-from lmr.collection.describe import describe_new
 from lmr.collection.link import link
-from lmr.collection.sync import bring_up, sync
+from lmr.collection.sync import bring_up
 from lmr.servers.neo4j import LocalNeo4j
-from tests.collection.test_histories import PLACES, History, collection  # noqa: F401 (a fixture)
+from tests.collection.test_histories import PLACES, History, own_collection  # noqa: F401 (a fixture)
 
 
 def test_the_importer_and_the_normal_writer_make_the_same_graph(
-    collection: Collection,  # noqa: F811
+    own_collection: Collection,  # noqa: F811
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    collection = own_collection
     history = History(collection, 3)
-    for id in history.photos:
-        if int(id[:3]) % PLACES < 6:
-            history.add(id)
-    with collection.writing():
-        describe_new(collection)
-        sync(collection)
+    history.fill(range(6))
     monkeypatch.setattr(lmr.collection.load, "MANY", 1)
     link(collection, rounds=1)  # images were there, matches were not
     assert check(collection) == []

@@ -11,27 +11,21 @@ import pytest
 import lmr.collection.search
 from lmr.collection import Collection
 from lmr.collection.corrections import judge
-from lmr.collection.describe import _learned_otherwise, describe_new
+from lmr.collection.describe import _learned_otherwise
 from lmr.collection.link import link
 from lmr.collection.search import search
-from lmr.collection.sync import bring_up, sync
+from lmr.collection.sync import bring_up
 from lmr.errors import CollectionError
 from lmr.spanning.ranking import rank_from_image
 from lmr.stores.graph import Graph
-from tests.collection.test_histories import PLACES, History
+from tests.collection.test_histories import History
 from tests.collection.test_histories import collection as collection
 from tests.spanning.test_ranking import kruskal
 
 
 @pytest.fixture
 def linked(collection: Collection) -> Collection:
-    history = History(collection, 5)
-    for id in history.photos:
-        if int(id[:3]) % PLACES < 4:
-            history.add(id)
-    with collection.writing():
-        describe_new(collection)
-        sync(collection)
+    History(collection, 5).fill(range(4))
     link(collection, rounds=1)
     return collection
 

@@ -188,7 +188,7 @@ def test_features_of_one_photo_are_those_of_the_extractors(
     assert set(small["scales"]) <= {np.float32(1.0), np.float32(0.5)}
 
 
-def test_the_main_job_with_networks(store: Store, made: Path, fresh: Cli, tmp_path: Path) -> None:
+def test_the_main_job_with_networks(store: Store, made: Path, blank: Cli, tmp_path: Path) -> None:
     """What comes out means nothing, as the weights are made; everything has to work all the same."""
     env = {"LMR_CHECKPOINTS": str(store.folder), "LMR_NETWORK_SIDE": "128", "LMR_DEVICE": "cpu"}
     folder = tmp_path / "photos"
@@ -198,27 +198,27 @@ def test_the_main_job_with_networks(store: Store, made: Path, fresh: Cli, tmp_pa
     index = [made / row["image"] for row in rows if row["split"] == "index"][:6]
     for path in [*queries, *index]:
         shutil.copy(path, folder)
-    fresh("ingest", folder, "--labels", made / "labels.csv", "--preset", "dir-delf", env=env)
-    assert json.loads(fresh("link", "--json", env=env))["verified"] > 10
+    blank("ingest", folder, "--labels", made / "labels.csv", "--preset", "dir-delf", env=env)
+    assert json.loads(blank("link", "--json", env=env))["verified"] > 10
     one, other = (folder / path.name for path in index[:2])
-    hits = json.loads(fresh("search", one, "--json", env=env))
+    hits = json.loads(blank("search", one, "--json", env=env))
     assert len(hits["results"]) == 5
-    assert "idqe+mmst" in fresh("evaluate", "--rung", "idqe+mmst", env=env)
-    refused = fresh.run("ingest", folder, "--preset", "delg", env=env)
+    assert "idqe+mmst" in blank("evaluate", "--rung", "idqe+mmst", env=env)
+    refused = blank.run("ingest", folder, "--preset", "delg", env=env)
     assert refused.returncode == 1 and "lmr train --preset delg" in refused.stderr
-    missing = fresh.run("train", env={**env, "LMR_CHECKPOINTS": str(tmp_path / "none")})
+    missing = blank.run("train", env={**env, "LMR_CHECKPOINTS": str(tmp_path / "none")})
     assert missing.returncode == 1 and "no weights of delf are at hand" in missing.stderr
     # another global descriptor keeps the pairs, as they depend on local features alone
-    done = json.loads(fresh("train", "--preset", "delf+gem", "--json", env=env))
+    done = json.loads(blank("train", "--preset", "delf+gem", "--json", env=env))
     assert done["photos"] == len(queries) + 6 and done["pairs_kept"] > 10 and done["lost"] == []
-    assert json.loads(fresh("link", "--json", env=env))["edges"] > 0
+    assert json.loads(blank("link", "--json", env=env))["edges"] > 0
     # a photo that is gone ends it before the switch
     (folder / one.name).unlink()
-    refused = fresh.run("train", "--preset", "classic", env=env)
+    refused = blank.run("train", "--preset", "classic", env=env)
     assert refused.returncode == 1 and "nothing was switched" in refused.stderr
-    assert len(json.loads(fresh("search", other, "--json", env=env))["results"]) == 5
-    done = json.loads(fresh("train", "--preset", "classic", "--drop", "--json", env=env))
+    assert len(json.loads(blank("search", other, "--json", env=env))["results"]) == 5
+    done = json.loads(blank("train", "--preset", "classic", "--drop", "--json", env=env))
     assert done["photos"] == len(queries) + 5 and len(done["lost"]) == 1 and done["pairs_kept"] == 0
-    fresh("link")
-    assert len(fresh.json("search", other)["results"]) == 4
-    assert not list(fresh.home.glob("ledger.next*"))
+    blank("link")
+    assert len(blank.json("search", other)["results"]) == 4
+    assert not list(blank.home.glob("ledger.next*"))

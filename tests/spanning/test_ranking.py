@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import os
 import random
 from collections.abc import Callable
 
@@ -16,6 +17,7 @@ from lmr.stores.graph import Graph
 from lmr.values import QueryEdge
 
 Edges = list[tuple[str, str, float]]
+COMPONENT = int(os.environ.get("LMR_COMPONENT", "5000"))  # make soak: 100,000
 
 
 def kruskal(images: list[str], edges: Edges) -> set[tuple[str, str]]:
@@ -108,6 +110,21 @@ def test_every_ranking_is_prims(write_graph: Callable[..., Graph], way: str, see
             ]
             assert [(row.id, row.weight, row.hops) for row in rows] == expected[:limit]
             assert all(row.inliers == int(row.weight) and row.via == start for row in rows)
+
+
+def test_a_large_component_is_ranked_exactly(write_graph: Callable[..., Graph]) -> None:
+    rng = random.Random(11)
+    images = [f"{k:08}" for k in range(COMPONENT)]
+    ends = {(images[max(0, k - rng.randint(1, 40))], images[k]) for k in range(1, COMPONENT)}  # all hang together
+    ends |= {tuple(sorted(rng.sample(images, 2))) for _ in range(COMPONENT // 50)}  # and some far ones
+    ends |= {(images[k], images[k + step]) for step in (2, 3) for k in range(COMPONENT - 3)}
+    edges = [(a, b, rng.randint(5, 99) + rng.random() * 1e-6) for a, b in sorted(ends)]
+    graph = built(write_graph, images, edges)
+    assert {(row["a"], row["b"]) for row in graph.run("forest/stored")} == kruskal(images, edges)
+    for start, floor, limit in ((images[0], 0.0, 100), (images[-1], 40.0, 100), (images[COMPONENT // 2], 0.0, 2000)):
+        rows = rank_from_image(graph, start, Limits(floor=floor, limit=limit))
+        expected = prim(edges, [(start, float("inf"))], floor)[1 : limit + 1]
+        assert [(row.id, row.weight) for row in rows] == [(id, weight) for id, weight, _ in expected]
 
 
 @pytest.mark.parametrize("seed", range(4, 7))
