@@ -26,8 +26,9 @@ check: $(VENV)/.ready
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-tests: $(VENV)/.ready  # with compiled modules, as many processes import them
-	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 3 --dist loadgroup --no-loadscope-reorder --durations 30
+# three processes share the cores; what they import is kept compiled, as they start many others
+tests: $(VENV)/.ready
+	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist loadgroup --no-loadscope-reorder --durations 30
 
 setup: $(VENV)/.ready  ## prepare .venv with everything, also torch and the tools
 

@@ -86,7 +86,11 @@ def test_what_is_worth_a_look_and_one_key_each(linked: tuple[Cli, Path], tmp_pat
     )
     assert "rejected;" in process.stderr
     assert tuple(sorted((found[0]["a"], found[0]["b"]))) not in accepted(cli)
-    cli("train")  # an image without a photo has no descriptor
+    index = sum(not path.stem.endswith("query") for path in photos.iterdir())
+    assert cli.json("train") == {"trained_on": index}  # an image without a photo has no descriptor
+    before = cli.json("search", mill[0])["results"]
+    cli("train")
+    assert cli.json("search", mill[0])["results"] == before  # the same photos give the same model
     cli("remove", "stray.jpg")
     cli("link")
     cli("check")

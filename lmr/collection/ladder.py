@@ -13,6 +13,7 @@ from functools import cached_property, partial
 
 import numpy as np
 from scipy.sparse import csr_matrix
+from threadpoolctl import threadpool_limits
 
 from lmr.collection.core import Collection
 from lmr.collection.refined import DOUBTED, Described, described, moves, weight_of
@@ -135,14 +136,15 @@ class Field:
         else:
             own = prepare(unpack(ledger.features(start.number or 0)))
         found = []
-        for id in ids:
-            other = self.described.images[self.rows[self.number[id]]]
-            outcome = None if start.number is None else ledger.pairs.outcome(start.number, other.number)
-            if outcome is None:
-                seen = verify(own, prepare(unpack(ledger.features(other.number))))
-                found.append((seen.inliers, seen.nfa >= settings.nfa_accept and seen.artefact is None))
-            else:
-                found.append((outcome[0].inliers, outcome[0].nfa >= settings.nfa_accept and moves(outcome[2])))
+        with threadpool_limits(1):  # threads that share so small products cost more than they give
+            for id in ids:
+                other = self.described.images[self.rows[self.number[id]]]
+                outcome = None if start.number is None else ledger.pairs.outcome(start.number, other.number)
+                if outcome is None:
+                    seen = verify(own, prepare(unpack(ledger.features(other.number))))
+                    found.append((seen.inliers, seen.nfa >= settings.nfa_accept and seen.artefact is None))
+                else:
+                    found.append((outcome[0].inliers, outcome[0].nfa >= settings.nfa_accept and moves(outcome[2])))
         return found
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -19,7 +21,9 @@ from lmr.expansion.idqe import Refiner
 from lmr.features.pack import pack, unpack
 from lmr.photos.decode import content_id, decode, read
 from lmr.photos.find import text_of
-from lmr.values import Array, Features, Photo, QueryEdge
+from lmr.stores.graph import batches
+from lmr.stores.ledger import Image
+from lmr.values import Array, Features, Photo, QueryEdge, Verification
 from lmr.verification.matching import Prepared, prepare
 from lmr.verification.verify import verify
 from lmr.verification.weights import similarity, weight
@@ -180,30 +184,32 @@ class _Expansion:
         """Propose and verify until nothing new comes up, or patience ends."""
         collection, ledger = self._collection, self._collection.ledger
         end = None if patience.seconds is None else time.monotonic() + patience.seconds
-        before = len(self._compared)
-        for round_ in range(1, patience.rounds + 1):
-            proposed = collection.vectors.search(self._refined(original)[None], collection.settings.top + 1)[0]
-            images = [ledger.image(id) for id, _ in proposed if id != self._id]
-            fresh = [image for image in images[: collection.settings.top] if image is not None]
-            fresh = [image for image in fresh if image.number not in self._compared]
-            if not fresh:
-                return Effort(round_ - 1, len(self._compared) - before, "nothing new")
-            for image in fresh:
-                if end is not None and time.monotonic() > end:
-                    return Effort(round_, len(self._compared) - before, "time")
-                self._compare(image.id, image.number, original, round_)
+        before, at_once = len(self._compared), 2 * collection.settings.worker_count
+        with ThreadPoolExecutor(collection.settings.worker_count) as threads, threadpool_limits(1):
+            for round_ in range(1, patience.rounds + 1):
+                proposed = collection.vectors.search(self._refined(original)[None], collection.settings.top + 1)[0]
+                images = [ledger.image(id) for id, _ in proposed if id != self._id]
+                fresh = [image for image in images[: collection.settings.top] if image is not None]
+                fresh = [image for image in fresh if image.number not in self._compared]
+                if not fresh:
+                    return Effort(round_ - 1, len(self._compared) - before, "nothing new")
+                for part in batches(fresh, at_once):
+                    if end is not None and time.monotonic() > end:
+                        return Effort(round_, len(self._compared) - before, "time")
+                    others = [prepare(unpack(ledger.features(image.number))) for image in part]
+                    for image, found in zip(part, threads.map(partial(verify, self._own), others), strict=True):
+                        self._keep(image, found, original, round_)
         return Effort(patience.rounds, len(self._compared) - before, "rounds")
 
-    def _compare(self, id: str, number: int, original: Array, round_: int) -> None:
-        ledger, settings = self._collection.ledger, self._collection.settings
-        self._compared.add(number)
-        found = verify(self._own, prepare(unpack(ledger.features(number))))
+    def _keep(self, image: Image, found: Verification, original: Array, round_: int) -> None:
+        settings = self._collection.settings
+        self._compared.add(image.number)
         if found.nfa < settings.nfa_weak or found.transform is None:
             return
-        theirs = ledger.descriptor(number)
+        theirs = self._collection.ledger.descriptor(image.number)
         similar = 0.0 if theirs is None else similarity(original, theirs)
-        value = weight(self._id, id, found.inliers, similar, similarity_weight=settings.similarity_weight)
-        self._links.append(QueryLink(id, found.inliers, found.nfa, value, found.artefact, round_))
+        value = weight(self._id, image.id, found.inliers, similar, similarity_weight=settings.similarity_weight)
+        self._links.append(QueryLink(image.id, found.inliers, found.nfa, value, found.artefact, round_))
 
     def _judge(self, refined: Array) -> None:
         """The same decisions on new matches that the review takes on stored ones."""

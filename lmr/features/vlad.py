@@ -164,8 +164,8 @@ def k_means(job: tuple[Array, int, int]) -> Array:
     return centres
 
 
-def nearest(points: Array, centres: Array, step: int = 4096) -> Array:
-    """(n, d), (k, d) -> (n,) the number of the nearest centre."""
+def nearest(points: Array, centres: Array, step: int = 512) -> Array:
+    """(n, d), (k, d) -> (n,) the number of the nearest centre; a step's products stay in the processor's cache."""
     half = (centres**2).sum(1) / 2
     parts = [(points[s : s + step] @ centres.T - half).argmax(1) for s in range(0, len(points), step)]
     return np.concatenate(parts) if parts else np.zeros(0, np.int64)

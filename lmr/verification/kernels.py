@@ -19,7 +19,7 @@ _AFFINE_SUPPORT = 6
 _SHIFT_SUPPORT = 3
 
 
-@njit(cache=True, fastmath={"nnan", "ninf", "nsz", "reassoc"})
+@njit(cache=True, nogil=True, fastmath={"nnan", "ninf", "nsz", "reassoc"})
 def scan_block(
     products: Array,
     half1: Array,
@@ -66,7 +66,7 @@ def scan_block(
         row_second[i] = second
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def mutual(
     row_best: Array, row_second: Array, col_best: Array, col_second: Array, col_row: Array, ratio: float
 ) -> tuple[Array, Array, Array]:
@@ -91,7 +91,7 @@ def mutual(
     return rows[:found], columns[:found], ratios[:found]
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def vote(p: Array, q: Array, jump: Array, hypotheses: int, tolerance: float, scale_tolerance: float) -> Array:
     """Votes (h,) for each of the first h matches as a hypothesis of scale and shift.
 
@@ -111,7 +111,7 @@ def vote(p: Array, q: Array, jump: Array, hypotheses: int, tolerance: float, sca
     return votes
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def agree(model: Array, p: Array, q: Array, jump: Array, tolerance: float, scale_tolerance: float) -> Array:
     """(n,) bool: matches whose place and scale agree with an affine model (2, 3), measured alike in both images."""
     inside = np.zeros(len(p), np.bool_)
@@ -131,7 +131,7 @@ def agree(model: Array, p: Array, q: Array, jump: Array, tolerance: float, scale
     return inside
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def fit(p: Array, q: Array, support: Array) -> tuple[Array, bool]:
     """Least squares (2, 3) on the supporters: affine from 6, scale and shift from 3; second value: usable."""
     model = np.zeros((2, 3))
@@ -171,7 +171,7 @@ def fit(p: Array, q: Array, support: Array) -> tuple[Array, bool]:
     return model, plausible(model)
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def plausible(model: Array) -> bool:
     """Neither mirrored, nor turned by over 30 degrees, nor stretched over 3, nor scaled over 10."""
     a, b, c, d = model[0, 0], model[0, 1], model[1, 0], model[1, 1]
@@ -184,7 +184,7 @@ def plausible(model: Array) -> bool:
     return large <= _MAX_STRETCH * small and abs(np.arctan2(c - b, a + d)) <= _MAX_TURN
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def refine(
     p: Array,
     q: Array,
@@ -215,7 +215,7 @@ def refine(
     return best, best_model
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def shifted(p: Array, q: Array, anchors: int, least_span: float, close: float) -> tuple[Array, Array]:
     """The scale and shift (2, 3), given by two of the first matches, that most agree with; which do, (n,) bool.
 

@@ -132,6 +132,8 @@ def test_killed_commands_go_on(made: Path, tmp_path: Path) -> None:
             cli(*words)
             seconds.append(time.monotonic() - begin)
             wanted.append(state(cli))
+            if k == max(case.command for case in chosen):
+                break
         hits = 0
         for case in chosen:
             words = commands[case.command]
