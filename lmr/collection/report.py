@@ -181,7 +181,8 @@ def write_review(collection: Collection, found: Sequence[Bridge], page: Path) ->
             names = pictures.name(bridge.a), pictures.name(bridge.b)
             cards.append(ReviewCard(*names, bridge.a, bridge.b, why_doubted(bridge), drawn))
             advance(1)
-    summary = f"{len(found)} matches that alone hold two groups of photos together, the most doubtful first."
+    matches = "1 match that alone holds" if len(found) == 1 else f"{len(found)} matches that each alone hold"
+    summary = f"{matches} two groups of photos together, the most doubtful first."
     album.write_review("Matches worth a look", summary, cards)
 
 
