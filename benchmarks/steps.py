@@ -72,7 +72,7 @@ def main() -> None:
     parser.add_argument("--photos", type=Path, default=SHARED / "photos" / "images")
     parser.add_argument("--labels", type=Path, default=SHARED / "photos" / "labels.csv")
     options = parser.parse_args()
-    lmr.collection.link.verify_pairs = Remembered()  # type: ignore[attr-defined]
+    setattr(lmr.collection.link, "verify_pairs", Remembered())  # noqa: B010
     labels = labels_from_csv(options.labels)
     paths = sorted(options.photos.glob("*.jpg"))
     late = random.Random(0).sample(paths, round(_SHARE * len(paths)))
