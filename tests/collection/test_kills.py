@@ -134,22 +134,20 @@ def test_killed_commands_go_on(made: Path, tmp_path: Path) -> None:
             wanted.append(state(cli))
             if k == max(case.command for case in chosen):
                 break
-        hits = 0
         for case in chosen:
-            words = commands[case.command]
-            stop_databases(cli.home)
-            shutil.rmtree(cli.home)
-            shutil.copytree(tmp_path / f"before {case.command}", cli.home)
-            cli("up")
-            moment = 0.3 + case.part * seconds[case.command]
-            hit = disturbed(cli, moment, case, *words)
-            hits += hit
+            words, moment, hit = commands[case.command], 0.3 + case.part * seconds[case.command], False
+            while not hit:  # the machine may be faster now, and the command done by then: again, earlier
+                stop_databases(cli.home)
+                shutil.rmtree(cli.home)
+                shutil.copytree(tmp_path / f"before {case.command}", cli.home)
+                cli("up")
+                hit = disturbed(cli, moment, case, *words)
+                moment *= 1 if hit else 0.6
             finish(cli, *words)
             found = state(cli)
             for what in found:
                 assert found[what] == wanted[case.command][what], (case, moment, what)
             happened = f"{case.victim} {'hung' if case.hangs else 'killed'} after {moment:.2f} s"
-            print(f"seed {SEED}: {words[0]}, {happened}{'' if hit else ' (done by then)'}: the same end", flush=True)
-        assert hits >= len(chosen) // 2, "too few came in time to mean anything"
+            print(f"seed {SEED}: {words[0]}, {happened}: the same end", flush=True)
     finally:
         stop_databases(cli.home)
