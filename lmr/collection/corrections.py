@@ -43,6 +43,7 @@ def remove(collection: Collection, names: Sequence[str]) -> Corrected:
     Verdicts on their matches stay, for the case that they come again. Raises UsageError for a name that is none.
     """
     with collection.writing():
+        bring_up(collection)  # the same call cut short may have taken them out of the ledger alone
         files = [(file.path, file.image) for file in collection.ledger.files() if file.image is not None]
         images = [image for name in names for image in _named(collection, name, files)]
         return _without(collection, list({image.number: image for image in images}.values()))

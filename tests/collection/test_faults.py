@@ -166,8 +166,9 @@ def attempts(step: Step, name: str, collection: Collection, history: History, fa
         except Fault:
             places.append(faults.where)
             continue
-        except UsageError as error:  # removed already: it is the rest that is to be made good
+        except UsageError as error:  # removed already: the rest has been made good
             assert name == "remove" and "neither an image id" in str(error)
+            assert check(collection) == []
         if faults.seen < at:
             break
     faults.at = 0
