@@ -42,8 +42,8 @@ def redescribe(collection: Collection, name: str, *, drop: bool = False) -> Rede
     before = collection.ledger.meta(EXTRACTORS) or collection.preset.mark  # their weights may no longer be at hand
     if made.mark == before:
         raise UsageError(f"{collection.home} is described by {made.mark} already")
-    with collection.writing(), _beside(collection, settings, made.mark) as ledger:
-        beside = Collection(settings, ledger, collection.progress)
+    with collection.writing(), _beside(collection, settings, made.mark) as beside:
+        ledger = beside.ledger
         lost = _extract_all(collection, beside)
         if lost and not drop:
             raise CollectionError(
@@ -55,7 +55,6 @@ def redescribe(collection: Collection, name: str, *, drop: bool = False) -> Rede
         describe_new(beside)
         reweigh(beside)
         photos = ledger.count("images")
-        beside.rest()
         collection.ledger.replace_by(ledger)
     with Collection.open(settings, collection.progress) as switched, switched.writing():
         bring_up(switched)
@@ -63,13 +62,17 @@ def redescribe(collection: Collection, name: str, *, drop: bool = False) -> Rede
 
 
 @contextmanager
-def _beside(collection: Collection, settings: Settings, mark: str) -> Iterator[Ledger]:
-    """The ledger that an interrupted call began with the same extractors, or a new one; removed at a good end."""
+def _beside(collection: Collection, settings: Settings, mark: str) -> Iterator[Collection]:
+    """What an interrupted call began with the same extractors, or begins anew; its ledger is removed at a good end."""
     path = collection.home / _NEXT
     if path.exists() and not _goes_on(path, collection, mark):
         _remove(path)
     with Ledger.open(path) if path.exists() else create_ledger(path, collection.id, settings, mark) as ledger:
-        yield ledger
+        beside = Collection(settings, ledger, collection.progress)
+        try:
+            yield beside
+        finally:
+            beside.rest()
     _remove(path)
 
 
