@@ -25,6 +25,7 @@ def kruskal(images: list[str], edges: Edges) -> set[tuple[str, str]]:
 
     def root(id: str) -> str:
         while parent[id] != id:
+            parent[id] = parent[parent[id]]
             id = parent[id]
         return id
 
