@@ -13,7 +13,6 @@ from functools import cached_property, partial
 
 import numpy as np
 from scipy.sparse import csr_matrix
-from threadpoolctl import threadpool_limits
 
 from lmr.collection.core import Collection
 from lmr.collection.refined import DOUBTED, Described, described, moves, weight_of
@@ -24,9 +23,10 @@ from lmr.expansion.average import alpha_qe, average_qe, database_augmentation
 from lmr.expansion.diffusion import Diffusion
 from lmr.features.pack import unpack
 from lmr.spanning.ranking import Limits
+from lmr.stores.graph import batches
 from lmr.values import Array, Edge, unit_rows
 from lmr.verification.matching import prepare
-from lmr.verification.verify import verify
+from lmr.verification.pool import verify_against
 
 Region = tuple[float, ...]
 RERANKED = 100
@@ -135,17 +135,18 @@ class Field:
             own = prepare(start.features)
         else:
             own = prepare(unpack(ledger.features(start.number or 0)))
-        found = []
-        with threadpool_limits(1):  # threads that share so small products cost more than they give
-            for id in ids:
-                other = self.described.images[self.rows[self.number[id]]]
-                outcome = None if start.number is None else ledger.pairs.outcome(start.number, other.number)
-                if outcome is None:
-                    seen = verify(own, prepare(unpack(ledger.features(other.number))))
-                    found.append((seen.inliers, seen.nfa >= settings.nfa_accept and seen.artefact is None))
-                else:
-                    found.append((outcome[0].inliers, outcome[0].nfa >= settings.nfa_accept and moves(outcome[2])))
-        return found
+        numbers = [self.described.images[self.rows[self.number[id]]].number for id in ids]
+        found: dict[int, tuple[int, bool]] = {}
+        for number in numbers:
+            outcome = None if start.number is None else ledger.pairs.outcome(start.number, number)
+            if outcome is not None:
+                found[number] = outcome[0].inliers, outcome[0].nfa >= settings.nfa_accept and moves(outcome[2])
+        threads = settings.worker_count
+        for part in batches([number for number in numbers if number not in found], 2 * threads):
+            others = [prepare(unpack(ledger.features(number))) for number in part]
+            for number, seen in zip(part, verify_against(own, others, threads), strict=True):
+                found[number] = seen.inliers, seen.nfa >= settings.nfa_accept and seen.artefact is None
+        return [found[number] for number in numbers]
 
 
 Rung = Callable[[Field, Start], list[str]]

@@ -5,9 +5,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -25,7 +23,7 @@ from lmr.stores.graph import batches
 from lmr.stores.ledger import Image
 from lmr.values import Array, Features, Photo, QueryEdge, Verification
 from lmr.verification.matching import Prepared, prepare
-from lmr.verification.verify import verify
+from lmr.verification.pool import verify_against
 from lmr.verification.weights import similarity, weight
 
 Box = tuple[float, float, float, float]
@@ -184,21 +182,20 @@ class _Expansion:
         """Propose and verify until nothing new comes up, or patience ends."""
         collection, ledger = self._collection, self._collection.ledger
         end = None if patience.seconds is None else time.monotonic() + patience.seconds
-        before, at_once = len(self._compared), 2 * collection.settings.worker_count
-        with ThreadPoolExecutor(collection.settings.worker_count) as threads, threadpool_limits(1):
-            for round_ in range(1, patience.rounds + 1):
-                proposed = collection.vectors.search(self._refined(original)[None], collection.settings.top + 1)[0]
-                images = [ledger.image(id) for id, _ in proposed if id != self._id]
-                fresh = [image for image in images[: collection.settings.top] if image is not None]
-                fresh = [image for image in fresh if image.number not in self._compared]
-                if not fresh:
-                    return Effort(round_ - 1, len(self._compared) - before, "nothing new")
-                for part in batches(fresh, at_once):
-                    if end is not None and time.monotonic() > end:
-                        return Effort(round_, len(self._compared) - before, "time")
-                    others = [prepare(unpack(ledger.features(image.number))) for image in part]
-                    for image, found in zip(part, threads.map(partial(verify, self._own), others), strict=True):
-                        self._keep(image, found, original, round_)
+        before, threads = len(self._compared), collection.settings.worker_count
+        for round_ in range(1, patience.rounds + 1):
+            proposed = collection.vectors.search(self._refined(original)[None], collection.settings.top + 1)[0]
+            images = [ledger.image(id) for id, _ in proposed if id != self._id]
+            fresh = [image for image in images[: collection.settings.top] if image is not None]
+            fresh = [image for image in fresh if image.number not in self._compared]
+            if not fresh:
+                return Effort(round_ - 1, len(self._compared) - before, "nothing new")
+            for part in batches(fresh, 2 * threads):
+                if end is not None and time.monotonic() > end:
+                    return Effort(round_, len(self._compared) - before, "time")
+                others = [prepare(unpack(ledger.features(image.number))) for image in part]
+                for image, found in zip(part, verify_against(self._own, others, threads), strict=True):
+                    self._keep(image, found, original, round_)
         return Effort(patience.rounds, len(self._compared) - before, "rounds")
 
     def _keep(self, image: Image, found: Verification, original: Array, round_: int) -> None:

@@ -1,15 +1,18 @@
-"""Verify many pairs in worker processes that read local features from the ledger themselves."""
+"""Verify many pairs in worker processes that read local features from the ledger themselves, or one photo at once."""
 
 from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+
+from threadpoolctl import threadpool_limits
 
 from lmr.values import Features, Verification
 from lmr.verification.matching import Prepared, prepare
-from lmr.verification.verify import verify_all
+from lmr.verification.verify import verify, verify_all
 from lmr.workers import Workers
 
 Pair = tuple[int, int]
@@ -42,6 +45,15 @@ def verify_pairs(
         if isinstance(outcomes, Exception):
             raise outcomes
         yield list(zip(chunk, outcomes, strict=True))
+
+
+def verify_against(own: Prepared, others: Sequence[Prepared], threads: int) -> list[Verification]:
+    """One photo with each of some others, in threads of this process.
+
+    Each thread makes products of its own: to share such small ones among threads costs more than it gives.
+    """
+    with ThreadPoolExecutor(threads) as pool, threadpool_limits(1):
+        return list(pool.map(functools.partial(verify, own), others))
 
 
 def _chunks(pairs: Iterable[Pair], size: int) -> Iterator[list[Pair]]:
