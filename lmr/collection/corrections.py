@@ -42,8 +42,7 @@ def remove(collection: Collection, names: Sequence[str]) -> Corrected:
 
     Verdicts on their matches stay, for the case that they come again. Raises UsageError for a name that is none.
     """
-    with collection.writing():
-        bring_up(collection)  # the same call cut short may have taken them out of the ledger alone
+    with _from_what_the_ledger_says(collection):
         files = [(file.path, file.image) for file in collection.ledger.files() if file.image is not None]
         images = [image for name in names for image in _named(collection, name, files)]
         return _without(collection, list({image.number: image for image in images}.values()))
@@ -58,7 +57,7 @@ def prune(collection: Collection, paths: Sequence[Path]) -> Corrected:
 
     roots = [os.path.abspath(os.fsencode(path)) for path in paths]
     ledger = collection.ledger
-    with collection.writing():
+    with _from_what_the_ledger_says(collection):
         known = [file for file in ledger.files() if below(file.path, roots)]
         gone = [file for file in known if not os.path.lexists(file.path)]
         for path, root in zip(paths, roots, strict=True):
@@ -87,7 +86,7 @@ def judge(collection: Collection, a: str, b: str, verdict: Verdict, why: str | N
     if first == second:
         raise UsageError("a match joins two images, not one")
     images = [image for image in (ledger.image(first), ledger.image(second)) if image is not None]
-    with collection.writing(), _correcting(collection) as done:
+    with _from_what_the_ledger_says(collection), _correcting(collection) as done:
         ledger.set_verdict(first, second, verdict, why)
         row = ledger.pairs.row(images[0].number, images[1].number) or _compared(collection, *images)
         apply_verdict(collection, row, images[0].id, images[1].id, verdict)
@@ -143,10 +142,17 @@ def _without(collection: Collection, images: Sequence[Image]) -> Corrected:
 
 
 @contextmanager
+def _from_what_the_ledger_says(collection: Collection) -> Iterator[None]:
+    """The writer's lock, with the databases up to the ledger: the same call cut short may have changed that alone."""
+    with collection.writing():
+        bring_up(collection)
+        yield
+
+
+@contextmanager
 def _correcting(collection: Collection, going: Iterable[int] = ()) -> Iterator[Corrected]:
     """A change of the ledger in one transaction, and all that follows from it; going: images that it takes out."""
     ledger, done = collection.ledger, Corrected()
-    bring_up(collection)  # what an interrupted command left, so that the change starts from what the ledger says
     with ledger.transaction():
         bereft = set(ledger.pairs.joined(going)) - set(going)
         yield done
