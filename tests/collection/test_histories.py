@@ -84,17 +84,16 @@ class History:
 
     def ingest(self) -> None:
         fresh = [id for id in self.photos if self.collection.ledger.image(id) is None]
-        for id in self.rng.sample(fresh, min(len(fresh), self.rng.choice([3, 25, 60]))):
-            self.add(id)
-        with self.collection.writing():
-            describe_new(self.collection)
-            sync(self.collection)
+        self.take(self.rng.sample(fresh, min(len(fresh), self.rng.choice([3, 25, 60]))))
 
     def fill(self, places: range) -> None:
         """All photos of these places that are not there yet."""
-        for id in self.photos:
-            if int(id[:3]) % PLACES in places and self.collection.ledger.image(id) is None:
-                self.add(id)
+        chosen = [id for id in self.photos if int(id[:3]) % PLACES in places]
+        self.take([id for id in chosen if self.collection.ledger.image(id) is None])
+
+    def take(self, ids: list[str]) -> None:
+        for id in ids:
+            self.add(id)
         with self.collection.writing():
             describe_new(self.collection)
             sync(self.collection)

@@ -12,14 +12,13 @@ from lmr.collection.check import check, repair
 from lmr.collection.link import link
 from lmr.collection.sync import bring_up
 from lmr.servers.neo4j import LocalNeo4j
-from tests.collection.test_histories import PLACES, History, own_collection  # noqa: F401 (a fixture)
+from tests.collection.test_histories import History
 
 
 def test_the_importer_and_the_normal_writer_make_the_same_graph(
-    own_collection: Collection,  # noqa: F811
+    collection: Collection,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    collection = own_collection
     history = History(collection, 3)
     history.fill(range(6))
     monkeypatch.setattr(lmr.collection.load, "MANY", 1)
