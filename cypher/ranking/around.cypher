@@ -7,6 +7,7 @@ UNWIND $ids AS start
 MATCH (first:Image {id: start})
 USING INDEX SEEK first:Image(id)
 WITH first
+// 0.0 + : else the index of all weights might be read at each step
 MATCH (first)((a:Image)-[t:TREE WHERE 0.0 + t.weight >= $floor]-(b:Image)){1,HOPS}(n:Image)
 WITH DISTINCT a[-1] AS image, t[-1] AS edge, n, size(t) < $most AS whole
 RETURN image.id AS id, n.id AS neighbour, edge.weight AS weight, edge.inliers AS inliers,

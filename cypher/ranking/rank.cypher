@@ -11,6 +11,7 @@ UNWIND $starts AS start
 MATCH (first:Image {id: start.id})
 USING INDEX SEEK first:Image(id)
 WITH start, first
+// 0.0 + : else the index of all weights might be read at each step
 MATCH (first)((:Image)-[t:TREE WHERE 0.0 + t.weight >= $floor]-(:Image)){0,HOPS}(x:Image)
 WITH x, start, start.weights + [edge IN t | edge.weight] AS weights
 LIMIT $budget

@@ -5,6 +5,7 @@
 MATCH (first:Image {id: $id})
 USING INDEX SEEK first:Image(id)
 WITH first
+// 0.0 + : else the index of all weights might be read at each step
 MATCH (first)((a:Image)-[t:TREE WHERE 0.0 + t.weight >= $floor]-(b:Image))+(n:Image)
 WITH a[-1] AS image, t[-1] AS edge, n
 RETURN image.id AS id, n.id AS neighbour, edge.weight AS weight, edge.inliers AS inliers,

@@ -9,6 +9,9 @@ A file holds one statement under a header of comments:
     // hops: 1 2 3          (optional) the statement exists once for each of these bounds of {0,HOPS}
 
 Header and statement are checked against each other when they are loaded.
+
+The database keeps the plan of a statement while a graph grows, and one that was made for a few images may read all of
+them for each row: a lookup names its index (USING INDEX SEEK), and `WITH` before what follows keeps it first.
 """
 
 from __future__ import annotations
