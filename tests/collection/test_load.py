@@ -13,10 +13,11 @@ from lmr.collection.link import link
 from lmr.collection.sync import bring_up
 from lmr.servers.neo4j import LocalNeo4j
 from tests.collection.test_histories import History
+from tests.collection.test_histories import own_collection as collection  # noqa: F401 (a fixture)
 
 
 def test_the_importer_and_the_normal_writer_make_the_same_graph(
-    collection: Collection,
+    collection: Collection,  # noqa: F811
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     history = History(collection, 3)
