@@ -270,10 +270,10 @@ def writer(home: Path) -> Iterator[None]:
         yield
 
 
-def is_writing(home: Path) -> bool:
-    """Whether some process holds the writer's lock."""
+def last_writer(home: Path) -> tuple[bool, int]:
+    """Whether some process holds the writer's lock, and when it was last taken (ns): both tell of a short one too."""
     with _lock_file(home) as file:
-        return not _locked(file, fcntl.LOCK_SH)
+        return not _locked(file, fcntl.LOCK_SH), os.fstat(file).st_mtime_ns
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from lmr.collection.core import Collection, is_writing
+from lmr.collection.core import Collection, last_writer
 from lmr.collection.refined import Described, described
 from lmr.collection.start import Patience, Start, begin_at, start_of_stored
 from lmr.collection.sync import check_counts, check_whole
@@ -76,16 +76,17 @@ def undisturbed(collection: Collection, read: Callable[[], T]) -> T:
     """
     begin, told = time.monotonic(), False
     while True:
-        writing = is_writing(collection.home)
+        writer = last_writer(collection.home)
         try:
             before = check_whole(collection)
-            if not writing:
+            if not writer[0]:
                 check_counts(collection)
             found = read()
             if check_whole(collection) == before:
                 return found
         except (CollectionError, DatabaseError):
-            if not (writing or is_writing(collection.home)) or time.monotonic() - begin > _PATIENCE:
+            disturbed = writer[0] or last_writer(collection.home) != writer
+            if not disturbed or time.monotonic() - begin > _PATIENCE:
                 raise
         if time.monotonic() - begin > _PATIENCE:
             raise CollectionError("another command goes on changing the collection; try again when it is done")

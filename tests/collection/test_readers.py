@@ -14,7 +14,7 @@ from lmr.collection.corrections import judge
 from lmr.collection.describe import _learned_otherwise
 from lmr.collection.link import link
 from lmr.collection.search import search
-from lmr.collection.sync import bring_up
+from lmr.collection.sync import bring_up, check_whole
 from lmr.errors import CollectionError
 from lmr.spanning.ranking import rank_from_image
 from lmr.stores.graph import Graph
@@ -90,6 +90,26 @@ def test_a_search_that_meets_half_a_forest_reads_again(linked: Collection, monke
     after = found_by(linked, a)
     assert seen[0] not in (before, after), "the first reading was of half a forest"
     assert found == after != before
+
+
+def test_a_command_that_ends_while_a_search_reads_does_not_fail_it(
+    linked: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    id = min(image.id for image in linked.ledger.images())
+    whole, failed = found_by(linked, id), []
+
+    def check_and_write(collection: Collection) -> str:
+        try:
+            return check_whole(collection)
+        except CollectionError as error:
+            failed.append(error)
+            with Collection.open(linked.settings) as own, own.writing():
+                bring_up(own)
+            raise
+
+    linked.graph.run("forest/begin", bridge_queries=False)
+    monkeypatch.setattr(lmr.collection.search, "check_whole", check_and_write)
+    assert found_by(linked, id) == whole and len(failed) == 1
 
 
 @pytest.fixture
