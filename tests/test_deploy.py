@@ -29,10 +29,12 @@ def test_a_wheel_in_an_empty_environment_searches(demo: Cli, made: Path, tmp_pat
         for shipped in re.findall(r'resource\("(.+?)"\)', source.read_text()):
             assert any(name.startswith(f"lmr/shipped/{shipped}") for name in names), shipped
     assert any(name.endswith("LICENSE") for name in names) and any(name.endswith("NOTICE") for name in names)
-    venv.create(tmp_path / "venv", with_pip=True)
     python = tmp_path / "venv" / "bin" / "python"
-    uv = shutil.which("uv")
-    install = [uv, "pip", "install", "-q", "--python", python] if uv else [python, "-m", "pip", "install", "-q"]
+    if uv := shutil.which("uv"):
+        install = [uv, "pip", "install", "-q", "--python", python]
+    else:
+        install = [sys.executable, "-m", "pip", "--python", python, "install", "-q", "--no-compile"]
+    venv.create(tmp_path / "venv")
     subprocess.run([*install, wheel], check=True)
     search = [tmp_path / "venv" / "bin" / "lmr", "search", made / "chapel-query.jpg", "--json", "--top", "5"]
     environment = {**os.environ, "LMR_HOME": str(demo.home)}
