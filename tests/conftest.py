@@ -143,16 +143,22 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Graph, s
 def servers(running: tuple[Graph, str], monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """Names, in the environment, the servers of all tests, emptied: as users name those that they run themselves."""
     graph, milvus = running
-    empty(graph)
-    client = MilvusClient(uri=milvus)
-    for name in client.list_collections():
-        client.drop_collection(name)
-    client.close()
+    forget(running)
     access = graph.access
     environment = {"NEO4J_URI": access.uri, "NEO4J_PASSWORD": access.password, "LMR_MILVUS_URI": milvus}
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     return environment
+
+
+def forget(running: tuple[Graph, str]) -> None:
+    """Empty the servers of all tests."""
+    graph, milvus = running
+    empty(graph)
+    client = MilvusClient(uri=milvus)
+    for name in client.list_collections():
+        client.drop_collection(name)
+    client.close()
 
 
 @pytest.fixture

@@ -22,7 +22,8 @@ import pytest
 from PIL import Image
 
 from lmr.settings import load
-from tests.conftest import ROOT, Cli
+from lmr.stores.graph import Graph
+from tests.conftest import ROOT, Cli, Made, forget
 
 
 def help_texts() -> dict[str, str]:
@@ -460,33 +461,34 @@ def pairs_of(cli: Cli) -> list[tuple[Any, ...]]:
         ).fetchall()
 
 
-def test_a_link_that_is_stopped_goes_on_and_no_order_or_name_matters(demo: Cli, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("servers")
+def test_a_link_that_is_stopped_goes_on_and_no_order_or_name_matters(
+    made_demo: Made, running: tuple[Graph, str], tmp_path: Path
+) -> None:
     """A part of the demo, linked from nothing; and stopped twice, with another order and other names: all is equal."""
     plain, other = Cli(tmp_path / "plain"), Cli(tmp_path / "other")
     for copy in (plain, other):
         copy.home.mkdir()
-        part_of(demo, copy)
+        part_of(Cli(made_demo.folder / "lmr"), copy)
     shuffle(other.home)
-    try:
-        whole = plain.json("link")
-        other("up")
-        for sign, part in ((signal.SIGINT, 0.1), (signal.SIGKILL, 0.5)):
-            pairs = int(part * whole["verified"])
-            stopped_after(other, sign, pairs)
-            assert other.json("status")["counts"]["pairs"] > pairs
-        done = other.json("link")
-        assert 0 < done["verified"] < whole["verified"] > 250
-        assert pairs_of(other) == pairs_of(plain)
-        there, here = vectors_of(plain), vectors_of(other)
-        assert all(np.array_equal(there[id], here[id]) for id in there)
-        assert all(check["ok"] for check in other.json("doctor"))
-        one, two = plain.json("evaluate")["rungs"], other.json("evaluate")["rungs"]
-        for rung in (*one, *two):
-            del rung["seconds"]
-        assert one == two
-    finally:
-        plain("down")
-        other("down")
+    whole = plain.json("link")
+    expected = pairs_of(plain), vectors_of(plain), ladder_of(plain)
+    forget(running)
+    for sign, part in ((signal.SIGINT, 0.1), (signal.SIGKILL, 0.5)):
+        pairs = int(part * whole["verified"])
+        stopped_after(other, sign, pairs)
+        assert other.json("status")["counts"]["pairs"] > pairs
+    done = other.json("link")
+    assert 0 < done["verified"] < whole["verified"] > 250
+    assert pairs_of(other) == expected[0]
+    vectors = vectors_of(other)
+    assert all(np.array_equal(expected[1][id], vectors[id]) for id in expected[1])
+    assert all(check["ok"] for check in other.json("doctor"))
+    assert ladder_of(other) == expected[2]
+
+
+def ladder_of(cli: Cli) -> list[dict[str, Any]]:
+    return [{name: value for name, value in r.items() if name != "seconds"} for r in cli.json("evaluate")["rungs"]]
 
 
 def part_of(cli: Cli, copy: Cli) -> None:

@@ -20,7 +20,8 @@ from lmr.collection import Collection
 from lmr.collection.exchange import inert, read_matches
 from lmr.errors import UsageError
 from lmr.settings import load
-from lmr.stores.ledger import FORMAT, Ledger
+from lmr.stores.ledger import Ledger
+from lmr.stores.schema import FORMAT
 from tests.conftest import ROOT, Cli, stop_databases
 
 

@@ -20,65 +20,11 @@ import numpy as np
 
 from lmr.errors import CollectionError, StorageError
 from lmr.photos.find import text_of
-from lmr.stores.pairs import ONLY_MOVED, Pairs
+from lmr.stores.pairs import Pairs
+from lmr.stores.schema import EMPTY, FORMAT, MIGRATIONS, TABLES
 from lmr.values import Array, Split
 
-FORMAT = 3
 REBUILT = "rebuilt"  # how often Milvus and Neo4j were to be made anew
-# those that others refer to come first
-_TABLES = (
-    "meta",
-    "models",
-    "images",
-    "files",
-    "features",
-    "materials",
-    "descriptors",
-    "pairs",
-    "verdicts",
-    "removed",
-    "proposed",
-)
-_SCHEMA = """
-CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
-CREATE TABLE models (name TEXT PRIMARY KEY, data BLOB NOT NULL, checksum INTEGER NOT NULL) STRICT;
-CREATE TABLE images (
-    number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, width INTEGER NOT NULL, height INTEGER NOT NULL,
-    split TEXT NOT NULL CHECK (split IN ('index', 'query')), landmark TEXT, version INTEGER NOT NULL DEFAULT 0) STRICT;
-CREATE TABLE files (
-    path BLOB PRIMARY KEY, name TEXT NOT NULL, size INTEGER NOT NULL, mtime INTEGER NOT NULL,
-    image INTEGER REFERENCES images, reason TEXT) STRICT;
-CREATE INDEX files_image ON files (image);
-CREATE TABLE features (number INTEGER PRIMARY KEY, data BLOB NOT NULL, checksum INTEGER NOT NULL) STRICT;
-CREATE TABLE materials (number INTEGER PRIMARY KEY, data BLOB NOT NULL, checksum INTEGER NOT NULL) STRICT;
-CREATE TABLE descriptors (number INTEGER PRIMARY KEY, data BLOB NOT NULL, checksum INTEGER NOT NULL) STRICT;
-CREATE TABLE pairs (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT, a INTEGER NOT NULL, b INTEGER NOT NULL, matches INTEGER NOT NULL,
-    inliers INTEGER NOT NULL, nfa REAL NOT NULL, geometry BLOB, round INTEGER NOT NULL, excluded TEXT,
-    similarity REAL, weight REAL, confirmed INTEGER NOT NULL DEFAULT 0, UNIQUE (a, b)) STRICT;
-CREATE INDEX pairs_b ON pairs (b);
-CREATE UNIQUE INDEX pairs_weight ON pairs (weight) WHERE weight IS NOT NULL;
-"""
-_VERDICTS = """
-CREATE TABLE verdicts (
-    a TEXT NOT NULL, b TEXT NOT NULL, verdict TEXT NOT NULL CHECK (verdict IN ('confirmed', 'rejected')), why TEXT,
-    PRIMARY KEY (a, b)) STRICT;
-CREATE TABLE removed (seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL) STRICT;
-CREATE INDEX images_version ON images (version);
-"""
-_PROPOSED = f"""
-CREATE TABLE proposed (number INTEGER PRIMARY KEY, digest INTEGER NOT NULL, reach REAL NOT NULL) STRICT;
-CREATE INDEX pairs_moved ON pairs (seq) WHERE {ONLY_MOVED} AND weight IS NOT NULL;
-CREATE INDEX pairs_accepted ON pairs (seq) WHERE weight IS NOT NULL AND excluded IS NULL;
-"""
-_MIGRATIONS = {  # format -> what makes the next one of it
-    1: """
-ALTER TABLE images ADD COLUMN version INTEGER NOT NULL DEFAULT 0;
-ALTER TABLE pairs ADD COLUMN confirmed INTEGER NOT NULL DEFAULT 0;
-"""
-    + _VERDICTS,
-    2: _PROPOSED,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +88,7 @@ class Ledger:
         part = path.with_suffix(".new")
         part.unlink(missing_ok=True)
         db = sqlite3.connect(part)
-        db.executescript("PRAGMA page_size = 16384; PRAGMA journal_mode = WAL;" + _SCHEMA + _VERDICTS + _PROPOSED)
+        db.executescript(EMPTY)
         db.executemany("INSERT INTO meta VALUES (?, ?)", {"format": str(FORMAT), **meta}.items())
         db.commit()
         db.close()
@@ -176,13 +122,13 @@ class Ledger:
         """Bring an older ledger up to date, one numbered step after the other, all recorded or none."""
         if found == FORMAT:
             return
-        if found not in _MIGRATIONS or readonly:
+        if found not in MIGRATIONS or readonly:
             advice = "use a newer lmr" if found > FORMAT else "`lmr check` brings it up to date"
             raise CollectionError(f"{self.path} has format {found}, this lmr reads format {FORMAT}; {advice}")
         with self.transaction():
             at = int(self.meta("format") or 0)  # another process may have been quicker
             while at < FORMAT:
-                for statement in _MIGRATIONS[at].split(";"):
+                for statement in MIGRATIONS[at].split(";"):
                     if statement.strip():
                         self._db.execute(statement)
                 at += 1
@@ -217,7 +163,7 @@ class Ledger:
 
         verdicts: also those of people, which otherwise stay as they are here.
         """
-        tables = [table for table in _TABLES if verdicts or table != "verdicts"]
+        tables = [table for table in TABLES if verdicts or table != "verdicts"]
         self._db.execute("ATTACH DATABASE ? AS beside", (_address(other.path, "ro"),))
         try:
             with self.transaction():
@@ -344,6 +290,34 @@ class Ledger:
             self.pairs.touch(number)  # its matches take part, or no longer do
         return changed
 
+    def image(self, id: str) -> Image | None:
+        """The image of that id, or None."""
+        select = "SELECT number, id, width, height, split, landmark FROM images WHERE id = ?"
+        row = self._db.execute(select, (id,)).fetchone()
+        return Image(*row) if row else None
+
+    def image_numbered(self, number: int) -> Image:
+        """The image of that number."""
+        select = "SELECT number, id, width, height, split, landmark FROM images WHERE number = ?"
+        return Image(*self._db.execute(select, (number,)).fetchone())
+
+    def ids_starting(self, prefix: str) -> list[str]:
+        """At most two ids that begin so."""
+        select = "SELECT id FROM images WHERE id >= ? AND id < ? || 'g' ORDER BY id LIMIT 2"
+        return [row[0] for row in self._db.execute(select, (prefix, prefix))]
+
+    def paths(self, number: int) -> list[bytes]:
+        """Where an image's bytes were seen, in a fixed order."""
+        select = "SELECT path FROM files WHERE image = ? ORDER BY path"
+        return [row[0] for row in self._db.execute(select, (number,))]
+
+    def names(self) -> dict[int, list[str]]:
+        """number -> full paths of its files as text, for all images."""
+        found: dict[int, list[str]] = {}
+        for path, number in self._db.execute("SELECT path, image FROM files WHERE image IS NOT NULL ORDER BY path"):
+            found.setdefault(number, []).append(text_of(path))
+        return found
+
     def images_numbered(self, numbers: Iterable[int]) -> list[Image]:
         """The images of these numbers, by id."""
         select = (
@@ -386,6 +360,14 @@ class Ledger:
         """The sequence of the last removal; 0 if nothing was removed."""
         return int(self._db.execute("SELECT coalesce(max(seq), 0) FROM removed").fetchone()[0])
 
+    def counts(self) -> dict[str, int]:
+        """How many images, files set aside, descriptors, pairs and edges there are."""
+        return {name: self.count(name) for name in _COUNTS}
+
+    def count(self, name: str) -> int:
+        """One of the counts."""
+        return int(self._db.execute(_COUNTS[name]).fetchone()[0])
+
     # ------------------------------------------------------------ verdicts
 
     def set_verdict(self, a: str, b: str, verdict: Verdict, why: str | None) -> None:
@@ -402,42 +384,6 @@ class Ledger:
     def verdicts(self) -> list[tuple[str, str, Verdict, str | None]]:
         """(a, b, verdict, why) of all pairs that were judged."""
         return list(self._db.execute("SELECT a, b, verdict, why FROM verdicts ORDER BY a, b"))
-
-    def image(self, id: str) -> Image | None:
-        """The image of that id, or None."""
-        select = "SELECT number, id, width, height, split, landmark FROM images WHERE id = ?"
-        row = self._db.execute(select, (id,)).fetchone()
-        return Image(*row) if row else None
-
-    def image_numbered(self, number: int) -> Image:
-        """The image of that number."""
-        select = "SELECT number, id, width, height, split, landmark FROM images WHERE number = ?"
-        return Image(*self._db.execute(select, (number,)).fetchone())
-
-    def ids_starting(self, prefix: str) -> list[str]:
-        """At most two ids that begin so."""
-        select = "SELECT id FROM images WHERE id >= ? AND id < ? || 'g' ORDER BY id LIMIT 2"
-        return [row[0] for row in self._db.execute(select, (prefix, prefix))]
-
-    def paths(self, number: int) -> list[bytes]:
-        """Where an image's bytes were seen, in a fixed order."""
-        select = "SELECT path FROM files WHERE image = ? ORDER BY path"
-        return [row[0] for row in self._db.execute(select, (number,))]
-
-    def names(self) -> dict[int, list[str]]:
-        """number -> full paths of its files as text, for all images."""
-        found: dict[int, list[str]] = {}
-        for path, number in self._db.execute("SELECT path, image FROM files WHERE image IS NOT NULL ORDER BY path"):
-            found.setdefault(number, []).append(text_of(path))
-        return found
-
-    def counts(self) -> dict[str, int]:
-        """How many images, files set aside, descriptors, pairs and edges there are."""
-        return {name: self.count(name) for name in _COUNTS}
-
-    def count(self, name: str) -> int:
-        """One of the counts."""
-        return int(self._db.execute(_COUNTS[name]).fetchone()[0])
 
     # ------------------------------------------------------------ features and descriptors
 

@@ -1,0 +1,62 @@
+"""The tables of the ledger's file, and the numbered steps from its older formats to this one."""
+
+from __future__ import annotations
+
+from lmr.stores.pairs import ONLY_MOVED
+
+FORMAT = 3
+# those that others refer to come first
+TABLES = (
+    "meta",
+    "models",
+    "images",
+    "files",
+    "features",
+    "materials",
+    "descriptors",
+    "pairs",
+    "verdicts",
+    "removed",
+    "proposed",
+)
+_SCHEMA = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+CREATE TABLE models (name TEXT PRIMARY KEY, data BLOB NOT NULL, checksum INTEGER NOT NULL) STRICT;
+CREATE TABLE images (
+    number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, width INTEGER NOT NULL, height INTEGER NOT NULL,
+    split TEXT NOT NULL CHECK (split IN ('index', 'query')), landmark TEXT, version INTEGER NOT NULL DEFAULT 0) STRICT;
+CREATE TABLE files (
+    path BLOB PRIMARY KEY, name TEXT NOT NULL, size INTEGER NOT NULL, mtime INTEGER NOT NULL,
+    image INTEGER REFERENCES images, reason TEXT) STRICT;
+CREATE INDEX files_image ON files (image);
+CREATE TABLE features (number INTEGER PRIMARY KEY, data BLOB NOT NULL, checksum INTEGER NOT NULL) STRICT;
+CREATE TABLE materials (number INTEGER PRIMARY KEY, data BLOB NOT NULL, checksum INTEGER NOT NULL) STRICT;
+CREATE TABLE descriptors (number INTEGER PRIMARY KEY, data BLOB NOT NULL, checksum INTEGER NOT NULL) STRICT;
+CREATE TABLE pairs (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, a INTEGER NOT NULL, b INTEGER NOT NULL, matches INTEGER NOT NULL,
+    inliers INTEGER NOT NULL, nfa REAL NOT NULL, geometry BLOB, round INTEGER NOT NULL, excluded TEXT,
+    similarity REAL, weight REAL, confirmed INTEGER NOT NULL DEFAULT 0, UNIQUE (a, b)) STRICT;
+CREATE INDEX pairs_b ON pairs (b);
+CREATE UNIQUE INDEX pairs_weight ON pairs (weight) WHERE weight IS NOT NULL;
+"""
+_VERDICTS = """
+CREATE TABLE verdicts (
+    a TEXT NOT NULL, b TEXT NOT NULL, verdict TEXT NOT NULL CHECK (verdict IN ('confirmed', 'rejected')), why TEXT,
+    PRIMARY KEY (a, b)) STRICT;
+CREATE TABLE removed (seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL) STRICT;
+CREATE INDEX images_version ON images (version);
+"""
+_PROPOSED = f"""
+CREATE TABLE proposed (number INTEGER PRIMARY KEY, digest INTEGER NOT NULL, reach REAL NOT NULL) STRICT;
+CREATE INDEX pairs_moved ON pairs (seq) WHERE {ONLY_MOVED} AND weight IS NOT NULL;
+CREATE INDEX pairs_accepted ON pairs (seq) WHERE weight IS NOT NULL AND excluded IS NULL;
+"""
+EMPTY = "PRAGMA page_size = 16384; PRAGMA journal_mode = WAL;" + _SCHEMA + _VERDICTS + _PROPOSED
+MIGRATIONS = {  # format -> what makes the next one of it
+    1: """
+ALTER TABLE images ADD COLUMN version INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE pairs ADD COLUMN confirmed INTEGER NOT NULL DEFAULT 0;
+"""
+    + _VERDICTS,
+    2: _PROPOSED,
+}
