@@ -31,14 +31,25 @@ SHARED = Path(os.environ.get("LMR_SHARED_DATA", ROOT.parent / "shared" / "data")
 os.environ["LMR_JAVA_OPTIONS"] = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1"
 os.environ.setdefault("LMR_HEAP_MB", "768")
 
+LONG = (  # the first two after the demo's go on while its photos are rendered, for which the others wait
+    *("made_demo", "test_photos", "test_faults", "test_neural", "test_histories"),
+    *("test_kills", "test_storage", "test_corrections", "test_readme"),
+)
+
 
 @pytest.hookimpl(tryfirst=True)  # xdist reads the groups in a hook of its own
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that need the demo go to one process, which begins first; the others by module."""
+    """Tests that need the demo go to one process, the others by module; what takes minutes begins first.
+
+    Processes are given the next module while they still work on one: a long one at the end would be waited for.
+    """
+
+    def group(item: pytest.Item) -> str:
+        return "made_demo" if "made_demo" in getattr(item, "fixturenames", ()) else item.path.stem
+
     for item in items:
-        demo = "made_demo" in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group("made_demo" if demo else item.path.stem))
-    items.sort(key=lambda item: "made_demo" not in getattr(item, "fixturenames", ()))
+        item.add_marker(pytest.mark.xdist_group(group(item)))
+    items.sort(key=lambda item: LONG.index(group(item)) if group(item) in LONG else len(LONG))
 
 
 @dataclass(frozen=True)
