@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+T = TypeVar("T")
 
 Array: TypeAlias = NDArray[Any]
 Split = Literal["index", "query"]
@@ -142,3 +146,10 @@ def readonly(array: Array) -> Array:
 def unit_rows(x: Array) -> Array:
     """(..., d) -> the same with each row of length 1; a zero row stays zero."""
     return x / np.maximum(np.linalg.norm(x, axis=-1, keepdims=True), 1e-12)
+
+
+def batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Consecutive lists of at most `size` items."""
+    source = iter(items)
+    while batch := list(itertools.islice(source, size)):
+        yield batch

@@ -13,9 +13,8 @@ from lmr.collection.sync import bring_up
 from lmr.features.pack import unpack
 from lmr.features.presets import preset
 from lmr.settings import Settings
-from lmr.stores.graph import batches
 from lmr.stores.ledger import Ledger
-from lmr.values import Array
+from lmr.values import Array, batches
 from lmr.verification.weights import counted, similarity, weight
 
 _CHUNK = 16

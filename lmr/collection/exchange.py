@@ -17,10 +17,9 @@ from lmr.collection.refined import review
 from lmr.collection.sync import bring_up
 from lmr.errors import UsageError
 from lmr.photos.find import text_of
-from lmr.stores.graph import batches
 from lmr.stores.ledger import File
 from lmr.stores.pairs import PairRow
-from lmr.values import Verification
+from lmr.values import Verification, batches
 from lmr.verification.weights import weight
 
 COLUMNS = ("a", "b", "name_a", "name_b", "inliers", "nfa", "similarity", "weight", "round", "excluded")

@@ -21,9 +21,8 @@ from lmr.features.presets import Preset, preset
 from lmr.photos.decode import content_id, decode, read
 from lmr.photos.find import Found, find, printable, text_of
 from lmr.settings import Settings
-from lmr.stores.graph import batches
 from lmr.stores.ledger import File, Ledger
-from lmr.values import Split
+from lmr.values import Split, batches
 from lmr.workers import WorkerDied
 
 REASONS = "set-aside.csv"

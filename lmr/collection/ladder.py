@@ -23,8 +23,7 @@ from lmr.expansion.average import alpha_qe, average_qe, database_augmentation
 from lmr.expansion.diffusion import Diffusion
 from lmr.features.pack import unpack
 from lmr.spanning.ranking import Limits
-from lmr.stores.graph import batches
-from lmr.values import Array, Edge, unit_rows
+from lmr.values import Array, Edge, batches, unit_rows
 from lmr.verification.matching import prepare
 from lmr.verification.pool import verify_against
 

@@ -18,10 +18,9 @@ from lmr.collection.refined import REFINED_TO, WEAK, Described, described, revie
 from lmr.collection.sync import sync, update_forest, write_edges, write_vectors
 from lmr.features.pack import unpack
 from lmr.spanning.forest import ForestChange
-from lmr.stores.graph import batches
 from lmr.stores.ledger import Ledger, Proposed
 from lmr.stores.pairs import PairRow
-from lmr.values import Array, Features, Verification
+from lmr.values import Array, Features, Verification, batches
 from lmr.verification.pool import Reader, verify_pairs
 from lmr.verification.weights import similarity, weight
 

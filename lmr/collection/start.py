@@ -19,9 +19,8 @@ from lmr.expansion.idqe import Refiner
 from lmr.features.pack import pack, unpack
 from lmr.photos.decode import content_id, decode, read
 from lmr.photos.find import text_of
-from lmr.stores.graph import batches
 from lmr.stores.ledger import Image
-from lmr.values import Array, Features, Photo, QueryEdge, Verification
+from lmr.values import Array, Features, Photo, QueryEdge, Verification, batches
 from lmr.verification.matching import Prepared, prepare
 from lmr.verification.pool import verify_against
 from lmr.verification.weights import similarity, weight

@@ -11,9 +11,9 @@ from lmr.collection.refined import REFINED_TO, Described, described
 from lmr.errors import CollectionError
 from lmr.photos.find import text_of
 from lmr.spanning.forest import Changed, ForestChange, build_forest, change_forest
-from lmr.stores.graph import batches, edge_row
+from lmr.stores.graph import edge_row
 from lmr.stores.ledger import REBUILT, Ledger
-from lmr.values import Array
+from lmr.values import Array, batches
 
 _EDGES = 10_000
 _FEW = 0.2  # of all matches changed: up to here it is quicker to change the forest than to build it

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
-from collections.abc import Iterable, Iterator
-from typing import Any, TypeVar
+from collections.abc import Iterable
+from typing import Any
 
 import neo4j
 from neo4j.exceptions import AuthError, ClientError, DriverError, Neo4jError, ServiceUnavailable
@@ -13,12 +12,11 @@ from neo4j.exceptions import AuthError, ClientError, DriverError, Neo4jError, Se
 from lmr.errors import BrokenServerError, CollectionError, RefusedError, ServerError, UsageError
 from lmr.servers.neo4j import Access
 from lmr.stores.cypher import Query, queries
-from lmr.values import Edge
+from lmr.values import Edge, batches
 
 FORMAT = 2
 BATCH = 10_000
 Row = dict[str, Any]
-T = TypeVar("T")
 
 
 class Graph:
@@ -131,13 +129,6 @@ def edge_row(edge: Edge) -> Row:
             "excluded": edge.excluded,
         },
     }
-
-
-def batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    """Consecutive lists of at most `size` items."""
-    source = iter(items)
-    while batch := list(itertools.islice(source, size)):
-        yield batch
 
 
 class _translated:

@@ -10,8 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from lmr.errors import CollectionError, ServerError
-from lmr.stores.graph import batches
-from lmr.values import Array
+from lmr.values import Array, batches
 
 _FIELD, _KEY = "vector", "id"
 _INDEX_ONLY = "query == false"  # a constant: nothing is ever pasted into a filter

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import functools
-import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from threadpoolctl import threadpool_limits
 
-from lmr.values import Features, Verification
+from lmr.values import Features, Verification, batches
 from lmr.verification.matching import Prepared, prepare
 from lmr.verification.verify import verify, verify_all
 from lmr.workers import Workers
@@ -40,7 +39,7 @@ def verify_pairs(
 
     `open_reader(path)` gives a worker its way to local features by number. device: where points are matched.
     """
-    chunks = _chunks(pairs, _CHUNK if device == "cpu" else _CHUNK_ON_DEVICE)
+    chunks = batches(pairs, _CHUNK if device == "cpu" else _CHUNK_ON_DEVICE)
     for chunk, outcomes in workers.results(functools.partial(_verify, open_reader, path, device), chunks):
         if isinstance(outcomes, Exception):
             raise outcomes
@@ -54,9 +53,3 @@ def verify_against(own: Prepared, others: Sequence[Prepared], threads: int) -> l
     """
     with ThreadPoolExecutor(threads) as pool, threadpool_limits(1):
         return list(pool.map(functools.partial(verify, own), others))
-
-
-def _chunks(pairs: Iterable[Pair], size: int) -> Iterator[list[Pair]]:
-    source = iter(pairs)
-    while chunk := list(itertools.islice(source, size)):
-        yield chunk
