@@ -32,8 +32,15 @@ os.environ["LMR_JAVA_OPTIONS"] = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1"
 os.environ.setdefault("LMR_HEAP_MB", "768")
 
 LONG = (  # the first two after the demo's go on while its photos are rendered, for which the others wait
-    *("made_demo", "test_photos", "test_faults", "test_neural", "test_histories"),
-    *("test_kills", "test_storage", "test_corrections", "test_readme"),
+    "made_demo",
+    "test_photos",
+    "test_faults",
+    "test_neural",
+    "test_histories",
+    "test_kills",
+    "test_storage",
+    "test_corrections",
+    "test_readme",
 )
 
 

@@ -492,7 +492,7 @@ def ladder_of(cli: Cli) -> list[dict[str, Any]]:
 
 
 def part_of(cli: Cli, copy: Cli) -> None:
-    """A ledger with the photos of some of another one's landmarks, and no pairs."""
+    """A copy of a ledger with the photos of three landmarks and those of none, and no pairs."""
     with sqlite3.connect(cli.home / "ledger.sqlite") as source, sqlite3.connect(copy.home / "ledger.sqlite") as db:
         source.backup(db)
         db.execute("DELETE FROM images WHERE landmark NOT IN ('bank', 'mill', 'chapel')")
