@@ -28,8 +28,10 @@ from lmr.settings import Settings
 
 _OPENS = ("java.base/java.nio", "java.base/java.io", "java.base/sun.nio.ch")
 _ATTEMPTS = 3
+_SILENCE = 5.5  # seconds for which a user is not let in, nor may ask, after some wrong passwords
+_PATIENCE = 10  # seconds in which the end of a process that has ended is told
 _ADVICE = {
-    1: "Its web server could not start: a port may be taken.",
+    1: "A port may be taken, or its data damaged: then `lmr repair` makes them anew from the ledger.",
     2: "Its store could not be opened: another process may hold it, or the disk may be full or damaged.",
     3: "Its configuration was refused.",
 }
@@ -58,7 +60,8 @@ class LocalNeo4j(proc.LocalServer):
 
     def access(self, state: proc.State) -> Access:
         """Address and credentials of the running server."""
-        return Access(state.address, "neo4j", self._password.read_text(), "neo4j", state.http)
+        password = self._password.read_text(errors="replace")  # one that is damaged is refused by the server
+        return Access(state.address, "neo4j", password, "neo4j", state.http)
 
     def start(self, progress: Progress) -> Access:
         """Reach the server, starting it if it does not run. Raises ServerError with the end of its log."""
@@ -255,19 +258,27 @@ class LocalNeo4j(proc.LocalServer):
                     driver.verify_connectivity()
                 return access
             except AuthError:
-                with _quiet(), contextlib.suppress(AuthError, DriverError, Neo4jError):
-                    _set_password(state.address, access.password)
-            except (DriverError, Neo4jError, OSError):
-                continue
+                try:
+                    with _quiet():
+                        _set_password(state.address, access.password)
+                except (DriverError, Neo4jError) as error:
+                    if isinstance(error, AuthError) or _too_many(error):
+                        raise ServerError(
+                            f"Neo4j refuses the password in {self._password}; `lmr repair` makes its data anew from "
+                            "the ledger, with a new one"
+                        ) from error
+            except (DriverError, Neo4jError, OSError) as error:
+                if _too_many(error):
+                    time.sleep(_SILENCE)
         raise ServerError(
             f"Neo4j did not answer within {self._settings.start_timeout:.0f} s. The end of {self.log}:\n"
             f"{proc.tail(self.log)}\nTry again, or with more time: LMR_START_TIMEOUT=600."
         )
 
     def _check_alive(self, state: proc.State, process: psutil.Popen | None) -> None:
-        code = process.poll() if process else None
-        if code is None and state.process():
+        if state.process():
             return
+        code = process.wait(_PATIENCE) if process else None
         if code in _ADVICE and "heap" not in proc.tail(self.log).lower():
             advice = _ADVICE[code]
         else:
@@ -341,6 +352,11 @@ def _archive(java: Path, cached: Path) -> Path:
     known = java.resolve().stat()
     digest = hashlib.sha256(f"{java.resolve()} {known.st_mtime_ns} {known.st_size}".encode()).hexdigest()
     return cached / f"classes-{digest[:12]}.jsa"
+
+
+def _too_many(error: Exception) -> bool:
+    """Whether the server hears no more passwords for a while."""
+    return str(getattr(error, "code", "")).endswith(".AuthenticationRateLimit")
 
 
 def _driver(address: str, password: str) -> neo4j.Driver:

@@ -65,6 +65,23 @@ def test_it_listens_on_loopback_with_a_password_that_only_the_user_can_read(home
     wrong.close()
 
 
+def test_a_password_that_is_damaged_or_lost_is_told_at_once(home: Path) -> None:
+    server = neo4j(home)
+    server.start(Silent())
+    file = server.folder / "password"
+    right = file.read_bytes()
+    try:
+        file.write_bytes(b"\xd6" + right)
+        with pytest.raises(ServerError, match=r"refuses the password.*lmr repair"):
+            server.start(Silent())
+        file.unlink()
+        with pytest.raises(ServerError, match=r"refuses the password.*lmr repair"):
+            server.start(Silent())
+    finally:
+        file.write_bytes(right)
+    assert server.start(Silent()).password == right.decode()
+
+
 def test_the_browser_is_served_with_our_style_and_guide(home: Path) -> None:
     http = neo4j(home).start(Silent()).http
     for page, text in (("index.html", "Neo4j"), ("lmr.grass", "node.Image"), ("lmr-guide.html", "strongest-bridges")):
