@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import os
+import shutil
 import zipfile
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +14,7 @@ from lmr.download import download
 from lmr.errors import DownloadError
 from lmr.progress import Advance, Progress
 from lmr.resources import resource
+from lmr.servers.process import locked
 from lmr.settings import Settings
 
 _THREADS = 16
@@ -73,17 +74,38 @@ def place(folder: Path, jar: Jar) -> Path:
 
 
 def fetch(settings: Settings, progress: Progress) -> Path:
-    """Folder with all jars, fetched if need be. Raises DownloadError; what was fetched stays for the next try."""
+    """Folder with all jars, fetched if need be. Raises DownloadError; what was fetched stays for the next try.
+
+    One process fetches at a time: a jar that is replaced, be it by the same, makes Java refuse the classes that it
+    shares (see LocalNeo4j).
+    """
     folder = server_folder(settings)
-    wanted = missing(settings)
-    if wanted:
-        _fetch_all(wanted, folder, _repository(settings), progress)
-    if not (folder / "browser" / "browser" / "index.html").exists():
-        for jar in pinned():
-            if jar.folder == "browser":
-                with zipfile.ZipFile(place(folder, jar)) as archive:
-                    archive.extractall(folder / "browser")
+    if _whole(folder, settings):
+        return folder
+    folder.mkdir(parents=True, exist_ok=True)
+    with locked(folder / "fetch.lock", lambda: progress.note("Another command fetches the server jars; waiting ...")):
+        if wanted := missing(settings):
+            _fetch_all(wanted, folder, _repository(settings), progress)
+        if not _whole(folder, settings):
+            _unpack_browser(folder)
     return folder
+
+
+def _whole(folder: Path, settings: Settings) -> bool:
+    return (folder / "browser" / "browser" / "index.html").exists() and not missing(settings)
+
+
+def _unpack_browser(folder: Path) -> None:
+    """The Browser's pages, put in place when all are there."""
+    part, pages = folder / "browser" / "part", folder / "browser" / "browser"
+    shutil.rmtree(part, ignore_errors=True)
+    for jar in pinned():
+        if jar.folder == "browser":
+            with zipfile.ZipFile(place(folder, jar)) as archive:
+                archive.extractall(part)
+    shutil.rmtree(pages, ignore_errors=True)
+    (part / "browser").replace(pages)
+    shutil.rmtree(part)
 
 
 def _repository(settings: Settings) -> str:
@@ -111,8 +133,7 @@ def _fetch_all(jars: Iterable[Jar], folder: Path, repository: str, progress: Pro
 def _fetch(jar: Jar, target: Path, repository: str, advance: Advance) -> None:
     """One jar: goes on where an interrupted download ended, and is renamed into place only when it is right."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f"{target.name}.{os.getpid()}.part")
-    _adopt_leftover(target, part)
+    part = target.with_name(f"{target.name}.part")
     for attempt in range(_ATTEMPTS):
         try:
             download(f"{repository}/{jar.path}", part, advance, jar.size)
@@ -131,16 +152,6 @@ def _fetch(jar: Jar, target: Path, repository: str, advance: Advance) -> None:
         f"{jar.path} from {repository} is not the pinned file (its SHA-256 differs). "
         "Set LMR_MAVEN_REPOSITORY to a mirror that serves it unchanged."
     )
-
-
-def _adopt_leftover(target: Path, part: Path) -> None:
-    """Go on with what a dead process of this user left; a living one keeps its own part file."""
-    import psutil
-
-    for left in target.parent.glob(f"{target.name}.*.part"):
-        owner = left.name.split(".")[-2]
-        if owner.isdigit() and not psutil.pid_exists(int(owner)):
-            left.replace(part)
 
 
 def _complete(path: Path, jar: Jar) -> bool:

@@ -6,6 +6,7 @@ import hashlib
 import http.server
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,16 @@ def test_fetches_all_once(tmp_path: Path, repository: str, monkeypatch: pytest.M
     assert len(Repository.ranges) == 3
 
 
+def test_commands_that_begin_together_fetch_each_jar_once(
+    tmp_path: Path, repository: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed = made(monkeypatch)
+    with ThreadPoolExecutor(3) as commands:
+        folders = [commands.submit(fetch_into, tmp_path, repository) for _ in range(3)]
+    assert all(jars.place(folders[0].result(), jar).read_bytes() == CONTENT for jar in listed)
+    assert len(Repository.ranges) == 3
+
+
 def test_an_interrupted_download_goes_on_where_it_stopped(
     tmp_path: Path, repository: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -90,11 +101,11 @@ def test_an_interrupted_download_goes_on_where_it_stopped(
     assert Repository.ranges[1] == "bytes=300000-"
 
 
-def test_what_a_dead_process_left_is_used(tmp_path: Path, repository: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_killed_command_left_is_used(tmp_path: Path, repository: str, monkeypatch: pytest.MonkeyPatch) -> None:
     (jar,) = made(monkeypatch, 1)
     target = jars.place(jars.server_folder(load({"cache": tmp_path})[0]), jar)
     target.parent.mkdir(parents=True)
-    target.with_name(f"{target.name}.999999999.part").write_bytes(CONTENT[:1000])
+    target.with_name(f"{target.name}.part").write_bytes(CONTENT[:1000])
     fetch_into(tmp_path, repository)
     assert target.read_bytes() == CONTENT
     assert Repository.ranges == ["bytes=1000-"]
