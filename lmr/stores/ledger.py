@@ -11,7 +11,7 @@ import sqlite3
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -24,6 +24,7 @@ from lmr.stores.pairs import Pairs
 from lmr.stores.schema import EMPTY, FORMAT, MIGRATIONS, TABLES
 from lmr.values import Array, Split
 
+Verdict = Literal["confirmed", "rejected"]
 REBUILT = "rebuilt"  # how often Milvus and Neo4j were to be made anew
 
 
@@ -37,11 +38,19 @@ class Image:
     height: int
     split: Split
     landmark: str | None
+    turn: int = 0
+    taken_at: str | None = None
+    latitude: float | None = None
+    longitude: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file that was seen: `image` is None where it was set aside, for `reason`."""
+    """A file that was seen: `image` is None where it was set aside, for `reason`.
+
+    size, times (ns), inode and device as they were then; digest: SHA-256 of its bytes in hex; again: whether every
+    ingest tries it again; sidecar: time stamp (ns) of the .xmp beside it; about: what it knows besides pixels (JSON).
+    """
 
     path: bytes
     name: str
@@ -49,6 +58,23 @@ class File:
     mtime: int
     image: int | None
     reason: str | None
+    ctime: int = 0
+    inode: int = 0
+    device: int = 0
+    digest: str | None = None
+    again: bool = False
+    sidecar: int = 0
+    about: str | None = None
+
+
+class Ruling(NamedTuple):
+    """What a person said of a pair of image ids, why, and when (ISO 8601, UTC; empty: before lmr kept the time)."""
+
+    a: str
+    b: str
+    verdict: Verdict
+    why: str | None
+    at: str
 
 
 class Proposed(NamedTuple):
@@ -59,6 +85,8 @@ class Proposed(NamedTuple):
     reach: float
 
 
+_IMAGE = "number, id, width, height, split, landmark, turn, taken_at, latitude, longitude"
+_FILE = "path, name, size, mtime, image, reason, ctime, inode, device, digest, again, sidecar, about"
 _COUNTS = {
     "images": "SELECT count(*) FROM images",
     "index_photos": "SELECT count(*) FROM images WHERE split = 'index' AND number IN (SELECT number FROM features)",
@@ -68,7 +96,6 @@ _COUNTS = {
     "pairs": "SELECT count(*) FROM pairs",
     "edges": "SELECT count(*) FROM pairs WHERE weight IS NOT NULL",
 }
-Verdict = Literal["confirmed", "rejected"]
 _COMING = (
     "(SELECT coalesce(max(CAST(value AS INTEGER)), 0) + 1 FROM meta WHERE key = 'version')"  # see Collection.changed
 )
@@ -243,20 +270,19 @@ class Ledger:
 
     def files(self) -> Iterator[File]:
         """Every file that was seen, in the order of their paths."""
-        rows = self._db.execute("SELECT path, name, size, mtime, image, reason FROM files ORDER BY path")
+        rows = self._db.execute(f"SELECT {_FILE} FROM files ORDER BY path")
         return (File(*row) for row in rows)
 
     def file(self, path: bytes) -> File | None:
         """What is known about a path, or None."""
-        select = "SELECT path, name, size, mtime, image, reason FROM files WHERE path = ?"
+        select = f"SELECT {_FILE} FROM files WHERE path = ?"
         row = self._db.execute(select, (path,)).fetchone()
         return File(*row) if row else None
 
     def put_file(self, file: File) -> None:
         """Remember a file, or what has changed about it."""
         self._db.execute(
-            "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?)",
-            (file.path, file.name, file.size, file.mtime, file.image, file.reason),
+            f"INSERT OR REPLACE INTO files ({_FILE}) VALUES ({', '.join('?' * len(fields(File)))})", astuple(file)
         )
         self._db.execute(f"UPDATE images SET version = {_COMING} WHERE number = ?", (file.image,))
 
@@ -292,13 +318,13 @@ class Ledger:
 
     def image(self, id: str) -> Image | None:
         """The image of that id, or None."""
-        select = "SELECT number, id, width, height, split, landmark FROM images WHERE id = ?"
+        select = f"SELECT {_IMAGE} FROM images WHERE id = ?"
         row = self._db.execute(select, (id,)).fetchone()
         return Image(*row) if row else None
 
     def image_numbered(self, number: int) -> Image:
         """The image of that number."""
-        select = "SELECT number, id, width, height, split, landmark FROM images WHERE number = ?"
+        select = f"SELECT {_IMAGE} FROM images WHERE number = ?"
         return Image(*self._db.execute(select, (number,)).fetchone())
 
     def ids_starting(self, prefix: str) -> list[str]:
@@ -321,19 +347,19 @@ class Ledger:
     def images_numbered(self, numbers: Iterable[int]) -> list[Image]:
         """The images of these numbers, by id."""
         select = (
-            "SELECT number, id, width, height, split, landmark FROM images"
+            f"SELECT {_IMAGE} FROM images"
             " WHERE number IN (SELECT value FROM json_each(?)) ORDER BY id"
         )
         return [Image(*row) for row in self._db.execute(select, (json.dumps(list(numbers)),))]
 
     def images(self, after: int = 0) -> Iterator[Image]:
         """Images with a number over `after`, by number."""
-        select = "SELECT number, id, width, height, split, landmark FROM images WHERE number > ? ORDER BY number"
+        select = f"SELECT {_IMAGE} FROM images WHERE number > ? ORDER BY number"
         return (Image(*row) for row in self._db.execute(select, (after,)))
 
     def changed_images(self, since: int) -> Iterator[Image]:
         """Images that are new or changed since a version of the collection, by id."""
-        select = "SELECT number, id, width, height, split, landmark FROM images WHERE version > ? ORDER BY +id"
+        select = f"SELECT {_IMAGE} FROM images WHERE version > ? ORDER BY +id"
         return (Image(*row) for row in self._db.execute(select, (since,)))
 
     def remove_image(self, number: int) -> None:
@@ -368,12 +394,12 @@ class Ledger:
         """One of the counts."""
         return int(self._db.execute(_COUNTS[name]).fetchone()[0])
 
-    # ------------------------------------------------------------ verdicts
+    # ------------------------------------------------------------ rulings
 
-    def set_verdict(self, a: str, b: str, verdict: Verdict, why: str | None) -> None:
-        """Keep what a person says of a pair of image ids; it outlives the images."""
-        row = (min(a, b), max(a, b), verdict, why)
-        self._db.execute("INSERT OR REPLACE INTO verdicts VALUES (?, ?, ?, ?)", row)
+    def set_verdict(self, a: str, b: str, verdict: Verdict, why: str | None, at: str | None = None) -> None:
+        """Keep what a person says of a pair of image ids, by default now; it outlives the images."""
+        row = (min(a, b), max(a, b), verdict, why, at or datetime.now(UTC).isoformat())
+        self._db.execute("INSERT OR REPLACE INTO verdicts (a, b, verdict, why, at) VALUES (?, ?, ?, ?, ?)", row)
 
     def verdict(self, a: str, b: str) -> Verdict | None:
         """What a person said of a pair."""
@@ -383,7 +409,11 @@ class Ledger:
 
     def verdicts(self) -> list[tuple[str, str, Verdict, str | None]]:
         """(a, b, verdict, why) of all pairs that were judged."""
-        return list(self._db.execute("SELECT a, b, verdict, why FROM verdicts ORDER BY a, b"))
+        return [(one.a, one.b, one.verdict, one.why) for one in self.rulings()]
+
+    def rulings(self) -> list[Ruling]:
+        """The same with the time of each."""
+        return [Ruling(*row) for row in self._db.execute("SELECT a, b, verdict, why, at FROM verdicts ORDER BY a, b")]
 
     # ------------------------------------------------------------ features and descriptors
 

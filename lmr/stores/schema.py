@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lmr.stores.pairs import ONLY_MOVED
 
-FORMAT = 3
+FORMAT = 4
 # those that others refer to come first
 TABLES = (
     "meta",
@@ -18,6 +18,8 @@ TABLES = (
     "verdicts",
     "removed",
     "proposed",
+    "identities",
+    "skipped",
 )
 _SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
@@ -51,7 +53,34 @@ CREATE TABLE proposed (number INTEGER PRIMARY KEY, digest INTEGER NOT NULL, reac
 CREATE INDEX pairs_moved ON pairs (seq) WHERE {ONLY_MOVED} AND weight IS NOT NULL;
 CREATE INDEX pairs_accepted ON pairs (seq) WHERE weight IS NOT NULL AND excluded IS NULL;
 """
-EMPTY = "PRAGMA page_size = 16384; PRAGMA journal_mode = WAL;" + _SCHEMA + _VERDICTS + _PROPOSED
+# pixels: hash of what a file shows; digest: SHA-256 of its bytes; turn: how the decoded photo is turned before it is
+# described; last_path: where an image's last file was that is gone, or shows something else now; again: to be read again by
+# every ingest; sidecar: time stamp of the .xmp beside; about: what the file knows besides pixels, as JSON
+_IDENTITY = """
+ALTER TABLE images ADD COLUMN pixels TEXT;
+ALTER TABLE images ADD COLUMN turn INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE images ADD COLUMN turns_tried INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE images ADD COLUMN taken_at TEXT;
+ALTER TABLE images ADD COLUMN latitude REAL;
+ALTER TABLE images ADD COLUMN longitude REAL;
+ALTER TABLE images ADD COLUMN last_path BLOB;
+ALTER TABLE files ADD COLUMN ctime INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE files ADD COLUMN inode INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE files ADD COLUMN device INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE files ADD COLUMN digest TEXT;
+ALTER TABLE files ADD COLUMN again INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE files ADD COLUMN sidecar INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE files ADD COLUMN about TEXT;
+ALTER TABLE verdicts ADD COLUMN at TEXT NOT NULL DEFAULT '';
+CREATE TABLE identities (pixels TEXT PRIMARY KEY, id TEXT NOT NULL) STRICT;
+CREATE TABLE skipped (
+    root BLOB NOT NULL, kind TEXT NOT NULL, count INTEGER NOT NULL, example TEXT NOT NULL,
+    PRIMARY KEY (root, kind)) STRICT;
+CREATE INDEX files_digest ON files (digest);
+CREATE INDEX images_taken_at ON images (taken_at) WHERE taken_at IS NOT NULL;
+CREATE INDEX images_latitude ON images (latitude) WHERE latitude IS NOT NULL;
+"""
+EMPTY = "PRAGMA page_size = 16384; PRAGMA journal_mode = WAL;" + _SCHEMA + _VERDICTS + _PROPOSED + _IDENTITY
 MIGRATIONS = {  # format -> what makes the next one of it
     1: """
 ALTER TABLE images ADD COLUMN version INTEGER NOT NULL DEFAULT 0;
@@ -59,4 +88,7 @@ ALTER TABLE pairs ADD COLUMN confirmed INTEGER NOT NULL DEFAULT 0;
 """
     + _VERDICTS,
     2: _PROPOSED,
+    # until then an image was known by its file's bytes, so these need not be read again to be known
+    3: _IDENTITY
+    + "UPDATE files SET digest = (SELECT id FROM images WHERE number = image) WHERE image IN (SELECT number FROM features)",
 }
