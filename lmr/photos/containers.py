@@ -6,7 +6,10 @@ of these codecs are packed so that long runs of zeros do not occur in them.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
+
+from lmr.photos.upright import orientation_of
 
 _TAIL, _HOLE = 64, 1 << 16  # zero bytes at the end, and inside, where metadata may lie too
 
@@ -46,3 +49,21 @@ def is_interrupted(data: bytes) -> bool:
         if data.find(bytes(_HOLE), start, end) >= 0:
             return True
     return False
+
+
+def noted_orientation(data: bytes) -> int:
+    """The EXIF orientation of a HEIC or AVIF file whose container does not say how the picture is turned, else 1.
+
+    The container alone counts where it has a turn or a mirror, which decoders apply; some writers store the picture as
+    the sensor saw it and note its orientation in EXIF only.
+    """
+    meta = next((data[start:end] for kind, start, end in boxes(data) if kind == b"meta"), b"")
+    if b"irot" in meta or b"imir" in meta or b"Exif" not in meta:
+        return 1
+    import pi_heif
+
+    try:
+        found = pi_heif.open_heif(io.BytesIO(data))
+        return orientation_of(found[found.primary_index].info.get("exif") or b"")
+    except (ValueError, OSError, IndexError, AttributeError):  # side data
+        return 1

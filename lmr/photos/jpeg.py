@@ -30,9 +30,9 @@ _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 _SEQUENTIAL, _LOSSLESS = (0xC0, 0xC1), (0xC3, 0xC7, 0xCB, 0xCF)
 _MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")  # in a scan: no stuffed FF, no restart
 _EXTRANEOUS = re.compile(r"(\d+) extraneous bytes before marker 0xd9")
-_ZEROS = 512
+_ZEROS = 64
 _SCALES = (8, 4, 2)
-_FINE = 3  # tries to read a file without its harmless faults
+_TRIES = 3  # tries to read a file without its harmless faults
 
 
 @dataclass(slots=True)
@@ -150,13 +150,15 @@ def _strict(data: bytes, header: Header, colours: str, least: tuple[int, int]) -
     """Pixels by libjpeg-turbo; raises PhotoError with its words where it had to invent some."""
     if header.process in _SEQUENTIAL and data.find(bytes(_ZEROS), header.start) >= 0 and _lost(data, header):
         raise PhotoError("cannot be decoded: a part of the picture is zeros, as of a copy that was interrupted")
-    words = ""
-    for _ in range(_FINE):
+    tried, words = data, ""
+    for _ in range(_TRIES):
         try:
-            return simplejpeg.decode_jpeg(data, colours, min_width=least[0], min_height=least[1], strict=True)
+            return simplejpeg.decode_jpeg(tried, colours, min_width=least[0], min_height=least[1], strict=True)
         except ValueError as error:
-            words = words or str(error).strip()
-            data = _without_harmless_faults(data, header, str(error))
+            words = str(error).strip()
+            tried = _without_harmless_faults(tried, header, words)
+    if data.endswith(bytes(_ZEROS)) or data.endswith(bytes(_ZEROS) + _EOI):
+        words += ", and zeros at its end, as of a copy that was interrupted"
     raise PhotoError(f"cannot be decoded: {words}")
 
 
@@ -164,11 +166,16 @@ def _lost(data: bytes, header: Header) -> bool:
     """Whether a run of zeros lies in the first scan, and cannot be a flat part of the picture.
 
     A decoder sees in zeros each table's code of zeros. Only where that is "no difference" and "no detail" they may be
-    sky; with the tables of most cameras they are noise of the highest contrast, which nobody photographs.
+    sky; with the tables of most cameras they are noise of the highest contrast, which nobody photographs. Zeros at the
+    end of the scan may be padding, of which the decoder tells.
     """
     found = _MARKER.search(data, _after_segment(data, header.start))
-    scan = data[header.start : found.start() if found else len(data)]
-    return bytes(_ZEROS) in scan.rstrip(b"\0") + bytes(_ZEROS if not found else 0) and any(header.shortest.values())
+    scan = data[header.start : found.start() if found else len(data)].rstrip(b"\0")
+    return bytes(_ZEROS) in scan and _noisy(header)
+
+
+def _noisy(header: Header) -> bool:
+    return any(header.shortest.values())
 
 
 def _after_segment(data: bytes, at: int) -> int:
@@ -182,8 +189,8 @@ def _without_harmless_faults(data: bytes, header: Header, words: str) -> bytes:
         return data.rstrip(b"\0") + _EOI
     if (found := _EXTRANEOUS.search(words)) and end > 0:
         end = _end_of_scans(data, header.start)
-        padding = data[end - int(found[1]) : end]
-        if _is_padding(padding):
+        padding, before = data[end - int(found[1]) : end], data[: end - int(found[1])]
+        if _is_padding(padding) and not (before.endswith(bytes(_ZEROS)) and _noisy(header)):
             return data[: end - len(padding)] + data[end:]
     return _plain_header(data, header)
 

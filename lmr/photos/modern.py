@@ -1,4 +1,4 @@
-"""HEIC and JPEG XL. Both decoders turn the picture as its container says, so an EXIF block has no say."""
+"""HEIC and JPEG XL. Both decoders turn the picture as its container says; EXIF is asked only where that says nothing."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import numpy as np
 from lmr.errors import PhotoError
 from lmr.photos import pillow
 from lmr.photos.colour import cicp_in, displayed, of_channels, rgb_of, with_contrast
-from lmr.photos.containers import boxes, is_interrupted
+from lmr.photos.containers import boxes, is_interrupted, noted_orientation
 from lmr.photos.limits import MOST_FRAMES, Decoded, Limits
+from lmr.photos.upright import upright
 from lmr.values import Array
 
 _PASSES = 40
@@ -36,6 +37,7 @@ def decode_heic(data: bytes, limits: Limits) -> Decoded:
             return pillow.decode(data, limits, "AVIF")
         raise
     pixels = displayed(rgb_of(image, picture.info.get("icc_profile")), cicp_in(data))
+    pixels = upright(pixels, noted_orientation(data))
     return Decoded(pixels, pixels.shape[1], pixels.shape[0])
 
 

@@ -8,7 +8,7 @@ from PIL import Image, ImageSequence
 
 from lmr.errors import PhotoError
 from lmr.photos.colour import cicp_in, displayed, rgb_of, with_contrast
-from lmr.photos.containers import is_interrupted
+from lmr.photos.containers import is_interrupted, noted_orientation
 from lmr.photos.limits import MOST_FRAMES, Decoded, Limits
 from lmr.photos.upright import orientation_of, turned, upright
 
@@ -24,15 +24,16 @@ def decode(data: bytes, limits: Limits, name: str) -> Decoded:
     with Image.open(io.BytesIO(data), formats=(_PLUGINS.get(name, name),)) as image:
         width, height = image.size
         limits.check(width, height, _PASSES)
-        profile, orientation = image.info.get("icc_profile"), _orientation(image, name)
+        profile, orientation = image.info.get("icc_profile"), _orientation(image, data, name)
         cicp = cicp_in(data) if name == "AVIF" else (0, 0)
         frames = (frame for frame, _ in zip(ImageSequence.Iterator(image), range(MOST_FRAMES), strict=False))
         pixels = with_contrast(displayed(rgb_of(frame, profile), cicp) for frame in frames)
     return Decoded(upright(pixels, orientation), *turned(width, height, orientation))
 
 
-def _orientation(image: Image.Image, name: str) -> int:
-    """An AVIF is turned by its container alone, as in browsers; Pillow puts what that says into the EXIF block."""
+def _orientation(image: Image.Image, data: bytes, name: str) -> int:
+    """Of an AVIF what its container says, which Pillow puts into the EXIF block in place of what was there."""
     if name == "AVIF":
-        return image.getexif().get(_ORIENTATION, 1)
+        turn = image.getexif().get(_ORIENTATION, 1)
+        return turn if turn != 1 else noted_orientation(data)
     return orientation_of(image.info.get("exif", b"")) if name == "WEBP" else 1

@@ -2,9 +2,10 @@
 
 A sample's range is the one that the file declares. Cameras and scanners often keep 10 or 12 bits in samples of 16 and
 declare nothing, so a picture that uses a small part of its range is made brighter: a plain gain, so black stays black,
-that takes its brightest tones (all but one sample in a thousand) to white, 64-fold at most, as 10 bits in 16 need. This
-is a normalisation of contrast for pictures that have more than 8 bits to show, no guess of a depth: what is 8 bits
-deep is never touched, nor is a photo that uses a third of its range or more.
+that takes its brightest tones (all but one sample in a thousand) to white. This is a normalisation of contrast for
+pictures that have more than 8 bits to show, no guess of a depth: what is 8 bits deep is never touched, nor is a photo
+that uses a third of its range or more, nor one whose neighbouring samples differ as any two do: that is noise, of a
+camera with its cap on.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from lmr.errors import PhotoError
 from lmr.values import Array
 
 _USED = 1 / 3
-_GAIN = 64.0
+_GAIN = 257.0  # the most for 16 bits and floats: 8 bits kept in 16; whole numbers of 32 bits hold what they may
+_NOISE = 0.7  # of the variance of a difference of any two samples
 _BRIGHTEST = 99.9
 _SAMPLED = 500_000
 _CLIPPED = 1.05  # floats over 1 by less are those of sharpening and resampling
@@ -44,10 +46,25 @@ def to_8_bits(values: Array, low: float | None = None, high: float | None = None
     if low is None or high is None or not low < high:
         low, high = _range(values)
     if values.dtype.itemsize > 1:
-        bright = _percentile(values, _BRIGHTEST) - low
-        if 0 < bright < _USED * (high - low):
-            high = low + max(bright, (high - low) / _GAIN)
+        low, high = _used(values, low, high)
     return _scaled(values, low, high)
+
+
+def _used(values: Array, low: float, high: float) -> tuple[float, float]:
+    """The tones of black and white after the gain, if there is to be one."""
+    bright, dark = _percentile(values, _BRIGHTEST), _percentile(values, 100 - _BRIGHTEST)
+    if low < 0 and (dark >= 0 or bright - dark < _USED * (high - low)):
+        low = min(dark, 0.0)  # a signed type need not use its negative half
+    if not 0 < bright - low < _USED * (high - low) or _is_noise(values):
+        return low, high
+    least = (high - low) / _GAIN if values.dtype.itemsize == 2 or values.dtype.kind == "f" else 0.0
+    return low, low + max(bright - low, least)
+
+
+def _is_noise(values: Array) -> bool:
+    """Whether neighbours in a row are hardly more alike than samples anywhere."""
+    rows = np.nan_to_num(values[:: max(len(values) // 256, 1)].astype(np.float64), posinf=0, neginf=0)
+    return bool(np.mean(np.diff(rows, axis=1) ** 2) > _NOISE * 2 * np.var(rows))
 
 
 def _range(values: Array) -> tuple[float, float]:
