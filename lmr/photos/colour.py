@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import functools
 import io
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import cv2
 import numpy as np
 from PIL import Image, ImageCms
 
+from lmr.photos.shaper import shaper_of
 from lmr.photos.tones import is_hdr, to_8_bits, tone_mapped
 from lmr.values import Array
 
@@ -42,29 +43,50 @@ def _plain_mode(image: Image.Image) -> Image.Image:
 def converted(image: Image.Image, profile: bytes | None) -> Array:
     """RGB, L or CMYK of 8 bits, by its profile if that is sound -> (H, W, 3) uint8 sRGB."""
     if profile and len(profile) <= MOST_PROFILE and profile[16:20] == _SPACES[image.mode]:
-        transform = _transform(profile, image.mode)
-        if transform is not None:
-            return np.asarray(ImageCms.applyTransform(image, transform))
+        conversion = _conversion(profile, image.mode)
+        if conversion is not None:
+            return conversion(image)
     return np.asarray(image.convert("RGB"))
 
 
 @functools.lru_cache(8)
-def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
+def _conversion(profile: bytes, mode: str) -> Callable[[Image.Image], Array] | None:
     """None where the profile is broken, or is that of sRGB."""
     try:
-        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        target = ImageCms.createProfile("sRGB")
-        transform = ImageCms.buildTransform(source, target, mode, "RGB")
-        if mode == "CMYK":
-            return transform
-        steps = np.linspace(0, 255, 9).round().astype(np.uint8)
-        colours = steps if mode == "L" else np.stack(np.meshgrid(steps, steps, steps), -1).reshape(27, 27, 3)
-        sample = Image.fromarray(np.ascontiguousarray(colours.reshape(-1, 9) if mode == "L" else colours))
-        before = np.asarray(sample.convert("RGB"), np.int16)
-        change = np.abs(np.asarray(ImageCms.applyTransform(sample, transform), np.int16) - before).max()
-        return transform if change > _SAME else None
+        transform = ImageCms.buildTransform(ImageCms.ImageCmsProfile(io.BytesIO(profile)), _srgb(), mode, "RGB")
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
         return None
+
+    def by_lcms(image: Image.Image) -> Array:
+        return np.asarray(ImageCms.applyTransform(image, transform))
+
+    if mode == "CMYK":
+        return by_lcms
+    sample = _sample(mode)
+    right = by_lcms(sample)
+    if _difference(right, np.asarray(sample.convert("RGB"))) <= _SAME:
+        return None
+    shaper = shaper_of(profile) if mode == "RGB" else None
+    if shaper is not None and _difference(right, shaper(np.asarray(sample))) <= _SAME:
+        return lambda image: shaper(np.asarray(image))
+    return by_lcms
+
+
+@functools.cache
+def _srgb() -> ImageCms.core.CmsProfile:
+    return ImageCms.createProfile("sRGB")
+
+
+def _sample(mode: str) -> Image.Image:
+    """Every mixture of nine tones."""
+    tones = np.linspace(0, 255, 9).round().astype(np.uint8)
+    if mode == "L":
+        return Image.fromarray(np.arange(256, dtype=np.uint8)[None])
+    return Image.fromarray(np.ascontiguousarray(np.stack(np.meshgrid(tones, tones, tones), -1).reshape(27, 27, 3)))
+
+
+def _difference(a: Array, b: Array) -> int:
+    return int(np.abs(a.astype(np.int16) - b).max())
 
 
 def flattened(colours: Array, alpha: Array) -> Array:

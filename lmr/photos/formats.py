@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 _STARTS = (  # at byte 0; longer ones first where one begins like another
     (b"\xff\xd8\xff\xf7", "JPEG-LS"),
     (b"\xff\xd8", "JPEG"),
@@ -36,6 +38,7 @@ _STARTS = (  # at byte 0; longer ones first where one begins like another
     (b"DDS ", "DDS"),
     (b"BPG\xfb", "BPG"),
     (b"SIMPLE  =", "FITS"),
+    (b"<svg", "SVG"),
     (b"%PDF-", "PDF"),
     (b"%!PS", "PostScript"),
     (b"\x1aE\xdf\xa3", "video"),
@@ -58,7 +61,7 @@ _BRANDS = {  # of the ISO base media file format, the major one first
 }
 _PICTURES_OF_ANY_CODEC = (b"mif1", b"mif2", b"miaf", b"msf1", b"jpeg", b"avci", b"vvic", b"heif")
 _HEADS_OF_VIDEO = (b"moov", b"mdat", b"wide", b"free", b"skip")
-_NETPBM = (b"P1", b"P2", b"P3", b"P4", b"P5", b"P6", b"PF", b"Pf")
+_NETPBM = re.compile(rb"P[1-6Ff]\s+(#|\d)")
 _INSTALL = {"HEIC": "pi-heif", "RAW": "rawpy", "JPEG XL": "imagecodecs", "TIFF": "tifffile imagecodecs"}
 READ = frozenset(
     ["JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "HEIC", "AVIF", "JPEG XL", "JPEG 2000", "PPM", "TGA", "RAW"]
@@ -80,7 +83,7 @@ def sniff(head: bytes) -> str | None:
         return {b"WEBP": "WEBP", b"AVI ": "video", b"WAVE": "sound"}.get(head[8:12])
     if head[:2] == b"BM" and head[6:10] == bytes(4):
         return "BMP"
-    if head[:2] in _NETPBM and head[2:3] in b" \t\r\n#" and len(head) > 2:
+    if _NETPBM.match(head):
         return "PPM"
     if head[4:8] in _HEADS_OF_VIDEO or (head[:1] == b"G" and head[188:189] in (b"G", b"") and head[1:3] == b"\x40\0"):
         return "video"
@@ -94,7 +97,7 @@ def family(name: str) -> str:
 
 def missing(name: str) -> str:
     """The reason where a format is known and its decoder is not installed."""
-    return f"{name}: its decoder is not installed here (pip install {_INSTALL[family(name)]})"
+    return f"{name}: its decoder is not installed here (pip install {_INSTALL.get(family(name), 'imagecodecs')})"
 
 
 def unread(name: str) -> str:

@@ -7,6 +7,7 @@ next. It sets itself an alarm that ends it, and a limit of memory, and costs the
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import json
 import os
@@ -45,9 +46,11 @@ class _Child:
             env=environment,
         )
         far.close()
+        atexit.register(self.end)
 
     def end(self) -> int:
         """Its exit status; it is ended if it has not ended itself."""
+        atexit.unregister(self.end)
         self.connection.close()
         with contextlib.suppress(subprocess.TimeoutExpired):
             return self.process.wait(1)

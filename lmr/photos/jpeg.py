@@ -59,7 +59,7 @@ class Header:
 def decode(data: bytes, limits: Limits) -> Decoded:
     """Raises PhotoError with libjpeg's words for a scan that is damaged or cut."""
     header = read_header(data)
-    scans = _scans(data, header.start)
+    scans = _scans(data, header)
     limits.check(header.width, header.height, scans=scans)
     orientation = orientation_of(header.exif)
     pixels = upright(_pixels(data, header, limits.enough), orientation)
@@ -117,11 +117,11 @@ def _note_tables(payload: bytes, shortest: dict[int, int]) -> None:
         at += 17 + sum(payload[at + 1 : at + 17])
 
 
-def _scans(data: bytes, start: int) -> int:
+def _scans(data: bytes, header: Header) -> int:
     """How many scans the picture has, from their markers alone; those of pictures that follow do not count."""
-    if data.count(b"\xff\xda", start) <= 4:  # thumbnails and second pictures count here, which does no harm
-        return 1
-    count, at = 0, start
+    if header.process in _SEQUENTIAL and data[header.start + 4 : header.start + 5] == bytes([header.components]):
+        return 1  # all components are in the first, after which libjpeg reads no other
+    count, at = 0, header.start
     while found := _MARKER.search(data, at):
         marker, at = data[found.end() - 1], found.end()
         if marker == 0xD9:

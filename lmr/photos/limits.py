@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from lmr.errors import PhotoError
 from lmr.values import Array
 
-MOST_FRAMES = 32  # of an animation, and pages of a document, in which a picture with contrast is sought
+MOST_PAGES = 32  # of a TIFF that are looked at
+_MOST_FRAMES = 32  # of an animation in which a picture with contrast is sought
+_PIXELS_OF_FRAMES = 100_000_000
 _SCANS = 200
 _PASSES_OF_PIXELS = 4_000_000_000  # passes over a pixel in all; libjpeg makes about a thousand million a second
 _AT_ONCE = 30_000_000  # passes a second of the time limit that a photo may take in the caller's own process
@@ -15,6 +17,11 @@ _AT_ONCE = 30_000_000  # passes a second of the time limit that a photo may take
 
 class Heavy(Exception):
     """A photo that may take long enough to need a process that can be ended."""
+
+
+def frames_tried(width: int, height: int) -> range:
+    """Numbers of the frames or pages in which a picture with contrast is sought, fewer where each is large."""
+    return range(min(_MOST_FRAMES, max(2, _PIXELS_OF_FRAMES // max(width * height, 1))))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

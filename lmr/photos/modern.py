@@ -1,4 +1,4 @@
-"""HEIC and JPEG XL. Both decoders turn the picture as its container says; EXIF is asked only where that says nothing."""
+"""HEIC and JPEG XL. Both decoders turn pictures as the container says; EXIF counts only where that is silent."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from lmr.errors import PhotoError
 from lmr.photos import pillow
 from lmr.photos.colour import cicp_in, displayed, of_channels, rgb_of, with_contrast
 from lmr.photos.containers import boxes, is_interrupted, noted_orientation
-from lmr.photos.limits import MOST_FRAMES, Decoded, Limits
+from lmr.photos.limits import Decoded, Limits, frames_tried
 from lmr.photos.upright import upright
 from lmr.values import Array
 
@@ -45,15 +45,15 @@ def decode_jxl(data: bytes, limits: Limits) -> Decoded:
     """The first frame with contrast. Raises PhotoError, and what libjxl's binding raises."""
     width, height = _jxl_size(data)
     limits.check(width, height, _PASSES)
-    pixels = with_contrast(_jxl_frames(data))
+    pixels = with_contrast(_jxl_frames(data, frames_tried(width, height)))
     return Decoded(pixels, pixels.shape[1], pixels.shape[0])
 
 
-def _jxl_frames(data: bytes) -> Iterator[Array]:
+def _jxl_frames(data: bytes, tried: range) -> Iterator[Array]:
     """(H, W, 3) uint8; an animation has others after the first, until the decoder finds none."""
     import imagecodecs
 
-    for k in range(MOST_FRAMES):
+    for k in tried:
         try:
             values = np.asarray(imagecodecs.jpegxl_decode(data, index=k))
         except (ValueError, IndexError, RuntimeError):

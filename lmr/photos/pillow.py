@@ -9,7 +9,7 @@ from PIL import Image, ImageSequence
 from lmr.errors import PhotoError
 from lmr.photos.colour import cicp_in, displayed, rgb_of, with_contrast
 from lmr.photos.containers import is_interrupted, noted_orientation
-from lmr.photos.limits import MOST_FRAMES, Decoded, Limits
+from lmr.photos.limits import Decoded, Limits, frames_tried
 from lmr.photos.upright import orientation_of, turned, upright
 
 _PLUGINS = {"JPEG 2000": "JPEG2000"}
@@ -26,7 +26,7 @@ def decode(data: bytes, limits: Limits, name: str) -> Decoded:
         limits.check(width, height, _PASSES)
         profile, orientation = image.info.get("icc_profile"), _orientation(image, data, name)
         cicp = cicp_in(data) if name == "AVIF" else (0, 0)
-        frames = (frame for frame, _ in zip(ImageSequence.Iterator(image), range(MOST_FRAMES), strict=False))
+        frames = (frame for frame, _ in zip(ImageSequence.Iterator(image), frames_tried(width, height), strict=False))
         pixels = with_contrast(displayed(rgb_of(frame, profile), cicp) for frame in frames)
     return Decoded(upright(pixels, orientation), *turned(width, height, orientation))
 

@@ -15,7 +15,7 @@ from PIL import Image, ImageSequence
 
 from lmr.errors import PhotoError
 from lmr.photos.colour import MOST_PROFILE, displayed, of_channels, rgb_of, with_contrast
-from lmr.photos.limits import MOST_FRAMES, Decoded, Limits
+from lmr.photos.limits import Decoded, Limits, frames_tried
 from lmr.photos.tones import is_hdr
 from lmr.photos.upright import orientation_of, turned, upright
 from lmr.values import Array
@@ -112,7 +112,8 @@ def _shallow(clean: bytes, chunks: _Chunks) -> Array:
     with Image.open(io.BytesIO(clean), formats=("PNG",)) as image:
         frames = ImageSequence.Iterator(image) if chunks.animated else iter([image])
         return with_contrast(
-            displayed(rgb_of(frame, profile), cicp) for frame, _ in zip(frames, range(MOST_FRAMES), strict=False)
+            displayed(rgb_of(frame, profile), cicp)
+            for frame, _ in zip(frames, frames_tried(chunks.width, chunks.height), strict=False)
         )
 
 

@@ -15,6 +15,7 @@ from lmr.photos.upright import orientation_of, turned, upright
 _FULL = 0.9  # of the sensor's longer side: the preview is the photo
 _OF_EXIF = {0: 1, 3: 3, 5: 8, 6: 6}  # LibRaw's turns
 _SMALLEST = 0.25
+_RIM = 0.15
 
 
 def decode(data: bytes, limits: Limits, name: str = "RAW") -> Decoded:
@@ -26,16 +27,17 @@ def decode(data: bytes, limits: Limits, name: str = "RAW") -> Decoded:
             raw.open_buffer(io.BytesIO(data))
         except rawpy.LibRawError as error:
             raise PhotoError(f"{name}: not a RAW file that LibRaw reads ({_words(error)})") from error
-        orientation = _OF_EXIF.get(raw.sizes.flip, 1)
         width, height = raw.sizes.width, raw.sizes.height
         limits.check(width, height)
-        preview = _preview(raw, limits, max(width, height), orientation)
-        if preview and (max(preview.width, preview.height) >= min(_FULL * max(width, height), 2 * limits.enough)):
+        full = turned(width, height, _OF_EXIF.get(raw.sizes.flip, 1))
+        preview = _preview(raw, limits, full)
+        side = max(preview.width, preview.height) if preview else 0
+        if preview and side >= min(_FULL * max(full), 2 * limits.enough):
             return preview
         try:
-            return _developed(raw, *turned(width, height, orientation))
+            return Decoded(np.ascontiguousarray(raw.postprocess(half_size=True, use_camera_wb=True)), *full)
         except rawpy.LibRawError as error:
-            if preview and max(preview.width, preview.height) >= _SMALLEST * max(width, height):
+            if preview and side >= _SMALLEST * max(full):
                 return preview
             raise PhotoError(f"{name}: cannot be developed ({_words(error)}), and has no large preview") from error
 
@@ -58,27 +60,24 @@ def _words(error: Exception) -> str:
     return text.decode("utf-8", "replace") if isinstance(text, bytes) else str(text)
 
 
-def _preview(raw: Any, limits: Limits, side: int, orientation: int) -> Decoded | None:
-    """The embedded JPEG, upright; None if there is none that can be decoded."""
+def _preview(raw: Any, limits: Limits, full: tuple[int, int]) -> Decoded | None:
+    """The embedded JPEG, upright; None if there is none that shows the whole picture and can be decoded."""
     import rawpy
 
     try:
         found = raw.extract_thumb()
         if found.format != rawpy.ThumbFormat.JPEG:
             return None
-        own = orientation_of(jpeg.read_header(found.data).exif)
-        decoded = jpeg.decode(found.data, limits)
+        noted = orientation_of(jpeg.read_header(found.data).exif) != 1
+        preview = jpeg.decode(found.data, limits)
     except (rawpy.LibRawError, PhotoError):
         return None
-    if own == 1 and orientation in (6, 8) and decoded.width < decoded.height and side:
-        orientation = 1  # the camera turned the preview already
-    if own == 1:
-        pixels = upright(decoded.pixels, orientation)
-        decoded = Decoded(pixels, *turned(decoded.width, decoded.height, orientation))
-    return decoded
+    turn = _OF_EXIF.get(raw.sizes.flip, 1)
+    if not noted and (turn == 3 or not _alike(preview, full)):  # else the camera turned it already
+        preview = Decoded(upright(preview.pixels, turn), *turned(preview.width, preview.height, turn))
+    return preview if _alike(preview, full) else None
 
 
-def _developed(raw: Any, width: int, height: int) -> Decoded:
-    """Half the size in each direction, turned by LibRaw."""
-    pixels = np.ascontiguousarray(raw.postprocess(half_size=True, use_camera_wb=True, output_bps=8))
-    return Decoded(pixels, width, height)
+def _alike(preview: Decoded, full: tuple[int, int]) -> bool:
+    """Whether the aspects are the same, but for the rim that a camera cuts off."""
+    return abs(preview.width * full[1] / (preview.height * full[0]) - 1) < _RIM

@@ -20,7 +20,7 @@ from PIL import Image
 from lmr.errors import PhotoError
 from lmr.photos import raw
 from lmr.photos.colour import converted, flattened, rgb_of, with_contrast
-from lmr.photos.limits import MOST_FRAMES, Decoded, Limits
+from lmr.photos.limits import MOST_PAGES, Decoded, Limits, frames_tried
 from lmr.photos.tones import to_8_bits
 from lmr.photos.upright import turned, upright
 from lmr.values import Array
@@ -49,6 +49,7 @@ def decode(data: bytes, limits: Limits) -> Decoded:
         if _is_raw(pages, limits, len(data)):
             return raw.decode(data, limits, "RAW")
         chosen = _pictures(pages)
+        chosen = [chosen[k] for k in frames_tried(chosen[0].imagewidth, chosen[0].imagelength) if k < len(chosen)]
         found: dict[int, Decoded] = {}
 
         def seen() -> Iterator[Array]:
@@ -63,10 +64,10 @@ def decode(data: bytes, limits: Limits) -> Decoded:
 def _pages(file: Any) -> list[Any]:
     """The first pages and what hangs on the first of them."""
     found = []
-    for page, _ in zip(file.pages, range(MOST_FRAMES), strict=False):
+    for page, _ in zip(file.pages, range(MOST_PAGES), strict=False):
         found.append(page.aspage() if hasattr(page, "aspage") else page)
     if found and found[0].subifds:
-        found += [page.aspage() for page, _ in zip(found[0].pages, range(MOST_FRAMES), strict=False)]
+        found += [page.aspage() for page, _ in zip(found[0].pages, range(MOST_PAGES), strict=False)]
     return found
 
 
