@@ -24,6 +24,7 @@ from lmr.features.presets import preset
 from lmr.photos.decode import decode
 from lmr.settings import Settings
 from lmr.values import Array
+from lmr.workers import single_threaded
 
 _SIZE = (4032, 3024)
 _REPEATS = 5
@@ -31,9 +32,6 @@ _REPEATS = 5
 
 def by_pillow(data: bytes, enough: int) -> Array:
     """The obvious way: upright RGB, reduced by libjpeg where it is much larger than needed."""
-    with Image.open(io.BytesIO(data)) as image:
-        if image.getexif().get(0x0112, 1) in range(5, 9):
-            pass
     with Image.open(io.BytesIO(data)) as image:
         image.draft("RGB", (2 * enough, 2 * enough))
         image.load()
@@ -97,6 +95,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--photos", type=Path, default=SHARED / "photos" / "images")
     options = parser.parse_args()
+    single_threaded()  # as workers are
     paths = sorted(options.photos.glob("*.jpg"))
     settings = Settings()
     enough = preset(settings.preset, settings).enough

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import functools
 import io
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import cv2
 import numpy as np
 from PIL import Image, ImageCms
 
-from lmr.photos.shaper import shaper_of
+from lmr.photos.shaper import Shaper, shaper_of
 from lmr.photos.tones import is_hdr, to_8_bits, tone_mapped
 from lmr.values import Array
 
@@ -32,7 +32,7 @@ def rgb_of(image: Image.Image, profile: bytes | None = None) -> Array:
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
         rgba = np.asarray(image.convert("RGBA"))
         flat = flattened(rgba[..., :3], rgba[..., 3])
-        return flat if profile is None else converted(Image.fromarray(flat), profile)
+        return converted(flat, profile)
     return converted(image if image.mode in ("RGB", "L", "CMYK") else _plain_mode(image), profile)
 
 
@@ -40,41 +40,41 @@ def _plain_mode(image: Image.Image) -> Image.Image:
     return image.convert("L" if image.mode == "1" else "RGB")
 
 
-def converted(image: Image.Image, profile: bytes | None) -> Array:
+def converted(picture: Image.Image | Array, profile: bytes | None) -> Array:
     """RGB, L or CMYK of 8 bits, by its profile if that is sound -> (H, W, 3) uint8 sRGB."""
-    if profile and len(profile) <= MOST_PROFILE and profile[16:20] == _SPACES[image.mode]:
-        conversion = _conversion(profile, image.mode)
-        if conversion is not None:
-            return conversion(image)
-    return np.asarray(image.convert("RGB"))
+    mode = picture.mode if isinstance(picture, Image.Image) else "L" if picture.ndim == 2 else "RGB"
+    conversion = None
+    if profile and len(profile) <= MOST_PROFILE and profile[16:20] == _SPACES[mode]:
+        conversion = _conversion(profile, mode)
+    if isinstance(conversion, Shaper):
+        return conversion(np.asarray(picture))
+    if conversion is None:
+        return np.asarray(picture.convert("RGB")) if isinstance(picture, Image.Image) else stacked(picture)
+    image = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
+    return np.asarray(ImageCms.applyTransform(image, conversion))
 
 
 @functools.lru_cache(8)
-def _conversion(profile: bytes, mode: str) -> Callable[[Image.Image], Array] | None:
+def _conversion(profile: bytes, mode: str) -> Shaper | ImageCms.ImageCmsTransform | None:
     """None where the profile is broken, or is that of sRGB."""
     try:
         transform = ImageCms.buildTransform(ImageCms.ImageCmsProfile(io.BytesIO(profile)), _srgb(), mode, "RGB")
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
         return None
-
-    def by_lcms(image: Image.Image) -> Array:
-        return np.asarray(ImageCms.applyTransform(image, transform))
-
     if mode == "CMYK":
-        return by_lcms
+        return transform
     sample = _sample(mode)
-    right = by_lcms(sample)
+    right = np.asarray(ImageCms.applyTransform(sample, transform))
     if _difference(right, np.asarray(sample.convert("RGB"))) <= _SAME:
         return None
     shaper = shaper_of(profile) if mode == "RGB" else None
-    if shaper is not None and _difference(right, shaper(np.asarray(sample))) <= _SAME:
-        return lambda image: shaper(np.asarray(image))
-    return by_lcms
+    fits = shaper is not None and _difference(right, shaper(np.asarray(sample))) <= _SAME
+    return shaper if fits else transform
 
 
 @functools.cache
-def _srgb() -> ImageCms.core.CmsProfile:
-    return ImageCms.createProfile("sRGB")
+def _srgb() -> ImageCms.ImageCmsProfile:
+    return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
 
 
 def _sample(mode: str) -> Image.Image:
@@ -101,7 +101,7 @@ def flattened(colours: Array, alpha: Array) -> Array:
 def of_channels(values: Array, profile: bytes | None = None) -> Array:
     """(H, W, 1 to 4) of any number type, alpha last where there are 2 or 4 -> (H, W, 3) uint8 sRGB."""
     colours = to_8_bits(values[..., :3] if values.shape[2] >= 3 else values[..., 0])
-    pixels = converted(Image.fromarray(np.ascontiguousarray(colours)), profile)
+    pixels = converted(np.ascontiguousarray(colours), profile)
     return flattened(pixels, _alpha(values[..., -1])) if values.shape[2] in (2, 4) else pixels
 
 

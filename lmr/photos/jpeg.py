@@ -139,11 +139,8 @@ def _pixels(data: bytes, header: Header, enough: int) -> Array:
     if header.components == 4:
         _strict(data, header, "CMYK", (0, 0))
         return converted(_by_pillow(data, header, scale), header.profile)
-    if header.components == 1:
-        grey = _strict(data, header, "GRAY", least)[..., 0]
-        return converted(Image.fromarray(grey), header.profile) if header.profile else stacked(grey)
-    pixels = _strict(data, header, "RGB", least)
-    return converted(Image.fromarray(pixels), header.profile) if header.profile else pixels
+    pixels = _strict(data, header, "GRAY" if header.components == 1 else "RGB", least)
+    return converted(pixels[..., 0] if header.components == 1 else pixels, header.profile)
 
 
 def _strict(data: bytes, header: Header, colours: str, least: tuple[int, int]) -> Array:

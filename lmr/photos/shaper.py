@@ -1,6 +1,6 @@
 """Profiles of three curves and a matrix, as cameras and screens have: five times as fast as a general colour engine.
 
-ICC.1:2022, sections 8.3 and 10.6, 10.18. What comes out is compared with littleCMS before it is used (lmr.photos.colour).
+ICC.1:2022, sections 8.3, 10.6 and 10.18. The outcome is compared with littleCMS before it is used (lmr.photos.colour).
 """
 
 from __future__ import annotations
