@@ -56,7 +56,7 @@ def test_the_fast_way_is_that_of_littlecms(name: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF", "WEBP", "AVIF", "HEIF"])
-@pytest.mark.parametrize("profile", [b"\x12\x34" * 900, GREY, PROFILES["Adobe RGB"][:200], SRGB])
+@pytest.mark.parametrize("profile", [b"\x12\x34" * 900, GREY, PROFILES["Adobe RGB"][:200], SRGB], ids=range(4))
 def test_broken_foreign_and_equal_profiles_change_nothing(profile: bytes, kind: str) -> None:
     options = {} if kind in ("PNG", "TIFF") else {"quality": 95}
     with_it, without = (decode(encoded(PICTURE, kind, icc_profile=p, **options), **LIMITS) for p in (profile, b""))

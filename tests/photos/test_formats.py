@@ -184,7 +184,7 @@ def test_an_interrupted_copy_of_full_length_is_set_aside(name: str, share: float
 
 
 def test_sizes_of_jxl_are_checked_before_decoding() -> None:
-    for width, height in ((17, 33), (256, 256), (640, 480), (1920, 1080), (20_000, 16)):
+    for width, height in ((17, 33), (256, 256), (640, 480), (20_000, 16)):
         data = bytes(imagecodecs.jpegxl_encode(np.zeros((height, width, 3), np.uint8), lossless=True))
         with pytest.raises(PhotoError, match=f"{width:,} x {height:,} is more than 500 pixels"):
             decode(data, max_pixels=500, min_side=16, enough=640)

@@ -44,8 +44,9 @@ def inserted(extra: bytes, before: bytes = b"IDAT", data: bytes = PNG) -> bytes:
         chunk(b"gAMA", b"\0"),
         chunk(b"cICP", b"\x09"),
         chunk(b"tRNS", b"\0\1\0\1\0\1", flip=1),
-        b"".join(chunk(b"zTXt", b"k%d\0\0" % k + zlib.compress(b"B" * 1_000_000)) for k in range(70)),
+        b"".join(chunk(b"zTXt", b"k%d\0\0" % k + zlib.compress(b"B" * 1_000_000, 1)) for k in range(70)),
     ],
+    ids=range(13),
 )
 def test_side_chunks_never_decide(extra: bytes) -> None:
     assert difference(inserted(extra)) == 0
@@ -57,7 +58,7 @@ def test_what_follows_the_end_is_passed_over() -> None:
 
 @pytest.mark.parametrize("kind", [b"zTXt", b"iCCP"])
 def test_a_bomb_in_a_side_chunk_takes_no_memory(kind: bytes) -> None:
-    data = inserted(chunk(kind, b"bomb\0\0" + zlib.compress(bytes(300_000_000), 9)))
+    data = inserted(chunk(kind, b"bomb\0\0" + zlib.compress(bytes(300_000_000), 1)))
     tracemalloc.start()
     assert difference(data) == 0
     peak = tracemalloc.get_traced_memory()[1]
