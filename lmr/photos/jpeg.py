@@ -37,7 +37,7 @@ _TRIES = 3  # tries to read a file without its harmless faults
 
 @dataclass(slots=True)
 class Header:
-    """What stands before the first scan; start: where that begins. tables: symbol of the all-zeros code by class."""
+    """What stands before the first scan, which begins at `start`; shortest: the symbol of each table's code of zeros."""
 
     width: int = 0
     height: int = 0
@@ -46,7 +46,6 @@ class Header:
     process: int = 0
     exif: bytes = b""
     start: int = 0
-    whole: bool = True
     profile_parts: dict[int, bytes] = field(default_factory=dict)
     shortest: dict[int, int] = field(default_factory=dict)
 
@@ -69,7 +68,7 @@ def decode(data: bytes, limits: Limits) -> Decoded:
 def read_header(data: bytes) -> Header:
     """Walk the segments up to the first scan. Raises PhotoError if there is none."""
     header = Header()
-    for marker, at, payload in _segments(data, header):
+    for marker, at, payload in _segments(data):
         if marker in _FRAMES and not header.components:
             if len(payload) < 6:
                 raise PhotoError("cannot be decoded: the frame header of this JPEG is cut")
@@ -88,7 +87,7 @@ def read_header(data: bytes) -> Header:
     return header
 
 
-def _segments(data: bytes, header: Header) -> Iterator[tuple[int, int, bytes]]:
+def _segments(data: bytes) -> Iterator[tuple[int, int, bytes]]:
     """(marker, where its segment begins, payload) up to and with the first start of a scan."""
     at = 2
     while True:
@@ -96,7 +95,6 @@ def _segments(data: bytes, header: Header) -> Iterator[tuple[int, int, bytes]]:
         if found < 0 or found + 4 > len(data):
             return
         marker = data[found + 1]
-        header.whole &= found == at
         if marker in (0x00, 0x01, 0xFF, 0xD8) or 0xD0 <= marker <= 0xD7:  # filling, or nothing with a length
             at = found + (1 if marker == 0xFF else 2)
             continue
@@ -210,7 +208,7 @@ def _is_padding(junk: bytes) -> bool:
 def _plain_header(data: bytes, header: Header) -> bytes:
     """The same scans after tables and frame alone, no junk between; JFIF and Adobe marks in their plain form."""
     kept = [_SOI]
-    for marker, _, payload in _segments(data, Header()):
+    for marker, _, payload in _segments(data):
         if marker == 0xE0 and payload.startswith(b"JFIF\0"):
             payload = b"JFIF\0\1\1\0\0\1\0\1\0\0"
         elif marker == 0xEE and payload.startswith(b"Adobe") and len(payload) >= 12:

@@ -42,6 +42,15 @@ _ACCOUNTED = 0.5  # of a camera's file
 
 def decode(data: bytes, limits: Limits) -> Decoded:
     """The first page with contrast that is no thumbnail. Raises PhotoError, and what tifffile raises."""
+    try:
+        return _of_pages(data, limits)
+    except tifffile.TiffFileError:  # a camera's liberties with the format
+        if raw.is_raw(io.BytesIO(data)):
+            return raw.decode(data, limits)
+        raise
+
+
+def _of_pages(data: bytes, limits: Limits) -> Decoded:
     with tifffile.TiffFile(io.BytesIO(data)) as file:
         pages = _pages(file)
         if not pages:
