@@ -37,7 +37,7 @@ _TRIES = 3  # tries to read a file without its harmless faults
 
 @dataclass(slots=True)
 class Header:
-    """What stands before the first scan, which begins at `start`; shortest: the symbol of each table's code of zeros."""
+    """What stands before the first scan, which begins at `start`; shortest: of each table the symbol of zeros."""
 
     width: int = 0
     height: int = 0
