@@ -38,6 +38,7 @@ class Settings:
     max_pixels: int = _setting(150_000_000, "a photo with more pixels is set aside", minimum=1)
     max_bytes: int = _setting(256 * 2**20, "a larger file is set aside", minimum=1)
     min_side: int = _setting(16, "a photo with a shorter side, in px, is set aside", minimum=1)
+    max_seconds: float = _setting(30.0, "a photo that takes longer to decode, in seconds, is set aside", minimum=0.1)
     neo4j_uri: str = _setting("", "an external Neo4j; empty = the local one", env="NEO4J_URI")
     neo4j_username: str = _setting("neo4j", "its user", env="NEO4J_USERNAME")
     neo4j_password: str = _setting("", "its password", env="NEO4J_PASSWORD", secret=True)

@@ -71,7 +71,13 @@ class Pictures:
             if path is None:
                 raise PhotoError("it has no file")
             data = read(path, settings.max_bytes)
-            photo = decode(data, max_pixels=settings.max_pixels, min_side=settings.min_side, enough=PANEL)
+            photo = decode(
+                data,
+                max_pixels=settings.max_pixels,
+                min_side=settings.min_side,
+                enough=PANEL,
+                max_seconds=settings.max_seconds,
+            )
         except PhotoError:
             return placeholder(), self._reduction(id)
         return photo.pixels, photo.reduction

@@ -1,28 +1,27 @@
-"""Bytes of a file -> an upright RGB photo, or PhotoError with the reason.
+"""Bytes of a file -> an upright sRGB photo, or PhotoError with the reason.
 
-Pillow decodes, as it refuses what is cut short or oversized where OpenCV returns a grey or full-size picture. Sizes
-are checked from the header before any pixel is decoded.
+What a file is says its content, never its name. Sizes are checked from the header before any pixel is decoded, and side
+data (EXIF, profiles, text) never decide whether there is a picture. JPEG, PNG and other formats of small decoders are
+decoded here unless their header announces much work; all others in a process that can be ended (lmr.photos.guard).
 """
 
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 import warnings
 from pathlib import Path
 
-import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from lmr.errors import PhotoError
-from lmr.values import Array, Photo, readonly
+from lmr.photos import colour, guard, jpeg, pillow, png
+from lmr.photos.formats import READ, family, missing, sniff, unread
+from lmr.photos.limits import Decoded, Heavy, Limits
+from lmr.values import Photo, readonly
 
-FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP", "JPEG2000", "AVIF")
-_JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
-_FILLER = bytes(range(17, 145)) * 4
-_ORIENTATION = 0x0112
-_DEPTH_16 = ("I;16", "I;16L", "I;16B", "I;16N", "I", "F")
+_HERE = frozenset(["JPEG", "PNG", "GIF", "WEBP", "BMP", "PPM", "TGA"])
+_TGA_END = b"TRUEVISION-XFILE.\0"
 
 
 def read(path: bytes | Path, max_bytes: int) -> bytes:
@@ -41,63 +40,82 @@ def read(path: bytes | Path, max_bytes: int) -> bytes:
 
 
 def content_id(data: bytes) -> str:
-    """Image id: SHA-256 of the file's bytes, in hex."""
+    """SHA-256 of the file's bytes, in hex."""
     return hashlib.sha256(data).hexdigest()
 
 
-def decode(data: bytes, *, max_pixels: int, min_side: int, enough: int) -> Photo:
-    """Decode one photo; a JPEG with a longer side over twice `enough` px may come reduced. Raises PhotoError."""
+def pixel_id(photo: Photo) -> str:
+    """SHA-256 of the full size and the decoded pixels, in hex: equal for files that show the same, whatever else they
+    hold. Photos are comparable that were decoded with the same `enough`."""
+    found = hashlib.sha256(f"{photo.width} {photo.height} {photo.pixels.shape}".encode())
+    found.update(photo.pixels.data)
+    return found.hexdigest()
+
+
+def plain(photo: Photo) -> bool:
+    """Whether a photo is one plain tone, without any detail to be found by."""
+    return colour.is_plain(photo.pixels)
+
+
+def decode(data: bytes, *, max_pixels: int, min_side: int, enough: int, max_seconds: float = 30.0) -> Photo:
+    """Decode one photo; a JPEG with a longer side over twice `enough` px may come reduced. Raises PhotoError.
+
+    max_seconds: a photo that takes longer is given up, also by a decoder that hangs.
+    """
+    limits = Limits(max_pixels, min_side, enough, max_seconds)
+    name = name_of(data)
+    try:
+        found = decode_here(data, limits) if name is None or name in _HERE else guard.decode(data, limits)
+    except Heavy:
+        found = guard.decode(data, limits)
+    return Photo(content_id(data), readonly(found.pixels), found.width, found.height)
+
+
+def name_of(data: bytes) -> str | None:
+    """The format of a whole file: `sniff`, and what is marked at its end."""
+    return sniff(data[:512]) or ("TGA" if data.endswith(_TGA_END) else None)
+
+
+def decode_here(data: bytes, limits: Limits) -> Decoded:
+    """Decode in this process. Raises PhotoError, or Heavy unless this process is guarded."""
+    Image.MAX_IMAGE_PIXELS = None  # our own limit comes before any pixel is decoded
+    name = name_of(data)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            return _decode(data, max_pixels, min_side, enough)
-        except PhotoError:
+            return _decode(data, limits, name)
+        except (PhotoError, Heavy):
             raise
+        except ModuleNotFoundError as error:
+            raise PhotoError(missing(name or "")) from error
         except UnidentifiedImageError as error:
-            raise PhotoError("not an image in a known format") from error
-        except Image.DecompressionBombError as error:
-            raise PhotoError(f"more than {max_pixels:,} pixels") from error
+            raise PhotoError(f"cannot be decoded: it begins as {name}, and is damaged") from error
         except MemoryError as error:
             raise PhotoError("too little memory to decode it") from error
         except Exception as error:  # whatever a decoder raises on hostile bytes is a fault of the photo
             raise PhotoError(f"cannot be decoded: {type(error).__name__}: {str(error)[:200]}") from error
 
 
-def _decode(data: bytes, max_pixels: int, min_side: int, enough: int) -> Photo:
-    Image.MAX_IMAGE_PIXELS = None  # our own limit, below, comes before any pixel is decoded
-    with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-        width, height = image.size
-        if width * height > max_pixels:
-            raise PhotoError(f"{width:,} x {height:,} is more than {max_pixels:,} pixels")
-        if min(width, height) < min_side:
-            raise PhotoError(f"{width} x {height} is too small (at least {min_side} px a side)")
-        if image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8):
-            width, height = height, width
-    try:
-        pixels = _pixels(data, enough)
-    except OSError:
-        if not data.startswith(_JPEG_START):
-            raise
-        pixels = _pixels(data + _JPEG_END, enough)
-        if not np.array_equal(pixels, _pixels(data + _FILLER + _JPEG_END, enough)):
-            raise  # what followed changed the picture, so the scan was cut; a missing end marker alone is harmless
-    return Photo(content_id(data), readonly(pixels), width, height)
+def _decode(data: bytes, limits: Limits, name: str | None) -> Decoded:
+    """The imports of large decoders are late, as most runs do not need them and any may be missing."""
+    if name is None:
+        raise PhotoError("not an image in a known format")
+    if family(name) not in READ:
+        raise PhotoError(unread(name))
+    if name == "JPEG":
+        return jpeg.decode(data, limits)
+    if name == "PNG":
+        return png.decode(data, limits)
+    if name == "HEIC" or name == "JPEG XL":
+        from lmr.photos import modern
 
+        return modern.decode_heic(data, limits) if name == "HEIC" else modern.decode_jxl(data, limits)
+    if name == "TIFF":
+        from lmr.photos import tiff
 
-def _pixels(data: bytes, enough: int) -> Array:
-    with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-        image.draft("RGB", (2 * enough, 2 * enough))
-        image.load()
-        return np.asarray(_rgb(ImageOps.exif_transpose(image)))
+        return tiff.decode(data, limits)
+    if family(name) == "RAW":
+        from lmr.photos import raw
 
-
-def _rgb(image: Image.Image) -> Image.Image:
-    if image.mode in _DEPTH_16:
-        values = np.asarray(image, np.float64)
-        top = 65535.0 if values.max(initial=0) > 255 else 255.0
-        return Image.fromarray(np.clip(values * (255.0 / top), 0, 255).astype(np.uint8)).convert("RGB")
-    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
-        image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        return Image.alpha_composite(white, image).convert("RGB")
-    return image.convert("RGB")
+        return raw.decode(data, limits, name)
+    return pillow.decode(data, limits, name)
