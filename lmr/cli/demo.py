@@ -13,6 +13,7 @@ from lmr.cli.app import load_settings
 from lmr.cli.show import print_table, say
 from lmr.collection import Collection
 from lmr.collection.browser import browser_address
+from lmr.collection.check import id_of
 from lmr.collection.core import LEDGER
 from lmr.collection.ingest import ingest
 from lmr.collection.labels import labels_from_csv
@@ -29,7 +30,7 @@ from lmr.servers.milvus import LocalMilvus
 from lmr.servers.neo4j import LocalNeo4j
 
 _PAGE = "report.html"
-_COLLECTION = ("ledger.sqlite*", "next.sqlite*", "writer.lock", "set-aside.csv", "milvus", "neo4j")
+_COLLECTION = ("milvus", "neo4j", "set-aside.csv", "writer.lock", "ledger.sqlite-wal", "ledger.sqlite-shm", LEDGER)
 _TOLD = 3
 _FLOOR = 25.0  # made walls agree by chance more often than real ones, so weak matches are left out
 
@@ -94,12 +95,12 @@ def check(home: Path, collection: Path) -> None:
 def remove(home: Path) -> list[str]:
     """Take away what the demo made below its folder, and the folder if nothing else is there; returns what stays."""
     collection = load_settings(home / "lmr").home
-    if (collection / LEDGER).exists():
+    if id_of(collection / LEDGER) is not None:
         for server in (LocalNeo4j, LocalMilvus):
             server(collection, load_settings(collection)).stop()
         for name in _COLLECTION:
-            for path in collection.glob(name):
-                shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+            path = collection / name
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink(missing_ok=True)
     photos, page = home / "photos", home / _PAGE
     for path in (folder_of(page), page, *(photos / name for name in photo_names())):
         outputs.remove(path)

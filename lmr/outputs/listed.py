@@ -11,6 +11,7 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,7 @@ from pathlib import Path
 from lmr.outputs.owned import digest, read_list
 
 LIST = ".lmr-outputs.json"
+PART = re.compile(r"\.lmr-[0-9a-f]{12}\.part")
 _MOST = 4 * 2**20  # bytes
 
 
@@ -58,7 +60,10 @@ def read(folder: Path) -> Listed:
         return Listed(folder, damaged=os.path.lexists(folder / LIST))
     files = {name: own for name, own in found["files"].items() if isinstance(own, list) and "/" not in name}
     parts = found.get("parts")
-    return Listed(folder, files, [part for part in parts if isinstance(part, str)] if isinstance(parts, list) else [])
+    known = (
+        [name for name in parts if isinstance(name, str) and PART.fullmatch(name)] if isinstance(parts, list) else []
+    )
+    return Listed(folder, files, known)
 
 
 def is_ours(target: Path) -> bool:

@@ -11,7 +11,6 @@ import errno
 import fcntl
 import hashlib
 import os
-import re
 import secrets
 import sys
 from collections.abc import Iterator
@@ -23,7 +22,6 @@ from lmr.outputs.owned import digest, discard_folder, own_folder, owner, strange
 from lmr.outputs.refuse import Ours, check, check_page, folder_of, foreign_folder, never, not_ours, refused
 from lmr.photos.find import printable
 
-_PART = re.compile(r"\.lmr-[0-9a-f]{12}\.part")
 _NO_ANSWER = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
 
 
@@ -105,8 +103,9 @@ def _workspace(folder: Path) -> Iterator[Path]:
     finally:
         os.close(lock)
         with changing(folder) as listed:
-            listed.parts = [name for name in listed.parts if name != made.name or not _cleared(made)]
-            listed.save()
+            if _cleared(made):
+                listed.parts = [name for name in listed.parts if name != made.name]
+                listed.save()
 
 
 def _begun(made: Path) -> int:
@@ -123,7 +122,7 @@ def _begun(made: Path) -> int:
 
 def _cleared(part: Path) -> bool:
     """Remove a workspace that no process holds; whether nothing of it is left, or it never was one."""
-    if not _PART.fullmatch(part.name) or part.is_symlink() or not part.is_dir():
+    if part.is_symlink() or not part.is_dir():
         return True
     lock = os.open(part, os.O_RDONLY | os.O_CLOEXEC)
     try:
