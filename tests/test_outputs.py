@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import random
+import resource
 import shutil
 import signal
 import sqlite3
 import stat
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from html.parser import HTMLParser
@@ -77,10 +80,10 @@ def shades(page: Path) -> set[int]:
 # ---- what tells lmr's own
 
 
-def test_pictures_carry_a_mark_and_photos_do_not(tmp_path: Path) -> None:
+def test_pictures_carry_a_mark_and_photos_do_not() -> None:
     data = jpeg(np.zeros((50, 70, 3), np.uint8))
     assert outputs.made_by_lmr(data[:256])
-    assert Image.open(__import__("io").BytesIO(data)).info["comment"] == outputs.MARK
+    assert Image.open(io.BytesIO(data)).info["comment"] == outputs.MARK
     assert np.array_equal(cv2.imdecode(np.frombuffer(data, np.uint8), 1), np.zeros((50, 70, 3), np.uint8))
     photo = cv2.imencode(".jpg", photograph(shots()[0]))[1].tobytes()
     assert not outputs.made_by_lmr(photo[:512])
@@ -306,27 +309,42 @@ def test_places_that_are_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     outputs.check(Path("new.csv"), home=home, inputs=[Path("a1b2c3"), Path("x" * 5000)])
 
 
-def test_a_folder_that_cannot_be_written_to(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_to() -> None:
     """As another user than root, whom nothing is refused."""
-    script = f"""
+    script = """
 import os, sys
 from pathlib import Path
-from lmr.errors import LmrError
 from lmr import outputs
+from lmr.errors import LmrError
 if os.getuid() == 0:
     os.setuid(65534)
 try:
-    outputs.check({str(tmp_path)!r} and Path({str(tmp_path / "locked" / "page.html")!r}))
+    outputs.check_page(Path(sys.argv[1]))
 except LmrError as error:
-    sys.exit(str(error.exit_code) + str(error))
+    print(error.exit_code, error)
 """
-    tmp_path.chmod(0o755)
-    (tmp_path / "locked").mkdir(mode=0o555)
-    for parent in tmp_path.parents:
-        if not parent.stat().st_mode & 0o001:
-            pytest.skip("another user cannot enter the tests' folder")
-    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 1 and "2" in done.stderr and "cannot be written to" in done.stderr, done.stderr
+    with tempfile.TemporaryDirectory() as folder:  # not pytest's own, which others cannot enter
+        os.chmod(folder, 0o555)
+        done = subprocess.run(
+            [sys.executable, "-c", script, f"{folder}/page.html"], cwd=ROOT, capture_output=True, text=True, check=True
+        )
+        os.chmod(folder, 0o755)
+    assert done.stdout.startswith(f"2 {folder} cannot be written to"), done.stdout
+
+
+def test_a_disk_without_room_leaves_what_was_there(tmp_path: Path) -> None:
+    target = tmp_path / "out"
+    with outputs.replacing(target) as part:
+        part.write_text("whole")
+    before = tree(tmp_path)
+    _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, most))
+    try:
+        with pytest.raises(OSError, match="too large"), outputs.replacing(target) as part:
+            part.write_bytes(bytes(10_000))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+    assert tree(tmp_path) == before
 
 
 def test_a_file_system_that_refuses_is_told(tmp_path: Path) -> None:
@@ -483,41 +501,39 @@ def test_killed_at_any_moment_the_same_command_goes_on(tmp_path: Path) -> None:
     assert any(parts for _, _, parts in seen)  # it was killed in the middle
 
 
-@pytest.mark.parametrize("step", ["mkdir", "replace", "rename", "unlink", "rmdir", "fsync"])
-def test_killed_at_every_step(tmp_path: Path, step: str) -> None:
-    """A process that dies at the n-th call of a function of the system, for every n."""
-    page = tmp_path / "p.html"
-    write_page(page, 5)
-    script = f"""
-import os, sys
-left = int(sys.argv[2])
-real = os.{step}
-def dies(*args, **kwargs):
-    global left
-    left -= 1
-    if left < 0:
-        os._exit(9)
-    return real(*args, **kwargs)
+DIES = """
+import importlib, os, sys
 import numpy as np
 from pathlib import Path
 from lmr.reports.gallery import Picture, album
 import lmr.outputs.write
-made_ = lmr.outputs.write._renamed
-if {step!r} == "rename":
-    def renamed(*args):
-        dies_ = dies(*args) if False else None
-        global left
-        left -= 1
-        if left < 0:
-            os._exit(9)
-        return made_(*args)
-    lmr.outputs.write._renamed = renamed
-os.{step} = dies
+
+module, name = sys.argv[2].rsplit(".", 1)
+module, left = importlib.import_module(module), int(sys.argv[3])
+real = getattr(module, name)
+
+def dies(*args, **kwargs):
+    global left
+    left -= 1
+    return real(*args, **kwargs) if left >= 0 else os._exit(9)
+
+setattr(module, name, dies)
 with album(Path(sys.argv[1])) as made:
     made.write("t", "whole", Picture("q", made.add(np.zeros((9, 9, 3), np.uint8))), [])
 """
+
+
+@pytest.mark.parametrize(
+    "step", ["os.mkdir", "os.replace", "os.rename", "os.unlink", "os.rmdir", "os.fsync", "lmr.outputs.write._renamed"]
+)
+def test_killed_at_every_step(tmp_path: Path, step: str) -> None:
+    """A process that dies at the n-th call of a function, for every n."""
+    page = tmp_path / "p.html"
+    write_page(page, 5)
     for k in range(60):
-        done = subprocess.run([sys.executable, "-c", script, page, str(k)], cwd=ROOT, capture_output=True, text=True)
+        done = subprocess.run(
+            [sys.executable, "-c", DIES, page, step, str(k)], cwd=ROOT, capture_output=True, text=True
+        )
         if done.returncode == 0:
             break
         assert done.returncode == 9, done.stderr
@@ -637,6 +653,7 @@ def test_the_demo_is_refused_before_any_work(tmp_path: Path) -> None:
     (tmp_path / "4").write_bytes(b"mine")
     (tmp_path / "5").mkdir()
     (tmp_path / "5" / "photos").write_bytes(b"mine")
+    (tmp_path / "6" / "lmr" / "raw").mkdir(parents=True)
     before = tree(tmp_path)
     for name, told in (
         ("1", "wedding.jpg"),
@@ -644,6 +661,7 @@ def test_the_demo_is_refused_before_any_work(tmp_path: Path) -> None:
         ("3", "report.files"),
         ("4", "no folder"),
         ("5", "no folder"),
+        ("6", "holds 1 files that the demo did not make (raw)"),
     ):
         refused = Cli(tmp_path / "none").run("demo", "--home", tmp_path / name)
         assert refused.returncode == 2 and told in refused.stderr, refused.stderr

@@ -6,6 +6,7 @@ import contextlib
 import os
 import shutil
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from lmr import outputs
@@ -30,7 +31,10 @@ from lmr.servers.milvus import LocalMilvus
 from lmr.servers.neo4j import LocalNeo4j
 
 _PAGE = "report.html"
-_COLLECTION = ("milvus", "neo4j", "set-aside.csv", "writer.lock", "ledger.sqlite-wal", "ledger.sqlite-shm", LEDGER)
+_COLLECTION = (
+    *("milvus", "neo4j", "set-aside.csv", "writer.lock", "ledger.new", "ledger.next.sqlite"),
+    *(LEDGER + end for end in ("-wal", "-shm", "")),  # the ledger last: what is left is still a collection
+)
 _TOLD = 3
 _FLOOR = 25.0  # made walls agree by chance more often than real ones, so weak matches are left out
 
@@ -79,17 +83,21 @@ def check(home: Path, collection: Path) -> None:
     for folder in (home, photos, collection):
         if os.path.lexists(folder) and not folder.is_dir():
             raise UsageError(f"{folder} is no folder; choose another --home")
-    if photos.is_dir():
-        known = photo_names()
-        others = sorted(name for name in os.listdir(photos) if name not in known and not name.startswith("."))
+    known = (photos, photo_names()), (collection, [] if (collection / LEDGER).exists() else _COLLECTION)
+    for folder, names in known:
+        others = _others(folder, names) if names and folder.is_dir() else []
         if others:
             more = ", ..." if len(others) > _TOLD else ""
             raise UsageError(
-                f"{photos} holds {len(others)} files that the demo did not make "
+                f"{folder} holds {len(others)} files that the demo did not make "
                 f"({', '.join(map(printable, others[:_TOLD]))}{more}); choose another --home, or move them away"
             )
     if home.is_dir():
         check_page(home / _PAGE, home=collection)
+
+
+def _others(folder: Path, names: Sequence[str]) -> list[str]:
+    return sorted(name for name in os.listdir(folder) if name not in names and not name.startswith("."))
 
 
 def remove(home: Path) -> list[str]:
