@@ -661,7 +661,7 @@ def test_the_demo_is_refused_before_any_work(tmp_path: Path) -> None:
         ("3", "report.files"),
         ("4", "no folder"),
         ("5", "no folder"),
-        ("6", "holds 1 files that the demo did not make (raw)"),
+        ("6", "holds what the demo did not make (raw)"),
     ):
         refused = Cli(tmp_path / "none").run("demo", "--home", tmp_path / name)
         assert refused.returncode == 2 and told in refused.stderr, refused.stderr

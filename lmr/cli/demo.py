@@ -89,7 +89,7 @@ def check(home: Path, collection: Path) -> None:
         if others:
             more = ", ..." if len(others) > _TOLD else ""
             raise UsageError(
-                f"{folder} holds {len(others)} files that the demo did not make "
+                f"{folder} holds what the demo did not make "
                 f"({', '.join(map(printable, others[:_TOLD]))}{more}); choose another --home, or move them away"
             )
     if home.is_dir():
