@@ -17,7 +17,7 @@ endif
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/.installed  ## render photos, run the main job on them, show where to look
-	@$(BIN)/lmr demo --home $(DEMO)
+	@$(BIN)/lmr demo --home "$(DEMO)"
 
 test: check tests  ## every check: format, lint, types, tests on real databases
 

@@ -495,8 +495,8 @@ def test_killed_at_any_moment_the_same_command_goes_on(tmp_path: Path) -> None:
         if (tmp_path / "p.files").exists():
             assert outputs.is_lmr_folder(os.fsencode(tmp_path / "p.files"))
             assert len(shades(page)) in (3, 12)
-        write_page(page, 7, 3)
-        assert shades(page) == {7, 8, 9} and (tmp_path / "mine.jpg").read_bytes() == b"mine"
+        write_page(page, 7 + k, 3)
+        assert shades(page) == {7 + k, 8 + k, 9 + k} and (tmp_path / "mine.jpg").read_bytes() == b"mine"
         assert sorted(os.listdir(tmp_path)) == [outputs.LIST, "mine.jpg", "p.files", "p.html"]
     assert any(parts for _, _, parts in seen)  # it was killed in the middle
 
@@ -537,10 +537,23 @@ def test_killed_at_every_step(tmp_path: Path, step: str) -> None:
         if done.returncode == 0:
             break
         assert done.returncode == 9, done.stderr
-        write_page(page, 5)
-        assert shades(page) == {5, 6}
+        write_page(page, 10 + k)
+        assert shades(page) == {10 + k, 11 + k}
         assert sorted(os.listdir(tmp_path)) == [outputs.LIST, "p.files", "p.html"]
     assert done.returncode == 0 and k > 0
+
+
+def test_several_commands_write_one_page_at_once(tmp_path: Path) -> None:
+    page = tmp_path / "p.html"
+    script = WRITER.replace("while True:", "for _ in range(8):")
+    running = [
+        subprocess.Popen([sys.executable, "-c", script, page, str(20 * k)], cwd=ROOT, stdout=subprocess.DEVNULL)
+        for k in range(3)
+    ]
+    assert [process.wait() for process in running] == [0, 0, 0]
+    assert len(shades(page)) == 12 and outputs.is_ours(page)
+    assert f"shade {min(shades(page))}<" in page.read_text()
+    assert sorted(os.listdir(tmp_path)) == [outputs.LIST, "p.files", "p.html"]
 
 
 def test_what_a_running_command_makes_is_not_cleared_by_another(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lmr.errors import StorageError
-from lmr.outputs.listed import LIST, changing, is_ours
+from lmr.outputs.listed import LIST, Listed, changing, is_ours
 from lmr.outputs.owned import digest, discard_folder, own_folder, owner, strangers
 from lmr.outputs.refuse import Ours, check, check_page, folder_of, foreign_folder, never, not_ours, refused
 from lmr.photos.find import printable
@@ -35,7 +35,8 @@ def replacing(target: Path, *, ours: Ours = never) -> Iterator[Path]:
     with _workspace(target.parent) as made:
         part = made / "output"
         yield part
-        _settle(part, target, ours)
+        with changing(target.parent) as listed:
+            _settle(part, target, ours, listed)
 
 
 @contextlib.contextmanager
@@ -47,9 +48,10 @@ def replacing_page(page: Path) -> Iterator[tuple[Path, Path]]:
         pictures.mkdir()
         yield text, pictures
         own_folder(pictures, page.name)
-        check_page(page)
-        _swap(pictures, folder_of(page), page, made / "before")
-        _settle(text, page, never)
+        with changing(page.parent) as listed:
+            check_page(page)
+            _swap(pictures, folder_of(page), page, made / "before")
+            _settle(text, page, never, listed)
 
 
 def put(target: Path, data: bytes) -> None:
@@ -124,8 +126,9 @@ def _cleared(part: Path) -> bool:
     """Remove a workspace that no process holds; whether nothing of it is left, or it never was one."""
     if part.is_symlink() or not part.is_dir():
         return True
-    lock = os.open(part, os.O_RDONLY | os.O_CLOEXEC)
+    lock = -1
     try:
+        lock = os.open(part, os.O_RDONLY | os.O_CLOEXEC)
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         for entry in list(os.scandir(part)):
             if entry.is_dir(follow_symlinks=False):
@@ -136,19 +139,19 @@ def _cleared(part: Path) -> bool:
     except OSError:  # held by a command that goes on, or it holds what is not lmr's
         return False
     finally:
-        os.close(lock)
+        if lock >= 0:
+            os.close(lock)
     return True
 
 
-def _settle(made: Path, target: Path, ours: Ours) -> None:
+def _settle(made: Path, target: Path, ours: Ours, listed: Listed) -> None:
     """Move a file that is complete to its place, listed before it is there."""
     with made.open("rb") as file:
         os.fsync(file.fileno())
-    new = digest(made) or ""
-    with changing(target.parent) as listed:
-        before = listed.files.pop(target.name, [])[-1:]
-        listed.files[target.name] = [*before, new]
-        listed.save()
+    new, present = digest(made) or "", digest(target)
+    before = [own for own in listed.files.pop(target.name, []) if own == present]
+    listed.files[target.name] = [*before, new]
+    listed.save()
     if os.path.lexists(target):
         status = os.lstat(target)
         why = not_ours(target, ours)
@@ -157,10 +160,8 @@ def _settle(made: Path, target: Path, ours: Ours) -> None:
         os.replace(made, target)
     else:
         _move_new(made, target)
-    with changing(target.parent) as listed:
-        known = listed.files.get(target.name, [])
-        listed.files[target.name] = [own for own in known if own == new or own not in before] or [new]
-        listed.save()
+    listed.files[target.name] = [new]
+    listed.save()
 
 
 def _swap(pictures: Path, folder: Path, page: Path, aside: Path) -> None:
