@@ -502,7 +502,8 @@ from lmr.reports.gallery import Picture, album
 import lmr.outputs.write
 
 module, name = sys.argv[2].rsplit(".", 1)
-module, left = importlib.import_module(module), int(sys.argv[3])
+module = Path if module == "pathlib.Path" else importlib.import_module(module)
+left = int(sys.argv[3])
 real = getattr(module, name)
 
 def dies(*args, **kwargs):
@@ -517,7 +518,18 @@ with album(Path(sys.argv[1])) as made:
 
 
 @pytest.mark.parametrize(
-    "step", ["os.mkdir", "os.replace", "os.rename", "os.unlink", "os.rmdir", "os.fsync", "lmr.outputs.write._renamed"]
+    "step",
+    [
+        "pathlib.Path.write_bytes",
+        "pathlib.Path.write_text",
+        "os.mkdir",
+        "os.replace",
+        "os.rename",
+        "os.unlink",
+        "os.rmdir",
+        "os.fsync",
+        "lmr.outputs.write._renamed",
+    ],
 )
 def test_killed_at_every_step(tmp_path: Path, step: str) -> None:
     """A process that dies at the n-th call of a function, for every n."""

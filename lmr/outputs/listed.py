@@ -73,8 +73,8 @@ def is_ours(target: Path) -> bool:
 
 
 @contextlib.contextmanager
-def changing(folder: Path) -> Iterator[Listed]:
-    """The list of a folder, to be changed by one process at a time and saved."""
+def holding(folder: Path) -> Iterator[Listed]:
+    """The list of a folder, with which no other process writes there meanwhile."""
     handle = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
     try:
         with contextlib.suppress(OSError):  # a file system without locks: two commands at once may forget an output

@@ -84,7 +84,9 @@ def read_list(path: Path, most: int) -> dict[str, Any] | None:
 def own_folder(folder: Path, page: str) -> None:
     """Write the manifest of a folder of pictures that is complete."""
     files = {path.name: digest(path) for path in sorted(folder.iterdir())}
-    (folder / MANIFEST).write_text(json.dumps({"made by": "lmr", "page": page, "files": files}, indent=1), "utf-8")
+    part = folder.with_name("manifest")  # one that is half-written would be nobody's
+    part.write_text(json.dumps({"made by": "lmr", "page": page, "files": files}, indent=1), "utf-8")
+    part.replace(folder / MANIFEST)
 
 
 def owner(folder: Path) -> str | None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from lmr.errors import UsageError
-from lmr.outputs.listed import LIST, is_ours, read
+from lmr.outputs.listed import LIST, holding, is_ours, read
 from lmr.outputs.owned import MANIFEST, owner, strangers
 from lmr.photos.find import printable
 
@@ -31,23 +31,32 @@ def check(target: Path, *, home: Path | None = None, inputs: Iterable[Path] = ()
     be replaced.
     """
     _check_place(target, home)
-    if why := not_ours(target, ours):
+    with holding(target.parent):
+        why = not_ours(target, ours)
+    if why:
         raise refused(target, why)
-    for path in inputs:
-        if _same_file(target, path):
-            raise UsageError(f"{_name(target)} is what is read; choose another name for what is written")
+    _check_inputs(target, inputs)
 
 
 def check_page(page: Path, *, home: Path | None = None, inputs: Iterable[Path] = ()) -> None:
     """The same for a page and the folder of its pictures."""
-    inputs = list(inputs)
-    check(page, home=home, inputs=inputs)
-    folder = folder_of(page)
-    if why := foreign_folder(folder, page):
-        raise refused(folder, why, "choose another name for the page, or move it away")
+    _check_place(page, home)
+    with holding(page.parent):
+        refuse_page(page)
+    inputs, folder = list(inputs), folder_of(page)
+    _check_inputs(page, inputs)
     for path in inputs:
         if os.path.isdir(folder) and os.path.exists(path) and folder.samefile(path.parent):
             raise UsageError(f"{_name(path)} is read, and lies where the page's pictures go; choose another name")
+
+
+def refuse_page(page: Path) -> None:
+    """Raise UsageError where a page or the folder of its pictures is not lmr's; the caller holds the list."""
+    if why := not_ours(page, never):
+        raise refused(page, why)
+    folder = folder_of(page)
+    if why := foreign_folder(folder, page):
+        raise refused(folder, why, "choose another name for the page, or move it away")
 
 
 def folder_of(page: Path) -> Path:
@@ -119,6 +128,12 @@ def foreign_folder(folder: Path, page: Path) -> str:
     if whose != page.name and os.path.lexists(os.path.join(page.parent, os.path.basename(whose))):
         return f"holds the pictures of {printable(whose)}"
     return ""
+
+
+def _check_inputs(target: Path, inputs: Iterable[Path]) -> None:
+    for path in inputs:
+        if _same_file(target, path):
+            raise UsageError(f"{_name(target)} is what is read; choose another name for what is written")
 
 
 def _same_file(target: Path, path: Path) -> bool:

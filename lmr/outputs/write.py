@@ -17,9 +17,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lmr.errors import StorageError
-from lmr.outputs.listed import LIST, Listed, changing, is_ours
+from lmr.outputs.listed import LIST, Listed, holding, is_ours
 from lmr.outputs.owned import digest, discard_folder, own_folder, owner, strangers
-from lmr.outputs.refuse import Ours, check, check_page, folder_of, foreign_folder, never, not_ours, refused
+from lmr.outputs.refuse import Ours, check, check_page, folder_of, foreign_folder, never, not_ours, refuse_page, refused
 from lmr.photos.find import printable
 
 _NO_ANSWER = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
@@ -35,7 +35,7 @@ def replacing(target: Path, *, ours: Ours = never) -> Iterator[Path]:
     with _workspace(target.parent) as made:
         part = made / "output"
         yield part
-        with changing(target.parent) as listed:
+        with holding(target.parent) as listed:
             _settle(part, target, ours, listed)
 
 
@@ -48,8 +48,8 @@ def replacing_page(page: Path) -> Iterator[tuple[Path, Path]]:
         pictures.mkdir()
         yield text, pictures
         own_folder(pictures, page.name)
-        with changing(page.parent) as listed:
-            check_page(page)
+        with holding(page.parent) as listed:
+            refuse_page(page)
             _swap(pictures, folder_of(page), page, made / "before")
             _settle(text, page, never, listed)
 
@@ -58,7 +58,7 @@ def put(target: Path, data: bytes) -> None:
     """Write a file; one that holds the same already counts as lmr's. Raises UsageError where another is there."""
     own = hashlib.sha256(data).hexdigest()
     if digest(target) == own:
-        with changing(target.parent) as listed:
+        with holding(target.parent) as listed:
             if own not in listed.files.get(target.name, []):
                 listed.files[target.name] = [own]
                 listed.save()
@@ -76,7 +76,7 @@ def remove(target: Path) -> bool:
             discard_folder(target)
     elif is_ours(target):
         target.unlink()
-        with changing(target.parent) as listed:
+        with holding(target.parent) as listed:
             listed.files.pop(target.name, None)
             listed.save()
     return not os.path.lexists(target)
@@ -86,7 +86,7 @@ def forget(folder: Path) -> None:
     """Remove the list of a folder in which nothing is left that lmr wrote."""
     if not folder.is_dir():
         return
-    with changing(folder) as listed:
+    with holding(folder) as listed:
         gone = all(not os.path.lexists(folder / name) for name in (*listed.files, *listed.parts))
         if gone and not listed.damaged:
             (folder / LIST).unlink(missing_ok=True)
@@ -104,14 +104,14 @@ def _workspace(folder: Path) -> Iterator[Path]:
         yield made
     finally:
         os.close(lock)
-        with changing(folder) as listed:
+        with holding(folder) as listed:
             if _cleared(made):
                 listed.parts = [name for name in listed.parts if name != made.name]
                 listed.save()
 
 
 def _begun(made: Path) -> int:
-    with changing(made.parent) as listed:
+    with holding(made.parent) as listed:
         listed.parts = [name for name in listed.parts if not _cleared(made.with_name(name))]
         listed.parts.append(made.name)
         listed.save()
