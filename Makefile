@@ -17,7 +17,7 @@ endif
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/.installed  ## render photos, run the main job on them, show where to look
-	@$(BIN)/lmr demo --home $(DEMO)
+	@$(BIN)/lmr demo --home "$(DEMO)"
 
 test: check tests  ## every check: format, lint, types, tests on real databases
 
@@ -56,6 +56,7 @@ $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))' \
 	  || { echo "lmr needs Python 3.11 to 3.14; name one: make PYTHON=python3.12"; exit 2; }
 	@$(MAKE_VENV)
+	@touch $(VENV)/.made
 
 $(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
 	@echo "Installing lmr ..."
@@ -67,6 +68,6 @@ $(VENV)/.ready: pyproject.toml | $(VENV)/bin/python
 	@$(INSTALL) -e '.[deep]' --group dev
 	@touch $(VENV)/.installed $@
 
-clean:  ## stop the demo's databases, remove what make made
-	-@test ! -x $(BIN)/lmr || $(BIN)/lmr down --home $(DEMO)/lmr
-	rm -rf $(VENV) $(DEMO)
+clean:  ## stop the demo's databases, remove what make made and nothing else
+	-@test ! -x $(BIN)/lmr || $(BIN)/lmr demo --home "$(DEMO)" --remove
+	@if [ -e $(VENV)/.made ]; then rm -rf $(VENV); elif [ -e $(VENV) ]; then echo "make did not make $(VENV): it stays"; fi

@@ -30,6 +30,7 @@ from lmr.collection.labels import labels_from_csv
 from lmr.collection.link import link
 from lmr.collection.report import Pictures
 from lmr.collection.start import Patience, start_of_stored
+from lmr.outputs import put
 from lmr.progress import Bars
 from lmr.reports.pictures import jpeg
 from lmr.servers.milvus import LocalMilvus
@@ -158,7 +159,7 @@ def draw(collection: Collection, folder: Path) -> None:
         pictures = Pictures(collection, start_of_stored(collection, edge[0], Patience(rounds=0)))
         hop = Hop(edge[0], edge[1], edge[2], 0.0)
         reason = edge[3].split(": ")[1].replace(" ", "-")
-        (folder / f"{count:03d}-{edge[2]}-inliers-{reason}.jpg").write_bytes(jpeg(pictures.match(hop)))
+        put(folder / f"{count:03d}-{edge[2]}-inliers-{reason}.jpg", jpeg(pictures.match(hop)))
 
 
 def _artefacts(collection: Collection) -> Iterator[tuple[str, str, int, str]]:

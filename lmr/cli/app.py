@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -42,6 +43,20 @@ def open_collection(home: Path | None, *, create: bool = False, quiet: bool = Fa
     from lmr.progress import Bars, Silent
 
     return Collection.open(load_settings(home, **flags), Silent() if quiet else Bars(), create=create)
+
+
+def check_outputs(
+    home: Path | None, *targets: Path | None, page: Path | None = None, inputs: Iterable[Path] = ()
+) -> None:
+    """Raise UsageError, before any work, for files and a page that cannot be written without loss of the user's."""
+    from lmr.outputs import check, check_page
+
+    folder = load_settings(home).home
+    for target in targets:
+        if target is not None:
+            check(target, home=folder, inputs=inputs)
+    if page is not None:
+        check_page(page, home=folder, inputs=inputs)
 
 
 from lmr.cli import checkpoints, databases, measure, photos, results  # noqa: E402  they add their commands to `app`

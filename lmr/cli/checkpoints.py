@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from lmr.cli.app import Home, Json, app, load_settings
+from lmr.cli.app import Home, Json, app, check_outputs, load_settings
 from lmr.cli.show import print_json, print_table, say
 
 checkpoints = typer.Typer(
@@ -175,16 +175,17 @@ def features(
     import numpy as np
 
     from lmr.features.single import Wanted, features_of
+    from lmr.outputs import replacing
 
+    check_outputs(home, output, inputs=[photo, *(weights or ())])
     _store(home)
     wanted = Wanted(
         local, whole, weights or (), side, _numbers(scales), _numbers(global_scales), max_features, threshold,
         whitening, float32,
     )  # fmt: skip
     found = features_of(photo, wanted, load_settings(home))
-    part = output.with_name(f".{output.name}.part.npz")
-    np.savez(part, allow_pickle=False, **found)
-    part.replace(output)
+    with replacing(output) as part, part.open("wb") as file:
+        np.savez(file, allow_pickle=False, **found)
     shapes = {name: list(array.shape) for name, array in found.items()}
     if as_json:
         print_json({"output": str(output), "arrays": shapes})

@@ -9,6 +9,7 @@ import typer
 
 from lmr.cli.app import Home, Json, app, load_settings
 from lmr.cli.show import print_json, print_table, say
+from lmr.photos.find import printable
 
 
 def _servers(home: Any) -> tuple[Any, Any, Any]:
@@ -200,13 +201,18 @@ def backup(
     """
     from lmr.cli.app import open_collection
     from lmr.collection.check import backup as run
+    from lmr.collection.check import backups_of
+    from lmr.collection.core import LEDGER
+    from lmr.outputs import check as check_output
 
+    settings = load_settings(home)
+    check_output(file, home=settings.home, ours=backups_of(settings.home / LEDGER))
     with open_collection(home, quiet=as_json) as collection:
         size = run(collection, file)
     if as_json:
         print_json({"file": str(file), "bytes": size})
     else:
-        print(f"{file}: {size / 1e6:.1f} MB")
+        print(f"{printable(str(file))}: {size / 1e6:.1f} MB")
 
 
 @app.command()
@@ -218,5 +224,7 @@ def restore(file: Annotated[Path, typer.Argument(help="A backup.")], home: Home 
     from lmr.collection.check import restore as run
 
     settings = load_settings(home)
-    run(settings, file)
+    done = run(settings, file)
+    if done.aside is not None:
+        say(f"the ledger that was there cannot be read; it is kept as {done.aside}")
     print(f"{settings.home} is what it was in the backup; `lmr link` brings its databases up")

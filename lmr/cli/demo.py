@@ -2,22 +2,40 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import shutil
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
+from lmr import outputs
 from lmr.cli.app import load_settings
 from lmr.cli.show import print_table, say
 from lmr.collection import Collection
 from lmr.collection.browser import browser_address
+from lmr.collection.check import id_of
+from lmr.collection.core import LEDGER
 from lmr.collection.ingest import ingest
 from lmr.collection.labels import labels_from_csv
 from lmr.collection.link import link
 from lmr.collection.partition import cluster
 from lmr.collection.report import write_gallery
 from lmr.collection.search import explain, names_of, search
-from lmr.photos.made import make_photos, shots
+from lmr.errors import UsageError
+from lmr.outputs import check_page, folder_of
+from lmr.photos.find import printable
+from lmr.photos.made import make_photos, photo_names, shots
 from lmr.progress import Bars
+from lmr.servers.milvus import LocalMilvus
+from lmr.servers.neo4j import LocalNeo4j
 
+_PAGE = "report.html"
+_COLLECTION = (
+    *("milvus", "neo4j", "set-aside.csv", "writer.lock", "ledger.new", "ledger.next.sqlite"),
+    *(LEDGER + end for end in ("-wal", "-shm", "")),  # the ledger last: what is left is still a collection
+)
+_TOLD = 3
 _FLOOR = 25.0  # made walls agree by chance more often than real ones, so weak matches are left out
 
 
@@ -25,6 +43,7 @@ def run(home: Path) -> None:
     """Make photos, ingest, link, cluster, search each place's query photo, print a table and the ways on."""
     begin = time.monotonic()
     photos, settings = home / "photos", load_settings(home / "lmr")
+    check(home, settings.home)
     home.mkdir(parents=True, exist_ok=True)
     progress = Bars()
     wanted = shots()
@@ -39,7 +58,7 @@ def run(home: Path) -> None:
         print(f"\n{len(wanted)} photos, {accepted} verified matches, {change.clusters} clusters\n")
         _table(collection, photos)
         _way(collection, photos)
-        page = home / "report.html"
+        page = home / _PAGE
         write_gallery(
             collection, search(collection, str(photos / "town-hall-front-1.jpg"), top=24, min_weight=_FLOOR), page
         )
@@ -53,6 +72,52 @@ def run(home: Path) -> None:
         "\nYour own photos         lmr ingest ~/photos && lmr link && lmr search one-of-them.jpg --html result.html"
         f"\nStop the databases      lmr down --home {settings.home}"
     )
+
+
+def check(home: Path, collection: Path) -> None:
+    """Raise UsageError where the demo's folder holds what is the user's under a name that the demo needs.
+
+    Photos of others are not mixed with the demo's: its figures are those of its own.
+    """
+    photos = home / "photos"
+    for folder in (home, photos, collection):
+        if os.path.lexists(folder) and not folder.is_dir():
+            raise UsageError(f"{folder} is no folder; choose another --home")
+    known = (photos, photo_names()), (collection, [] if (collection / LEDGER).exists() else _COLLECTION)
+    for folder, names in known:
+        others = _others(folder, names) if names and folder.is_dir() else []
+        if others:
+            more = ", ..." if len(others) > _TOLD else ""
+            raise UsageError(
+                f"{folder} holds what the demo did not make "
+                f"({', '.join(map(printable, others[:_TOLD]))}{more}); choose another --home, or move them away"
+            )
+    if home.is_dir():
+        check_page(home / _PAGE, home=collection)
+
+
+def _others(folder: Path, names: Sequence[str]) -> list[str]:
+    return sorted(name for name in os.listdir(folder) if name not in names and not name.startswith("."))
+
+
+def remove(home: Path) -> list[str]:
+    """Take away what the demo made below its folder, and the folder if nothing else is there; returns what stays."""
+    collection = load_settings(home / "lmr").home
+    if id_of(collection / LEDGER) is not None:
+        for server in (LocalNeo4j, LocalMilvus):
+            server(collection, load_settings(collection)).stop()
+        for name in _COLLECTION:
+            path = collection / name
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink(missing_ok=True)
+    photos, page = home / "photos", home / _PAGE
+    for path in (folder_of(page), page, *(photos / name for name in photo_names())):
+        outputs.remove(path)
+    for folder in (photos, home):
+        outputs.forget(folder)
+    for folder in (photos, collection, home):
+        with contextlib.suppress(OSError):
+            folder.rmdir()
+    return sorted(os.path.join(at, name) for at, _, names in os.walk(home) for name in names)
 
 
 def _table(collection: Collection, photos: Path) -> None:

@@ -7,9 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
-from lmr.cli.app import Home, Json, app, open_collection
+from lmr.cli.app import Home, Json, app, check_outputs, open_collection
 from lmr.cli.show import print_json, print_table, say
 from lmr.errors import UsageError
+from lmr.photos.find import printable
 
 _COLUMNS = ("rung", "mAP", "95 % of", "landmarks", "mAP@100", "P@1", "mP@5", "mP@10", "a query")
 export = typer.Typer(
@@ -60,6 +61,7 @@ def evaluate(
         raise UsageError("--protocol and --ground-truth go together")
     if ranking is not None and (protocol is None or ground_truth is None):
         raise UsageError("--ranking is scored against --ground-truth by a --protocol")
+    check_outputs(home, page=html, inputs=[path for path in (ground_truth, ranking) if path is not None])
     if protocol == "gld-recognition" and ground_truth is not None:
         _recognition(home, ground_truth, ranking, as_json)
         return
@@ -196,6 +198,7 @@ def submit(
 
     Example: `lmr submit submission.csv`
     """
+    check_outputs(home, file)
     if recognition:
         from lmr.collection.recognition import predictions
         from lmr.evaluation.rankings import write_predictions
@@ -229,6 +232,7 @@ def ranking(
     from lmr.collection.rankings import rankings_of_queries
     from lmr.evaluation.rankings import write_rankings
 
+    check_outputs(home, file)
     with open_collection(home, quiet=as_json) as collection:
         count = write_rankings(file, rankings_of_queries(collection, top=top))
     _tell(file, count, as_json)
@@ -244,14 +248,17 @@ def export_edges(
 
     Example: `lmr export edges matches.csv`
     """
+    from lmr.collection.exchange import check_form
     from lmr.collection.exchange import export_edges as run
 
+    check_form(file)
+    check_outputs(home, file)
     with open_collection(home, quiet=as_json) as collection:
         count = run(collection, file)
     if as_json:
         print_json({"file": str(file), "edges": count})
     else:
-        print(f"{count} matches written to {file}")
+        print(f"{count} matches written to {printable(str(file))}")
 
 
 @imports.command("edges")
@@ -284,4 +291,4 @@ def _tell(file: Path, count: int, as_json: bool) -> None:
     if as_json:
         print_json({"file": str(file), "queries": count})
     else:
-        print(f"{count} queries written to {file}")
+        print(f"{count} queries written to {printable(str(file))}")

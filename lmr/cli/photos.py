@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from lmr.cli.app import Home, Json, Workers, app, load_settings, open_collection
+from lmr.cli.app import Home, Json, Workers, app, check_outputs, load_settings, open_collection
 from lmr.cli.show import print_json, print_table, say
 
 _TOLD = 5
@@ -171,6 +171,7 @@ def review(
     from lmr.collection.corrections import judge
     from lmr.collection.report import why_doubted, worth_a_look, write_review
 
+    check_outputs(home, page=html)
     with open_collection(home, quiet=as_json) as collection:
         found = worth_a_look(collection, limit)
         if html is not None:
@@ -348,11 +349,19 @@ def clusters(
 @app.command()
 def demo(
     home: Annotated[Path, typer.Option(help="Folder for photos, collection and report.")] = Path("demo"),
+    remove: Annotated[
+        bool, typer.Option("--remove", help="Stop its databases and take away what it made; all else stays.")
+    ] = False,
 ) -> None:
     """Make a small collection of rendered photos and run the main job on it. Run again, it reuses everything.
 
     Example: `lmr demo --home demo`
     """
+    from lmr.cli.demo import remove as take_away
     from lmr.cli.demo import run
 
-    run(home)
+    if not remove:
+        run(home)
+    elif left := take_away(home):
+        more = f" and {len(left) - _TOLD} more" if len(left) > _TOLD else ""
+        say(f"the demo did not make these, so they stay: {', '.join(left[:_TOLD])}{more}")

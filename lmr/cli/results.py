@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from lmr.cli.app import Home, Json, app, open_collection
+from lmr.cli.app import Home, Json, app, check_outputs, open_collection
 from lmr.cli.show import print_json, print_table, say
 
 
@@ -48,6 +48,7 @@ def search(
     from lmr.collection.search import search as run
     from lmr.collection.start import Patience
 
+    check_outputs(home, page=html, inputs=[Path(photo)])
     with open_collection(home, quiet=as_json) as collection:
         found = run(
             collection,
@@ -129,6 +130,7 @@ def explain(
     from lmr.collection.search import explain as run
     from lmr.collection.search import names_of
 
+    check_outputs(home, picture, inputs=[Path(a), Path(b)])
     with open_collection(home, quiet=as_json) as collection:
         start, hops = run(collection, a, b)
         names = names_of(collection, [id for hop in hops or [] for id in (hop.a, hop.b) if id])

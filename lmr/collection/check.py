@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
+import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 
@@ -16,6 +19,7 @@ from lmr.collection.core import LEDGER, Collection, writer
 from lmr.collection.refined import Described, described
 from lmr.collection.sync import bring_up
 from lmr.errors import CollectionError, DatabaseError, UsageError
+from lmr.outputs import Ours, replacing
 from lmr.servers.process import private_folder
 from lmr.settings import Settings
 from lmr.spanning.forest import strongest
@@ -69,30 +73,62 @@ def repair(collection: Collection) -> None:
 
 
 def backup(collection: Collection, target: Path) -> int:
-    """Write the ledger, from which all else is made, as one file; returns its bytes. Others may go on writing."""
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
-    part.unlink(missing_ok=True)
-    os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-    collection.ledger.copy_to(part)
-    with Ledger.open(part) as copy:
-        damaged = list(_ledger(copy))
-    if damaged:
-        part.unlink()
-        raise CollectionError(f"the ledger is damaged ({damaged[0].what}); `lmr check` tells more")
-    part.replace(target)
+    """Write the ledger, from which all else is made, as one file; returns its bytes. Others may go on writing.
+
+    An older backup of the same collection is replaced, when the new one is whole. Raises UsageError for another file.
+    """
+    with replacing(target, ours=backups_of(collection.ledger.path)) as part:
+        os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        collection.ledger.copy_to(part)
+        with Ledger.open(part) as copy:
+            damaged = list(_ledger(copy))
+        if damaged:
+            raise CollectionError(f"the ledger is damaged ({damaged[0].what}); `lmr check` tells more")
     return target.stat().st_size
 
 
-def restore(settings: Settings, source: Path) -> str:
-    """Put a backup in the place of a collection, or make one of it; returns its id. The databases follow when needed.
+def backups_of(ledger: Path) -> Ours:
+    """Tells the backups of a collection: ledgers with its id that are no collection's own."""
+
+    def is_backup(target: Path) -> bool:
+        in_use = any(os.path.lexists(beside) for beside in (target.with_name("writer.lock"), f"{target}-wal"))
+        own = None if in_use else id_of(target)
+        return own is not None and own == id_of(ledger)
+
+    return is_backup
+
+
+def id_of(ledger: Path) -> str | None:
+    """The collection's id in a ledger or backup, of which nothing is changed; None where there is none to read."""
+    try:
+        db = sqlite3.connect(f"file:{quote(os.fsencode(os.path.abspath(ledger)))}?mode=ro&immutable=1", uri=True)
+        try:
+            row = db.execute("SELECT value FROM meta WHERE key = 'id'").fetchone()
+        finally:
+            db.close()
+    except sqlite3.Error:
+        return None
+    return None if row is None else str(row[0])
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """A collection's id, and where its ledger is that could not be read, if that was so."""
+
+    id: str
+    aside: Path | None
+
+
+def restore(settings: Settings, source: Path) -> Restored:
+    """Put a backup in the place of a collection, or make one of it. The databases follow when needed.
 
     Raises UsageError where the file is no whole backup, or is one of another collection.
     """
     if not source.is_file():
         raise UsageError(f"{source}: no such file")
     private_folder(settings.home)
-    copy = settings.home / "restored.sqlite"
-    try:
+    with tempfile.TemporaryDirectory(prefix=".restoring-", dir=settings.home) as made:
+        copy = Path(made) / LEDGER
         shutil.copyfile(source, copy)
         copy.chmod(0o600)
         try:
@@ -104,31 +140,37 @@ def restore(settings: Settings, source: Path) -> str:
         if damaged:
             raise UsageError(f"{source} is damaged ({damaged[0].what}: {damaged[0].count}); nothing was restored")
         with writer(settings.home):
-            _put(settings.home / LEDGER, copy, id)
-    finally:
-        for end in ("", "-wal", "-shm"):
-            copy.with_name(copy.name + end).unlink(missing_ok=True)
-    return id
+            return Restored(id, _put(settings.home / LEDGER, copy, id))
 
 
-def _put(ledger: Path, copy: Path, id: str) -> None:
+def _put(ledger: Path, copy: Path, id: str) -> Path | None:
+    """Put the backup in the ledger's place; where the ledger was set aside, if it could not be read."""
     try:
         present = Ledger.open(ledger) if ledger.exists() else None
     except CollectionError:  # it cannot be read, which is why it is restored
-        for end in ("", "-wal", "-shm"):
-            ledger.with_name(ledger.name + end).unlink(missing_ok=True)
         present = None
     if present is None:
         with Ledger.open(copy) as whole:
             with whole.transaction():
                 whole.rebuild()
             whole.fold()
+        aside = _set_aside(ledger)
         copy.replace(ledger)
-        return
+        return aside
     with present, Ledger.open(copy) as whole:
         if present.meta("id") != id:
             raise UsageError(f"{ledger.parent} is another collection than the backup's; restore into another --home")
         present.replace_by(whole, verdicts=True)
+    return None
+
+
+def _set_aside(ledger: Path) -> Path | None:
+    """Rename a ledger that cannot be read, with what lies beside it; its new place."""
+    found = [end for end in ("-wal", "-shm", "") if os.path.lexists(f"{ledger}{end}")]
+    aside = Path(f"{ledger}.damaged-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}")
+    for end in found:
+        os.rename(f"{ledger}{end}", f"{aside}{end}")
+    return aside if found else None
 
 
 _UNREADABLE = ("the file",)

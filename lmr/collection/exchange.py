@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -16,7 +16,8 @@ from lmr.collection.corrections import apply_verdict
 from lmr.collection.refined import review
 from lmr.collection.sync import bring_up
 from lmr.errors import UsageError
-from lmr.photos.find import text_of
+from lmr.outputs import replacing
+from lmr.photos.find import printable, text_of
 from lmr.stores.ledger import File
 from lmr.stores.pairs import PairRow
 from lmr.values import Verification, batches
@@ -178,13 +179,17 @@ def _of_parquet(path: Path) -> Iterator[Match]:
 
 def export_edges(collection: Collection, path: Path) -> int:
     """Write all verified matches, by the suffix as .csv, .parquet or .graphml; returns how many."""
+    write = check_form(path)
+    with replacing(path) as part:
+        return write(collection, part)
+
+
+def check_form(path: Path) -> Callable[[Collection, Path], int]:
+    """What writes matches in the form that the suffix tells. Raises UsageError for another suffix."""
     writers = {".csv": _write_csv, ".parquet": _write_parquet, ".graphml": _write_graphml}
     if path.suffix not in writers:
-        raise UsageError(f"{path.name}: the form is told by the suffix, one of {', '.join(writers)}")
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    count = writers[path.suffix](collection, part)
-    part.replace(path)
-    return count
+        raise UsageError(f"{printable(path.name)}: the form is told by the suffix, one of {', '.join(writers)}")
+    return writers[path.suffix]
 
 
 def _rows(collection: Collection) -> Iterator[tuple]:

@@ -15,9 +15,10 @@ from lmr.collection.search import Found, path_to, undisturbed
 from lmr.collection.start import Patience, Start, start_of_stored
 from lmr.errors import PhotoError
 from lmr.features.pack import unpack
+from lmr.outputs import replacing
 from lmr.photos.decode import decode, read
 from lmr.photos.find import text_of
-from lmr.reports.gallery import Album, Card, Picture, QueryCard, ReviewCard, Shown, Step
+from lmr.reports.gallery import Album, Card, Picture, QueryCard, ReviewCard, Shown, Step, album
 from lmr.reports.pictures import PANEL, match_picture, placeholder, thumbnail
 from lmr.spanning.bridges import Bridge, bridges
 from lmr.values import Array, Features, Hop, Verification
@@ -104,12 +105,25 @@ class Pictures:
 
 def write_gallery(collection: Collection, found: Found, page: Path) -> None:
     """The results of a search as a page with thumbnails and, for verified ones, the matches that lead to them."""
-    album, pictures = Album(page), Pictures(collection, found.start)
+    pictures = Pictures(collection, found.start)
+    verified = sum(hit.reached == "verified" for hit in found.hits)
+    name = pictures.name(found.start.id)
+    summary = (
+        f"{verified} of {len(found.hits)} results were reached over verified matches (green), the others by "
+        f"similarity alone (grey). Searched in {found.seconds:.2f} s."
+    )
+    with album(page) as made:
+        cards = _cards(collection, found, pictures, made)
+        query = Picture(found.start.path or name, made.add(thumbnail(pictures.pixels(found.start.id)[0], 480)))
+        made.write(f"All photos of the place in {name}", summary, query, cards)
+
+
+def _cards(collection: Collection, found: Found, pictures: Pictures, made: Album) -> list[Card]:
     drawn: dict[tuple[str | None, str], str] = {}
 
     def picture_of(hop: Hop) -> str:
         if (hop.a, hop.b) not in drawn:
-            drawn[hop.a, hop.b] = album.add(pictures.match(hop))
+            drawn[hop.a, hop.b] = made.add(pictures.match(hop))
         return drawn[hop.a, hop.b]
 
     cards = []
@@ -124,7 +138,7 @@ def write_gallery(collection: Collection, found: Found, page: Path) -> None:
                 Card(
                     hit.rank,
                     pictures.name(hit.id),
-                    album.add(pictures.thumbnail(hit.id)),
+                    made.add(pictures.thumbnail(hit.id)),
                     hit.reached,
                     hit.hops,
                     hit.inliers,
@@ -134,24 +148,25 @@ def write_gallery(collection: Collection, found: Found, page: Path) -> None:
                 )
             )
             advance(1)
-    verified = sum(hit.reached == "verified" for hit in found.hits)
-    name = pictures.name(found.start.id)
-    summary = (
-        f"{verified} of {len(found.hits)} results were reached over verified matches (green), the others by "
-        f"similarity alone (grey). Searched in {found.seconds:.2f} s."
-    )
-    query = Picture(found.start.path or name, album.add(thumbnail(pictures.pixels(found.start.id)[0], 480)))
-    album.write(f"All photos of the place in {name}", summary, query, cards)
+    return cards
 
 
 def write_evaluation(collection: Collection, found: Evaluation, page: Path) -> None:
     """The rungs of an evaluation and all its queries, the worst first, with the first results of the last rung."""
-    album = Album(page)
+    levels = list(dict.fromkeys(rung.level for rung in found.rungs))
+    by_level = [(level, [rung for rung in found.rungs if rung.level == level]) for level in levels]
+    summary = f"{found.protocol}: {found.queries} queries, {found.index} index images."
+    with album(page) as made:
+        cards = _query_cards(collection, found, made)
+        made.write_ladder("How good the rankings are", summary, by_level, cards)
+
+
+def _query_cards(collection: Collection, found: Evaluation, made: Album) -> list[QueryCard]:
     added: dict[str, str] = {}
 
     def picture_of(id: str, pictures: Pictures) -> str:
         if id not in added:
-            added[id] = album.add(pictures.thumbnail(id))
+            added[id] = made.add(pictures.thumbnail(id))
         return added[id]
 
     last = found.rungs[-1].name
@@ -163,10 +178,7 @@ def write_evaluation(collection: Collection, found: Evaluation, page: Path) -> N
             scores = [(name, figures["map"]) for name, figures in row.scores.items()]
             cards.append(QueryCard(pictures.name(row.id), row.group, picture_of(row.id, pictures), scores, shown))
             advance(1)
-    levels = list(dict.fromkeys(rung.level for rung in found.rungs))
-    by_level = [(level, [rung for rung in found.rungs if rung.level == level]) for level in levels]
-    summary = f"{found.protocol}: {found.queries} queries, {found.index} index images."
-    album.write_ladder("How good the rankings are", summary, by_level, cards)
+    return cards
 
 
 def worth_a_look(collection: Collection, limit: int) -> list[Bridge]:
@@ -179,17 +191,17 @@ def worth_a_look(collection: Collection, limit: int) -> list[Bridge]:
 
 def write_review(collection: Collection, found: Sequence[Bridge], page: Path) -> None:
     """Bridges with the picture of each match."""
-    album, cards = Album(page), []
-    with collection.progress.task("Pictures", len(found), "matches") as advance:
+    matches = "1 match that alone holds" if len(found) == 1 else f"{len(found)} matches that each alone hold"
+    summary = f"{matches} two groups of photos together, the most doubtful first."
+    cards = []
+    with album(page) as made, collection.progress.task("Pictures", len(found), "matches") as advance:
         for bridge in found:
             pictures = Pictures(collection, start_of_stored(collection, bridge.a, Patience(rounds=0)))
-            drawn = album.add(pictures.match(Hop(bridge.a, bridge.b, bridge.inliers, 0.0)))
+            drawn = made.add(pictures.match(Hop(bridge.a, bridge.b, bridge.inliers, 0.0)))
             names = pictures.name(bridge.a), pictures.name(bridge.b)
             cards.append(ReviewCard(*names, bridge.a, bridge.b, why_doubted(bridge), drawn))
             advance(1)
-    matches = "1 match that alone holds" if len(found) == 1 else f"{len(found)} matches that each alone hold"
-    summary = f"{matches} two groups of photos together, the most doubtful first."
-    album.write_review("Matches worth a look", summary, cards)
+        made.write_review("Matches worth a look", summary, cards)
 
 
 def why_doubted(bridge: Bridge) -> str:
@@ -211,4 +223,5 @@ def write_explanation(collection: Collection, start: Start, hops: list[Hop], tar
     rows = [pictures.match(hop) for hop in hops]
     width = max(row.shape[1] for row in rows)
     padded = [np.pad(row, ((0, 12), (0, width - row.shape[1]), (0, 0)), constant_values=245) for row in rows]
-    target.write_bytes(jpeg(np.vstack(padded)))
+    with replacing(target) as part:
+        part.write_bytes(jpeg(np.vstack(padded)))

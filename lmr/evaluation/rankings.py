@@ -18,6 +18,7 @@ import numpy as np
 
 from lmr.errors import UsageError
 from lmr.evaluation.protocols import stem
+from lmr.outputs import replacing
 
 SUBMITTED = 100  # names a line that Google Landmarks takes
 Rankings = dict[str, list[str]]
@@ -68,41 +69,48 @@ def _from_array(path: Path, images: Sequence[str], queries: Sequence[str]) -> Ra
 
 def write_submission(path: Path, rankings: Iterable[tuple[str, Sequence[str]]]) -> int:
     """The Google Landmarks form: at most 100 names a line. Raises UsageError for a name with a space in it."""
-    count = 0
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("id", "images"))
-        for query, names in rankings:
-            for name in (query, *names):
-                if not name or any(character.isspace() or character in '",' for character in name):
-                    raise UsageError(f"the submission's form cannot hold the name {name!r}; `lmr export ranking` can")
-            writer.writerow((query, " ".join(names[:SUBMITTED])))
-            count += 1
-    return count
+    return _write_rows(path, ("id", "images"), (_submitted(query, names) for query, names in rankings))
+
+
+def _submitted(query: str, names: Sequence[str]) -> tuple[str, str]:
+    for name in (query, *names):
+        if not name or any(character.isspace() or character in '",' for character in name):
+            raise UsageError(f"the submission's form cannot hold the name {name!r}; `lmr export ranking` can")
+    return query, " ".join(names[:SUBMITTED])
 
 
 def write_predictions(path: Path, predictions: Iterable[tuple[str, tuple[str, float] | None]]) -> int:
     """The Google Landmarks recognition form: a label and a confidence a line, or nothing."""
+    return _write_rows(path, ("id", "landmarks"), (_predicted(query, found) for query, found in predictions))
+
+
+def _predicted(query: str, found: tuple[str, float] | None) -> tuple[str, str]:
+    if found is not None and (not found[0] or any(character.isspace() for character in found[0])):
+        raise UsageError(f"the submission's form cannot hold the landmark {found[0]!r}")
+    return query, "" if found is None else f"{found[0]} {found[1]}"
+
+
+def _write_rows(path: Path, header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> int:
+    """A CSV file that appears when it is complete; returns how many rows."""
     count = 0
-    with path.open("w", newline="", encoding="utf-8") as file:
+    with replacing(path) as part, part.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("id", "landmarks"))
-        for query, found in predictions:
-            if found is not None and (not found[0] or any(character.isspace() for character in found[0])):
-                raise UsageError(f"the submission's form cannot hold the landmark {found[0]!r}")
-            writer.writerow((query, "" if found is None else f"{found[0]} {found[1]}"))
+        writer.writerow(header)
+        for row in rows:
+            writer.writerow(row)
             count += 1
     return count
 
 
 def write_rankings(path: Path, rankings: Iterable[tuple[str, Sequence[tuple[str, str]]]]) -> int:
     """The plain form, or JSON by the suffix; results are (name, how it was reached). Returns how many queries."""
-    count = 0
     if path.suffix == ".json":
         whole = {query: [name for name, _ in rows] for query, rows in rankings}
-        path.write_text(json.dumps(whole, indent=1), "utf-8")
+        with replacing(path) as part:
+            part.write_text(json.dumps(whole, indent=1), "utf-8")
         return len(whole)
-    with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
+    count = 0
+    with replacing(path) as part, part.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(("query", "rank", "image", "reached"))
         for query, rows in rankings:

@@ -7,6 +7,8 @@ corner views that show both: only over these can the front be joined with the si
 from __future__ import annotations
 
 import csv
+import io
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +16,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from lmr.outputs import is_ours, put
 from lmr.values import Array
 
+LABELS = "labels.csv"
 WIDTH, HEIGHT = 640, 480
 _TEXTURE = 64  # px of texture for each unit of length
 _FOCAL = 620.0
@@ -68,20 +72,36 @@ def shots(seed: int = 0) -> list[Shot]:
 
 
 def make_photos(folder: Path, seed: int = 0) -> Iterator[Path]:
-    """Write the demo's photos and labels.csv; what is there already is kept."""
+    """Write the demo's photos and labels.csv; what it made before is kept.
+
+    Raises UsageError where another file has the name of one, before any is written.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     listed = shots(seed)
-    for shot in listed:
+    known = {shot for shot in listed if os.path.lexists(folder / f"{shot.name}.jpg")}
+    for shot in sorted(listed, key=lambda shot: shot not in known):
         target = folder / f"{shot.name}.jpg"
-        if not target.exists():
-            part = target.with_suffix(".part.jpg")
-            cv2.imwrite(str(part), photograph(shot), [cv2.IMWRITE_JPEG_QUALITY, 90])
-            part.replace(target)
+        if not is_ours(target):
+            put(target, _jpeg(photograph(shot)))
         yield target
-    with (folder / "labels.csv").open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(("image", "landmark", "split"))
-        writer.writerows((f"{shot.name}.jpg", shot.landmark, shot.split) for shot in listed)
+    put(folder / LABELS, _labels(listed))
+
+
+def photo_names(seed: int = 0) -> list[str]:
+    """The names of all files that the demo makes in its folder of photos."""
+    return [*(f"{shot.name}.jpg" for shot in shots(seed)), LABELS]
+
+
+def _labels(listed: list[Shot]) -> bytes:
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow(("image", "landmark", "split"))
+    writer.writerows((f"{shot.name}.jpg", shot.landmark, shot.split) for shot in listed)
+    return text.getvalue().encode()
+
+
+def _jpeg(pixels: Array) -> bytes:
+    return cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, 90])[1].tobytes()
 
 
 def photograph(shot: Shot) -> Array:

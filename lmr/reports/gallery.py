@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-import shutil
+import contextlib
+import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
+from lmr import __version__
+from lmr.outputs import folder_of, replacing_page
 from lmr.reports.pictures import jpeg
 from lmr.values import Array
 
@@ -77,21 +82,18 @@ class ReviewCard:
 
 
 class Album:
-    """A page and the folder of pictures beside it, `NAME.files`; each picture is written once."""
+    """A page in the making and its folder of pictures; see `album`. Each picture is written once."""
 
-    def __init__(self, page: Path) -> None:
-        self.page = page
-        self.folder = page.with_name(page.stem + ".files")
-        shutil.rmtree(self.folder, ignore_errors=True)
-        self.folder.mkdir(parents=True)
+    def __init__(self, page: Path, folder: Path, address: str) -> None:
+        self._page, self._folder, self._address = page, folder, address
         self._count = 0
 
     def add(self, pixels: Array) -> str:
         """Write a picture; returns its address relative to the page."""
         self._count += 1
-        target = self.folder / f"{self._count:04d}.jpg"
+        target = self._folder / f"{self._count:04d}.jpg"
         target.write_bytes(jpeg(pixels))
-        return _address(f"{self.folder.name}/{target.name}")
+        return f"{self._address}/{target.name}"
 
     def write(self, title: str, summary: str, query: Picture, cards: list[Card]) -> None:
         """Write the page of a search."""
@@ -112,11 +114,15 @@ class Album:
         import jinja2
 
         environment = jinja2.Environment(loader=jinja2.PackageLoader("lmr.reports"), autoescape=True)
-        text = environment.get_template(name).render(values)
-        self.page.write_text(text, "utf-8", errors="backslashreplace")
+        text = environment.get_template(name).render(values, version=__version__)
+        self._page.write_text(text, "utf-8", errors="backslashreplace")
 
 
-def _address(path: str) -> str:
-    from urllib.parse import quote
+@contextlib.contextmanager
+def album(page: Path) -> Iterator[Album]:
+    """An album that takes the places of the page and of `NAME.files` beside it when it is complete.
 
-    return quote(path)
+    Raises UsageError where either is not lmr's.
+    """
+    with replacing_page(page) as (text, pictures):
+        yield Album(text, pictures, quote(os.fsencode(folder_of(page).name)))

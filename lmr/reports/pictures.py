@@ -5,6 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from lmr.outputs import marked
 from lmr.values import Array, Verification
 
 THUMBNAIL = 240  # longer side, px
@@ -61,11 +62,11 @@ def match_picture(
 
 
 def jpeg(pixels: Array) -> bytes:
-    """(H, W, 3) RGB -> JPEG."""
+    """(H, W, 3) RGB -> JPEG with lmr's mark, by which it is passed over as a photo."""
     done, data = cv2.imencode(".jpg", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
     if not done:
         raise ValueError("the picture cannot be encoded")
-    return data.tobytes()
+    return marked(data.tobytes())
 
 
 def _panel(pixels: Array, reduction: float) -> tuple[Array, float]:

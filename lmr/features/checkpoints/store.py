@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -137,6 +138,7 @@ class Store:
         name = name or plain_name(path)
         if not _NAME.fullmatch(name):
             raise UsageError(f"{name!r} is no name for a checkpoint (letters, digits, . _ -); give one with --name")
+        self._check_free(name)
         about, arrays = recognise(path, called=name, old_attention=old_attention)
         build(about, arrays)
         source: Source = {"file": path.name, "bytes": _size(path), "sha256": digest_of(path)}
@@ -180,12 +182,10 @@ class Store:
         found = digest_of(part)
         try:
             self._trusted(name, known.digest, found, url, trust)
-            whole = part.with_name(f"{name}{known.suffix}")
-            part.replace(whole)
-            try:
+            with tempfile.TemporaryDirectory(prefix=".fetched-", dir=self.folder) as folder:
+                whole = Path(folder) / f"{name}{known.suffix}"  # its name tells the form
+                part.replace(whole)
                 kept = self.add(whole, name, address=url)
-            finally:
-                whole.unlink(missing_ok=True)
         except CheckpointError:
             part.unlink(missing_ok=True)  # a bad file must not be gone on with
             raise
@@ -227,8 +227,17 @@ class Store:
         except (ValueError, TypeError) as error:
             raise CheckpointError(f"{path} is damaged ({error}); remove it to trust the next fetch anew") from error
 
+    def _check_free(self, name: str) -> None:
+        """Raise UsageError where something that is no checkpoint of the store has the name."""
+        target = self.folder / name
+        if os.path.lexists(target):
+            held = set(os.listdir(target)) if target.is_dir() and not target.is_symlink() else {""}
+            if _MANIFEST not in held or not held <= {_MANIFEST, _WEIGHTS}:
+                raise UsageError(f"{target} is there already, and is no checkpoint that lmr keeps; it stays as it is")
+
     def _replace(self, name: str, weights: bytes, manifest: str) -> None:
         """Put a checkpoint in place in one step."""
+        self._check_free(name)
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         part, old = (self.folder / f".{name}.{os.getpid()}.{kind}" for kind in ("new", "old"))
         for left in (part, old):
