@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import sqlite3
 import sys
 
@@ -15,6 +16,10 @@ _STORAGE = (
     errno.EIO,
     errno.EFBIG,
     errno.ENAMETOOLONG,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.EEXIST,
+    errno.ELOOP,
 )
 
 
@@ -23,6 +28,8 @@ def main() -> None:
     from lmr.cli.app import app
     from lmr.errors import LmrError
 
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # names of files need not be text
     try:
         app()
     except LmrError as error:

@@ -55,7 +55,8 @@ class LocalMilvus(proc.LocalServer):
             process = proc.launch(command, self.log, _surroundings())
             state = proc.State(process.pid, proc.created(process), address)
             proc.write_state(self._state, state)
-            self._wait(state, process)
+            with proc.waiting(progress, proc.LONG, f"Milvus Lite still starts; its log is {self.log}"):
+                self._wait(state, process)
             return address
 
     def named(self, words: Sequence[str]) -> list[str]:

@@ -36,6 +36,7 @@ _ADVICE = {
     2: "Its store could not be opened: another process may hold it, or the disk may be full or damaged.",
     3: "Its configuration was refused.",
 }
+_REFUSED = "Java does not take its options: look at LMR_JAVA_OPTIONS and JAVA_TOOL_OPTIONS."
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,8 @@ class LocalNeo4j(proc.LocalServer):
                 self._put_in_place(Path("nowhere"))
                 self._swapping.unlink()
             progress.note("Starting Neo4j ...")
-            return self._start(cached)
+            with proc.waiting(progress, proc.LONG, f"Neo4j still starts; its log is {self.log}"):
+                return self._start(cached)
 
     def load(self, folder: Path, nodes: dict[str, str], relationships: dict[str, str], progress: Progress) -> None:
         """Replace the whole database by what files in a folder hold, in the importer's format, and start it again.
@@ -289,9 +291,9 @@ class LocalNeo4j(proc.LocalServer):
     def _check_alive(self, state: proc.State, process: psutil.Popen | None) -> None:
         if state.process():
             return
-        code = process.wait(_PATIENCE) if process else None
-        if code in _ADVICE and "heap" not in proc.tail(self.log).lower():
-            advice = _ADVICE[code]
+        code, told = process.wait(_PATIENCE) if process else None, proc.tail(self.log)
+        if code in _ADVICE and "heap" not in told.lower():
+            advice = _REFUSED if "Java Virtual Machine" in told else _ADVICE[code]
         else:
             code = None if code in _ADVICE else code
             advice = "It was killed, or there is not enough memory (try another heap: LMR_HEAP_MB=1024)."

@@ -22,8 +22,9 @@ from lmr.errors import ServerError, StorageError
 from lmr.progress import Progress
 from lmr.servers import links
 
-_PATIENCE = 5.0  # seconds until people are told what is waited for
+_PATIENCE, LONG = 5.0, 20.0  # seconds until people are told that an answer, and a start, is waited for
 _LINES, _WIDTH = 15, 300  # the most that is shown of a log
+_DULL = ("Picked up ", "Error occurred during initialization of VM")
 _TELLING = re.compile(r"error|exception|unrecognized|invalid|could not|cannot|denied|no space", re.IGNORECASE)
 
 
@@ -103,6 +104,18 @@ def locked(path: Path, waits: Callable[[], None] = lambda: None) -> Iterator[Non
         yield
 
 
+@contextlib.contextmanager
+def waiting(progress: Progress, seconds: float, text: str) -> Iterator[None]:
+    """Tell people what is waited for when it takes longer than that."""
+    timer = threading.Timer(seconds, progress.note, [text])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
 class LocalServer(abc.ABC):
     """A server that belongs to one collection: its folder, its log, its state."""
 
@@ -156,19 +169,13 @@ class LocalServer(abc.ABC):
         state = self.running()
         if state is None:
             return None
-        waiting = threading.Timer(
-            _PATIENCE, progress.note, [f"{self.name} (process {state.pid}) does not answer yet; waiting ..."]
-        )
-        waiting.daemon = True
-        waiting.start()
         try:
-            self.answers(state)
+            with waiting(progress, _PATIENCE, f"{self.name} (process {state.pid}) does not answer yet; waiting ..."):
+                self.answers(state)
         except ServerError:
             if self.running():
                 raise
             return None
-        finally:
-            waiting.cancel()
         return state
 
     @abc.abstractmethod
@@ -228,11 +235,22 @@ def stop(process: psutil.Process, patience: float = 30) -> None:
     """Ask to end, wait, then kill."""
     with contextlib.suppress(psutil.NoSuchProcess):
         process.terminate()
-        try:
-            process.wait(patience)
-        except psutil.TimeoutExpired:
+        if not _ended(process, patience):
             process.kill()
-            process.wait(10)
+            _ended(process, 10)
+
+
+def _ended(process: psutil.Process, patience: float) -> bool:
+    """Whether a process ends in that time: one that its parent, be it a program that goes on, has not reaped has."""
+    end = time.monotonic() + patience
+    try:
+        while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+            if not pause(end):
+                return False
+        process.wait(0)
+    except (psutil.NoSuchProcess, psutil.TimeoutExpired):
+        pass
+    return True
 
 
 def free_port(wanted: int = 0) -> int:
@@ -252,7 +270,7 @@ def tail(log: Path) -> str:
 
 def cause(log: Path) -> str:
     """The line of a server's log that tells why it ended: the innermost exception, or the first complaint."""
-    lines = [line.strip() for line in _lines(log) if line.strip()]
+    lines = [line.strip() for line in _lines(log) if line.strip() and not line.startswith(_DULL)]
     inner = [line for line in lines if line.startswith("Caused by: ")]
     if inner or not lines:
         return inner[-1].removeprefix("Caused by: ")[:_WIDTH] if inner else "it said nothing"
