@@ -146,7 +146,7 @@ def fetch(
 
 @app.command()
 def features(
-    photo: Annotated[Path, typer.Argument(help="The photo.")],
+    photo: Annotated[str, typer.Argument(help="The photo.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The .npz file to write.")],
     local: Annotated[str, typer.Option(help="Checkpoint, or kind, for local features: delf or delg.")] = "",
     whole: Annotated[
@@ -175,13 +175,15 @@ def features(
     import numpy as np
 
     from lmr.features.single import Wanted, features_of
+    from lmr.photos.arguments import photo_file
 
+    file = photo_file(photo)
     _store(home)
     wanted = Wanted(
         local, whole, weights or (), side, _numbers(scales), _numbers(global_scales), max_features, threshold,
         whitening, float32,
     )  # fmt: skip
-    found = features_of(photo, wanted, load_settings(home))
+    found = features_of(file, wanted, load_settings(home))
     part = output.with_name(f".{output.name}.part.npz")
     np.savez(part, allow_pickle=False, **found)
     part.replace(output)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lmr.collection.core import Collection
-from lmr.collection.search import Found, path_to, undisturbed
+from lmr.collection.search import Found, Unused, path_to, undisturbed
 from lmr.collection.start import Patience, Start, start_of_stored
 from lmr.errors import PhotoError
 from lmr.features.pack import unpack
 from lmr.photos.decode import decode, read
 from lmr.photos.find import text_of
-from lmr.reports.gallery import Album, Card, Picture, QueryCard, ReviewCard, Shown, Step
+from lmr.reports.gallery import Album, Card, Picture, QueryCard, ReviewCard, Section, Shown, Step
 from lmr.reports.pictures import PANEL, match_picture, placeholder, thumbnail
 from lmr.spanning.bridges import Bridge, bridges
 from lmr.values import Array, Features, Hop, Verification
@@ -66,15 +66,21 @@ class Pictures:
 
     def pixels(self, id: str | None) -> tuple[Array, float]:
         """Pixels (H, W, 3) of a photo, and px of the original for each; a placeholder where its file is gone."""
-        path, settings = self._path(id), self._collection.settings
+        settings = self._collection.settings
         try:
-            if path is None:
-                raise PhotoError("it has no file")
-            data = read(path, settings.max_bytes)
+            data = self._bytes(id)
             photo = decode(data, max_pixels=settings.max_pixels, min_side=settings.min_side, enough=PANEL)
         except PhotoError:
             return placeholder(), self._reduction(id)
         return photo.pixels, photo.reduction
+
+    def _bytes(self, id: str | None) -> bytes:
+        if self._start.data is not None and id in (None, self._start.id):
+            return self._start.data
+        path = self._path(id)
+        if path is None:
+            raise PhotoError("it has no file")
+        return read(path, self._collection.settings.max_bytes)
 
     def _reduction(self, id: str | None) -> float:
         image = self._collection.ledger.image(id or "")
@@ -96,9 +102,33 @@ class Pictures:
         return unpack(self._collection.ledger.features(image.number))
 
 
-def write_gallery(collection: Collection, found: Found, page: Path) -> None:
-    """The results of a search as a page with thumbnails and, for verified ones, the matches that lead to them."""
-    album, pictures = Album(page), Pictures(collection, found.start)
+def write_gallery(collection: Collection, found: Iterable[Found | Unused], page: Path) -> None:
+    """Searches as one page, with thumbnails and, for verified results, the matches that lead to them.
+
+    Each is drawn before the next is taken, so that many need no more memory than one.
+    """
+    album, sections, unused = Album(page), list[Section](), list[tuple[str, str]]()
+    for one in found:
+        if isinstance(one, Unused):
+            unused.append((one.name, one.reason))
+        else:
+            sections.append(_section(collection, one, album))
+    album.write(sections, unused)
+
+
+def _section(collection: Collection, found: Found, album: Album) -> Section:
+    pictures = Pictures(collection, found.start)
+    verified = sum(hit.reached == "verified" for hit in found.hits)
+    name = pictures.name(found.start.id)
+    summary = (
+        f"{verified} of {len(found.hits)} results were reached over verified matches (green), the others by "
+        f"similarity alone (grey). Searched in {found.seconds:.2f} s."
+    )
+    query = Picture(found.start.path or name, album.add(thumbnail(pictures.pixels(found.start.id)[0], 480)))
+    return Section(name, summary, query, _cards(collection, found, pictures, album), verified)
+
+
+def _cards(collection: Collection, found: Found, pictures: Pictures, album: Album) -> list[Card]:
     drawn: dict[tuple[str | None, str], str] = {}
 
     def picture_of(hop: Hop) -> str:
@@ -128,14 +158,7 @@ def write_gallery(collection: Collection, found: Found, page: Path) -> None:
                 )
             )
             advance(1)
-    verified = sum(hit.reached == "verified" for hit in found.hits)
-    name = pictures.name(found.start.id)
-    summary = (
-        f"{verified} of {len(found.hits)} results were reached over verified matches (green), the others by "
-        f"similarity alone (grey). Searched in {found.seconds:.2f} s."
-    )
-    query = Picture(found.start.path or name, album.add(thumbnail(pictures.pixels(found.start.id)[0], 480)))
-    album.write(f"All photos of the place in {name}", summary, query, cards)
+    return cards
 
 
 def write_evaluation(collection: Collection, found: Evaluation, page: Path) -> None:

@@ -298,7 +298,9 @@ def test_a_whole_life(place: Path, photos: Path, name: bytes, monkeypatch: pytes
     cli("doctor")
     cli("down")
     cli("restore", backup)
-    with sqlite3.connect(f"file:{'%'.join(['', *(f'{b:02x}' for b in os.fsencode(home))])}/ledger.sqlite", uri=True) as db:
+    with sqlite3.connect(
+        f"file:{'%'.join(['', *(f'{b:02x}' for b in os.fsencode(home))])}/ledger.sqlite", uri=True
+    ) as db:
         assert db.execute("SELECT count(*) FROM images").fetchone() == (3,)
     first = Path(os.fsdecode(name)).parts[0]
     assert [entry.name for entry in (place / "homes").iterdir()] == [first]
