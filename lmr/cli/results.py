@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -129,6 +130,7 @@ class _Searches:
             also = f" ({start.path})" if start.path not in ("", name) else ""
             print("\n" * (len(self._documents) > 1) + printable(f"# {name}{also}"))
         print_table(_COLUMNS, map(_cells, rows))
+        sys.stdout.flush()  # others may read along
         verified = sum(row["reached"] == "verified" for row in rows)
         say(f"{verified} verified, {len(rows) - verified} by similarity, in {found.seconds:.2f} s")
         say(_told(start.effort))
