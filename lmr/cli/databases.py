@@ -9,6 +9,7 @@ import typer
 
 from lmr.cli.app import Home, Json, app, load_settings
 from lmr.cli.show import print_json, print_table, say
+from lmr.photos.find import printable, text_of
 
 
 def _servers(home: Any) -> tuple[Any, Any, Any]:
@@ -75,7 +76,7 @@ def status(home: Home = None, as_json: Json = False) -> None:
         with Ledger.open(settings.home / LEDGER, readonly=True) as ledger:
             counts = ledger.counts()
     if as_json:
-        print_json({"home": str(settings.home), "servers": rows, "counts": counts})
+        print_json({"home": text_of(bytes(settings.home)), "servers": rows, "counts": counts})
         return
     print_table(("server", "state", "address"), (list(row.values()) for row in rows))
     if counts:
@@ -219,4 +220,4 @@ def restore(file: Annotated[Path, typer.Argument(help="A backup.")], home: Home 
 
     settings = load_settings(home)
     run(settings, file)
-    print(f"{settings.home} is what it was in the backup; `lmr link` brings its databases up")
+    print(f"{printable(str(settings.home))} is what it was in the backup; `lmr link` brings its databases up")

@@ -46,19 +46,22 @@ def keep_nameable(folder: Path) -> None:
     own = f"{_name(real)}.d"
     if folder.is_symlink():
         led_to = Path(os.readlink(folder))
-        if led_to.parent not in _places() or (led_to.name == own and not _is_text(real)):
-            led_to.mkdir(mode=0o700, exist_ok=True)  # a cleaner may have taken it
+        if led_to.parent not in _places():  # the user's own
+            return
+        if led_to.name == own and not _is_text(real):
+            _private(led_to)  # a cleaner may have taken it
             return
         folder.unlink()
     if _is_text(real):
         return
-    kept = _first_place(lambda place: _private(place / own))
+    kept = _first_place(lambda place: _nameable(_private(place / own)))
     if folder.exists():  # made when the collection had another name
         for entry in folder.iterdir():
             shutil.move(entry, kept / entry.name)
         folder.rmdir()
     folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    folder.symlink_to(kept)
+    with contextlib.suppress(FileExistsError):  # another command begins too
+        folder.symlink_to(kept)
 
 
 def unlink(folder: Path) -> None:
@@ -89,7 +92,9 @@ def _places() -> Iterator[Path]:
     import platformdirs
 
     found = [Path(platformdirs.user_cache_dir("lmr", appauthor=False)) / "links"]
-    found += [Path(place) / f"lmr-{os.getuid()}" for place in (tempfile.gettempdir(), "/tmp", "/var/tmp")]
+    with contextlib.suppress(OSError):
+        found.append(Path(tempfile.gettempdir()) / f"lmr-{os.getuid()}")
+    found += [Path(place) / f"lmr-{os.getuid()}" for place in ("/tmp", "/var/tmp")]
     for place in dict.fromkeys(found):
         raw = os.fsencode(place)
         if place.is_absolute() and _PLAIN.fullmatch(raw) and len(raw) <= _LONGEST:
@@ -107,6 +112,12 @@ def _private(place: Path) -> Path:
     return place
 
 
+def _nameable(place: Path) -> Path:
+    if not _is_text(os.fsencode(os.path.realpath(place))):
+        raise FileNotFoundError(0, "its path is not UTF-8")
+    return place
+
+
 def _is_text(path: bytes) -> bool:
     try:
         path.decode()
@@ -121,12 +132,12 @@ def _name(target: bytes) -> str:
 
 def _linked(path: Path, target: bytes) -> Path:
     """The link at `path` leading to `target`; one that leads elsewhere is replaced. Raises OSError."""
-    with contextlib.suppress(FileNotFoundError):
+    if os.path.lexists(path):
         if not path.is_symlink():
-            path.lstat()
             raise FileExistsError(0, f"{path.name} is not a link; remove it")
-        if os.readlink(os.fsencode(path)) == target:
-            return path
+        with contextlib.suppress(FileNotFoundError):  # another command stops the server just now
+            if os.readlink(os.fsencode(path)) == target:
+                return path
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     os.symlink(target, os.fsencode(part))
     part.replace(path)

@@ -109,7 +109,11 @@ class LocalMilvus(proc.LocalServer):
                 grpc.channel_ready_future(channel).result(timeout=0.5)
                 return
             if time.monotonic() > end:
-                raise ServerError(f"Milvus Lite did not answer. The end of {self.log}:\n{proc.tail(self.log)}")
+                raise ServerError(
+                    f"Milvus Lite (process {state.pid}) did not answer in {self._settings.start_timeout:.0f} s. Try "
+                    "again with more time (LMR_START_TIMEOUT=600), or after `lmr down`, which ends it.\n"
+                    f"The end of {self.log}:\n{proc.tail(self.log)}"
+                )
 
 
 def _surroundings() -> dict[str, str]:

@@ -30,7 +30,7 @@ from lmr.settings import Settings
 _OPENS = ("java.base/java.nio", "java.base/java.io", "java.base/sun.nio.ch")
 _ATTEMPTS = 3
 _SILENCE = 5.5  # seconds for which a user is not let in, nor may ask, after some wrong passwords
-_PATIENCE = 10  # seconds in which the end of a process that has ended is told
+_PATIENCE = 10  # seconds in which the end of a process that has ended is told, and a connection is made
 _ADVICE = {
     1: "A port may be taken, or its data damaged: then `lmr repair` makes them anew from the ledger.",
     2: "Its store could not be opened: another process may hold it, or the disk may be full or damaged.",
@@ -284,8 +284,9 @@ class LocalNeo4j(proc.LocalServer):
                 if _too_many(error):
                     time.sleep(_SILENCE)
         raise ServerError(
-            f"Neo4j did not answer within {self._settings.start_timeout:.0f} s. The end of {self.log}:\n"
-            f"{proc.tail(self.log)}\nTry again, or with more time: LMR_START_TIMEOUT=600."
+            f"Neo4j (process {state.pid}) did not answer in {self._settings.start_timeout:.0f} s. Try again with more "
+            "time (LMR_START_TIMEOUT=600), or after `lmr down`, which ends it.\nThe end of {self.log}:\n"
+            f"{proc.tail(self.log)}"
         )
 
     def _check_alive(self, state: proc.State, process: psutil.Popen | None) -> None:
@@ -383,7 +384,11 @@ def _driver(address: str, password: str) -> neo4j.Driver:
     import neo4j
 
     return neo4j.GraphDatabase.driver(
-        address, auth=("neo4j", password), connection_timeout=5, max_transaction_retry_time=0
+        address,
+        auth=("neo4j", password),
+        connection_timeout=5,
+        connection_acquisition_timeout=_PATIENCE,
+        max_transaction_retry_time=0,
     )
 
 

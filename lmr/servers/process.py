@@ -265,7 +265,7 @@ def free_port(wanted: int = 0) -> int:
 
 def tail(log: Path) -> str:
     """The end of a server's log, for messages."""
-    return "\n".join(f"  | {line[:_WIDTH]}" for line in _lines(log)[-_LINES:])
+    return "\n".join(f"  | {line.expandtabs(4)[:_WIDTH]}" for line in _lines(log)[-_LINES:])
 
 
 def cause(log: Path) -> str:

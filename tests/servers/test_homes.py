@@ -164,6 +164,10 @@ def test_a_folder_that_is_no_text_is_kept_where_java_can_name_it(tmp_path: Path,
     (tmp_path / "text" / "neo4j").symlink_to(elsewhere)  # the user's own link stays
     links.keep_nameable(tmp_path / "text" / "neo4j")
     assert (tmp_path / "text" / "neo4j").resolve() == elsewhere
+    (copy / "neo4j").unlink()
+    (copy / "neo4j").symlink_to("../elsewhere")
+    links.keep_nameable(copy / "neo4j")
+    assert os.readlink(copy / "neo4j") == "../elsewhere"
 
 
 def test_homes_that_an_escape_would_take_for_each_other_do_not_meet(place: Path) -> None:
