@@ -94,7 +94,7 @@ class LocalMilvus(proc.LocalServer):
         os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what fails is told once, and in our words
         import grpc
 
-        address, end = self._address(), time.monotonic() + self._settings.start_timeout
+        address, begin = self._address(), time.monotonic()
         while True:
             if not state.process() or (process and process.poll() is not None):
                 raise ServerError(
@@ -108,7 +108,8 @@ class LocalMilvus(proc.LocalServer):
             ):
                 grpc.channel_ready_future(channel).result(timeout=0.5)
                 return
-            if time.monotonic() > end:
+            self.check_hindered(begin, process)
+            if time.monotonic() - begin > self._settings.start_timeout:
                 raise ServerError(
                     f"Milvus Lite (process {state.pid}) did not answer in {self._settings.start_timeout:.0f} s. Try "
                     "again with more time (LMR_START_TIMEOUT=600), or after `lmr down`, which ends it.\n"

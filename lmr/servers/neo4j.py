@@ -263,9 +263,10 @@ class LocalNeo4j(proc.LocalServer):
         if not self._password.exists():
             proc.write_private(self._password, secrets.token_urlsafe(24))
         access = self.access(state)
-        end = time.monotonic() + self._settings.start_timeout
-        while proc.pause(end):
+        begin = time.monotonic()
+        while proc.pause(begin + self._settings.start_timeout):
             self._check_alive(state, process)
+            self.check_hindered(begin, process)
             try:
                 with _quiet(), _driver(state.address, access.password) as driver:
                     driver.verify_connectivity()
@@ -285,7 +286,8 @@ class LocalNeo4j(proc.LocalServer):
                     time.sleep(_SILENCE)
         raise ServerError(
             f"Neo4j (process {state.pid}) did not answer in {self._settings.start_timeout:.0f} s. Try again with more "
-            "time (LMR_START_TIMEOUT=600), or after `lmr down`, which ends it.\nThe end of {self.log}:\n"
+            "time (LMR_START_TIMEOUT=600), or after `lmr down`, which ends it.\n"
+            f"The end of {self.log}:\n"
             f"{proc.tail(self.log)}"
         )
 

@@ -8,6 +8,7 @@ import fcntl
 import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 import threading
@@ -24,6 +25,9 @@ from lmr.servers import links
 
 _PATIENCE, LONG = 5.0, 20.0  # seconds until people are told that an answer, and a start, is waited for
 _LINES, _WIDTH = 15, 300  # the most that is shown of a log
+_HINDERED = re.compile(r"No space left on device|Disk quota exceeded|Read-only file system|Input/output error")
+_PLACE = re.compile(r"\s+(at |\.\.\. \d+ more)")
+_LEAST_FREE = 2**16  # bytes
 _DULL = ("Picked up ", "Error occurred during initialization of VM")
 _TELLING = re.compile(r"error|exception|unrecognized|invalid|could not|cannot|denied|no space", re.IGNORECASE)
 
@@ -160,6 +164,24 @@ class LocalServer(abc.ABC):
         except OSError:
             return False
 
+    def check_hindered(self, since: float, process: psutil.Popen | None) -> None:
+        """Raise ServerError where what has not answered for seconds never will, for its disk; ends what was started."""
+        if time.monotonic() - since < _PATIENCE:
+            return
+        said = next((found[0] for line in _lines(self.log) if (found := _HINDERED.search(line))), None)
+        full = shutil.disk_usage(self.folder).free < _LEAST_FREE
+        why = (
+            "No space left on device" if full else said if process else None
+        )  # one that runs may have said it long ago
+        if why is None:
+            return
+        if process is not None:
+            stop(process, _PATIENCE)
+        raise ServerError(
+            f"{self.name} does not come up: {why} in {self.folder}. Once that is mended the same command goes on.\n"
+            f"The end of {self.log}:\n{tail(self.log)}"
+        )
+
     @abc.abstractmethod
     def named(self, words: Sequence[str]) -> list[str]:
         """The folder that a command line of this server names; none where it goes by the folder it runs in."""
@@ -264,8 +286,9 @@ def free_port(wanted: int = 0) -> int:
 
 
 def tail(log: Path) -> str:
-    """The end of a server's log, for messages."""
-    return "\n".join(f"  | {line.expandtabs(4)[:_WIDTH]}" for line in _lines(log)[-_LINES:])
+    """The end of a server's log without the places in its program, for messages."""
+    lines = [line for line in _lines(log) if not _PLACE.match(line)]
+    return "\n".join(f"  | {line.expandtabs(4)[:_WIDTH]}" for line in lines[-_LINES:])
 
 
 def cause(log: Path) -> str:
@@ -281,7 +304,7 @@ def cause(log: Path) -> str:
 
 def _lines(log: Path) -> list[str]:
     try:
-        return log.read_bytes()[-20_000:].decode("utf-8", "replace").splitlines()
+        return log.read_bytes()[-200_000:].decode("utf-8", "replace").splitlines()
     except OSError:
         return ["(no log)"]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import stat
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -231,6 +232,22 @@ def test_a_server_that_cannot_start_tells_why_in_a_few_lines(place: Path) -> Non
     assert len(others) < 20
 
 
+def test_a_start_that_its_disk_keeps_from_ever_answering_is_ended_and_told(place: Path) -> None:
+    server = milvus(place / "a")
+    proc.private_folder(server.folder)
+    told = "OSError: [Errno 28] No space left on device"
+    process = proc.launch(["/bin/sh", "-c", f"echo '{told}'; exec sleep 600"], server.log)
+    end = time.monotonic() + 10
+    while told not in server.log.read_text() and time.monotonic() < end:
+        time.sleep(0.05)
+    server.check_hindered(time.monotonic(), process)  # it may yet come up
+    server.check_hindered(time.monotonic() - 60, None)  # it ran, and said that once
+    assert process.is_running()
+    with pytest.raises(ServerError, match=r"does not come up: No space left on device in "):
+        server.check_hindered(time.monotonic() - 60, process)
+    assert process.poll() is not None
+
+
 def test_a_home_that_is_a_file_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for home in (tmp_path / "file", tmp_path / "file" / "below"):
@@ -250,8 +267,8 @@ def test_the_cause_is_the_line_that_tells_it(tmp_path: Path) -> None:
     }.items():
         log.write_text(text)
         assert proc.cause(log) == cause
-    log.write_text("x" * 100_000 + "\n" + "line\n" * 1000)
-    assert len(proc.tail(log).splitlines()) == 15
+    log.write_text("x" * 100_000 + "\n" + "line\n\tat some.Place(File.java:1)\n" * 1000)
+    assert proc.tail(log).splitlines() == ["  | line"] * 15
 
 
 def lives(name: bytes) -> str:
