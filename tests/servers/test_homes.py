@@ -76,8 +76,10 @@ def put(address: str, name: str) -> None:
 def place(tmp_path: Path) -> Iterator[Path]:
     """A folder whose collections are stopped afterwards."""
     yield tmp_path
-    for folder in {path.parent.parent for path in tmp_path.rglob("start.lock")}:
+    for folder in {path.parent for path in tmp_path.rglob("milvus")}:
         stop_databases(folder)
+        if (folder / "neo4j").is_symlink():
+            shutil.rmtree((folder / "neo4j").resolve())
 
 
 @pytest.fixture
