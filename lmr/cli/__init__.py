@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import sqlite3
 import sys
 
@@ -15,18 +16,25 @@ _STORAGE = (
     errno.EIO,
     errno.EFBIG,
     errno.ENAMETOOLONG,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.EEXIST,
+    errno.ELOOP,
 )
 
 
 def main() -> None:
     """Run `lmr`; exit codes: 0 ok, 1 failed, 2 wrong usage, 130 interrupted."""
     from lmr.cli.app import app
+    from lmr.cli.show import say
     from lmr.errors import LmrError
 
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # names of files need not be text
     try:
         app()
     except LmrError as error:
-        print(f"lmr: {error}", file=sys.stderr)
+        say(f"lmr: {error}")
         sys.exit(error.exit_code)
     except BrokenPipeError:
         sys.exit(0)
@@ -34,7 +42,7 @@ def main() -> None:
         if error.errno not in _STORAGE:
             raise
         where = f"{error.filename}: " if error.filename else ""
-        print(f"lmr: {where}{error.strerror}; once that is mended the same command goes on", file=sys.stderr)
+        say(f"lmr: {where}{error.strerror}; once that is mended the same command goes on")
         sys.exit(1)
     except sqlite3.DatabaseError as error:
         print(f"lmr: the ledger cannot be read: {error}; `lmr check` tells what is damaged", file=sys.stderr)

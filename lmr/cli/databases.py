@@ -9,7 +9,7 @@ import typer
 
 from lmr.cli.app import Home, Json, app, load_settings
 from lmr.cli.show import print_json, print_table, say
-from lmr.photos.find import printable
+from lmr.photos.find import printable, text_of
 
 
 def _servers(home: Any) -> tuple[Any, Any, Any]:
@@ -76,7 +76,7 @@ def status(home: Home = None, as_json: Json = False) -> None:
         with Ledger.open(settings.home / LEDGER, readonly=True) as ledger:
             counts = ledger.counts()
     if as_json:
-        print_json({"home": str(settings.home), "servers": rows, "counts": counts})
+        print_json({"home": text_of(bytes(settings.home)), "servers": rows, "counts": counts})
         return
     print_table(("server", "state", "address"), (list(row.values()) for row in rows))
     if counts:
@@ -227,4 +227,4 @@ def restore(file: Annotated[Path, typer.Argument(help="A backup.")], home: Home 
     done = run(settings, file)
     if done.aside is not None:
         say(f"the ledger that was there cannot be read; it is kept as {done.aside}")
-    print(f"{settings.home} is what it was in the backup; `lmr link` brings its databases up")
+    print(f"{printable(str(settings.home))} is what it was in the backup; `lmr link` brings its databases up")

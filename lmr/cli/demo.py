@@ -59,9 +59,8 @@ def run(home: Path) -> None:
         _table(collection, photos)
         _way(collection, photos)
         page = home / _PAGE
-        write_gallery(
-            collection, search(collection, str(photos / "town-hall-front-1.jpg"), top=24, min_weight=_FLOOR), page
-        )
+        found = search(collection, str(photos / "town-hall-front-1.jpg"), top=24, min_weight=_FLOOR)
+        write_gallery(collection, [found], page)
         access = collection.graph.access
         address = browser_address(access) if access.http else access.uri
     say(f"\ndone in {time.monotonic() - begin:.0f} s")

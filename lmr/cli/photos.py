@@ -17,7 +17,9 @@ _TOLD = 5
 
 @app.command()
 def ingest(
-    paths: Annotated[list[Path], typer.Argument(help="Photos, and folders that are searched recursively.")],
+    photos: Annotated[
+        list[str], typer.Argument(metavar="PATHS...", help="Photos, and folders that are searched recursively.")
+    ],
     home: Home = None,
     labels: Annotated[
         str | None,
@@ -45,6 +47,7 @@ def ingest(
     from lmr.collection.ingest import plan
     from lmr.collection.labels import labels_from_csv, labels_from_folders
     from lmr.errors import UsageError
+    from lmr.photos.arguments import local
     from lmr.photos.find import check_exist
 
     if split not in (None, "index", "query"):
@@ -52,6 +55,7 @@ def ingest(
     given = None
     if labels is not None:
         given = labels_from_folders if labels == "folder" else labels_from_csv(Path(labels))
+    paths = [Path(local(given)) for given in photos]
     check_exist(paths)
     if dry_run:
         counts = plan(paths, load_settings(home, preset=preset), retry_failed=retry_failed)
@@ -103,9 +107,11 @@ def remove(
     Example: `lmr remove ~/photos/wrong.jpg`
     """
     from lmr.collection.corrections import remove as run
+    from lmr.photos.arguments import local
 
+    named = [local(given) for given in images]
     with open_collection(home, quiet=as_json) as collection:
-        _tell_corrected(run(collection, images), as_json)
+        _tell_corrected(run(collection, named), as_json)
 
 
 def _tell_corrected(done: Any, as_json: bool) -> None:
@@ -128,9 +134,11 @@ def confirm(
     Example: `lmr confirm front.jpg side.jpg`
     """
     from lmr.collection.corrections import judge
+    from lmr.photos.arguments import photo
 
+    first, second = photo(a), photo(b)
     with open_collection(home, quiet=as_json) as collection:
-        _tell_corrected(judge(collection, a, b, "confirmed"), as_json)
+        _tell_corrected(judge(collection, first, second, "confirmed"), as_json)
 
 
 @app.command()
@@ -146,9 +154,11 @@ def reject(
     Example: `lmr reject a1b2c3 d4e5f6 --why "the same banner"`
     """
     from lmr.collection.corrections import judge
+    from lmr.photos.arguments import photo
 
+    first, second = photo(a), photo(b)
     with open_collection(home, quiet=as_json) as collection:
-        _tell_corrected(judge(collection, a, b, "rejected", why), as_json)
+        _tell_corrected(judge(collection, first, second, "rejected", why), as_json)
 
 
 @app.command()

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import sys
+from collections import deque
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from lmr.cli.app import Home, Json, app, check_outputs, open_collection
+from lmr.cli.app import Home, Json, app, check_outputs, load_settings, open_collection
 from lmr.cli.show import print_json, print_table, say
+from lmr.photos.find import printable
+
+_COLUMNS = ("rank", "image", "reached", "inliers", "hops", "similarity", "landmark", "path")
 
 
 @app.command()
 def search(
-    photo: Annotated[
-        str, typer.Argument(metavar="PHOTO|IMAGE_ID", help="A photo's file, or the id of a stored image.")
+    photos: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="PHOTO|FOLDER|IMAGE_ID|- ...",
+            help="Photos' files, folders of them, ids of stored images; - reads a photo from standard input.",
+        ),
     ],
     home: Home = None,
     top: Annotated[int, typer.Option(min=1, help="The most results.")] = 20,
@@ -32,10 +42,15 @@ def search(
     budget: Annotated[
         float | None, typer.Option(min=0, help="Seconds after which no more photos are compared.", show_default="none")
     ] = None,
-    html: Annotated[Path | None, typer.Option(help="Write a page with pictures of every match.")] = None,
+    html: Annotated[
+        Path | None, typer.Option(help="Write a page with pictures of every match, one for all photos.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Find all photos of the place in a photo, which need not be in the collection. Nothing is stored.
+
+    With several photos, or folders, each is searched with by itself: a table each, and one page for all. One that
+    cannot be used is told, and does not stop the others (exit code 1).
 
     The photo is treated as the stored ones are: compared with its nearest ones, its descriptor moved towards those
     that match, compared with those that are nearest then. First come the images reached over verified matches, in
@@ -45,48 +60,102 @@ def search(
     Example: `lmr search photo.jpg --top 50 --html result.html`
     """
     from lmr.collection.report import write_gallery
-    from lmr.collection.search import search as run
+    from lmr.collection.search import Unused
     from lmr.collection.start import Patience
+    from lmr.errors import UsageError
+    from lmr.photos.arguments import expanded, is_folder
 
-    check_outputs(home, page=html, inputs=[Path(photo)])
+    check_outputs(home, page=html, inputs=[Path(one) for one in photos])
+    options = {
+        "top": top,
+        "max_depth": max_depth,
+        "min_weight": min_weight,
+        "verified_only": verified_only,
+        "query_images": query_images,
+        "patience": Patience(rounds, budget),
+    }
+    asked = list(expanded(photos, load_settings(home).max_bytes))
+    alone = len(photos) == 1 and not is_folder(photos[0])
+    if alone and asked[0].reason is not None:
+        raise UsageError(Unused(asked[0].shown, asked[0].reason).text)
     with open_collection(home, quiet=as_json) as collection:
-        found = run(
-            collection,
-            photo,
-            top=top,
-            max_depth=max_depth,
-            min_weight=min_weight,
-            verified_only=verified_only,
-            query_images=query_images,
-            patience=Patience(rounds, budget),
-        )
-        rows = [_row(collection, hit) for hit in found.hits]
-        if html is not None:
-            write_gallery(collection, found, html)
-    if as_json:
-        query = {"id": found.start.id, "path": found.start.path, "stored": found.start.number is not None}
-        print_json({"query": query, "seconds": found.seconds, "effort": found.start.effort, "results": rows})
-        return
-    columns = ("rank", "image", "reached", "inliers", "hops", "similarity", "landmark", "path")
-    table = (
-        (
-            r["rank"],
-            r["id"][:12],
-            r["reached"],
-            r["inliers"],
-            r["hops"],
-            r["similarity"],
-            r["landmark"],
-            r["paths"][:1],
-        )
-        for r in rows
-    )
-    print_table(columns, ((*row[:-1], row[-1][0] if row[-1] else "-") for row in table))
-    verified = sum(row["reached"] == "verified" for row in rows)
-    say(f"{verified} verified, {len(rows) - verified} by similarity, in {found.seconds:.2f} s")
-    say(_told(found.start.effort))
-    if html is not None:
-        say(f"page: {html.resolve().as_uri()}")
+        run = _Searches(collection, asked, alone, as_json)
+        try:
+            if html is not None:
+                write_gallery(collection, run.each(options), html)
+            else:
+                deque(run.each(options), 0)
+        except KeyboardInterrupt:  # in between, or while pictures are drawn: there is no page
+            run.interrupted, html = True, None
+    run.finish(html)
+
+
+class _Searches:
+    """The searches of one command: told one after the other, or in one document at the end."""
+
+    def __init__(self, collection: Any, asked: Sequence[Any], alone: bool, as_json: bool) -> None:
+        self._collection, self._asked, self._alone, self._as_json = collection, asked, alone, as_json
+        self._documents: list[dict[str, Any]] = []
+        self._failed = 0
+        self.interrupted = False
+
+    def each(self, options: dict[str, Any]) -> Iterator[Any]:
+        """What was found with one photo after the other, once it is told. Ends early at Ctrl-C."""
+        from lmr.collection.search import Unused, lacks, searches
+
+        if lack := lacks(self._collection):
+            say(lack)
+        try:
+            outcomes = searches(self._collection, self._asked, strict=self._alone, **options)
+            for one, outcome in zip(self._asked, outcomes, strict=False):
+                if isinstance(outcome, Unused):
+                    self._refuse(outcome)
+                else:
+                    self._tell(one.shown, outcome)
+                yield outcome
+        except KeyboardInterrupt:
+            self.interrupted = True
+
+    def _refuse(self, unused: Any) -> None:
+        self._failed += 1
+        self._documents.append({"query": {"id": None, "path": unused.name, "stored": False}, "error": unused.reason})
+        say(unused.text)
+
+    def _tell(self, name: str, found: Any) -> None:
+        start, rows = found.start, [_row(self._collection, hit) for hit in found.hits]
+        query = {"id": start.id, "path": start.path, "stored": start.number is not None}
+        self._documents.append({"query": query, "seconds": found.seconds, "effort": start.effort, "results": rows})
+        if self._as_json:
+            return
+        if not self._alone:
+            also = f" ({start.path})" if start.path not in ("", name) else ""
+            print("\n" * (len(self._documents) > 1) + printable(f"# {name}{also}"))
+        print_table(_COLUMNS, map(_cells, rows))
+        sys.stdout.flush()  # others may read along
+        verified = sum(row["reached"] == "verified" for row in rows)
+        say(f"{verified} verified, {len(rows) - verified} by similarity, in {found.seconds:.2f} s")
+        say(_told(start.effort))
+
+    def finish(self, page: Path | None) -> None:
+        """Print the document, say where the page is, and how it ended: by the exit code too."""
+        done, wanted = len(self._documents), len(self._asked)
+        if self._alone and self.interrupted:
+            raise KeyboardInterrupt
+        if self._as_json:
+            print_json(self._documents[0] if self._alone else {"searches": self._documents})
+        elif page is not None:
+            say(f"page: {page.resolve().as_uri()}")
+        if self.interrupted:
+            say(f"interrupted: {done} of {wanted} searches were done; what they found is above")
+            raise typer.Exit(130)
+        if self._failed:
+            say(f"{self._failed} of {wanted} could not be used")
+            raise typer.Exit(1)
+
+
+def _cells(row: dict[str, Any]) -> tuple[Any, ...]:
+    measured = (row[name] for name in ("reached", "inliers", "hops", "similarity", "landmark"))
+    return (row["rank"], row["id"][:12], *measured, row["paths"][0] if row["paths"] else "-")
 
 
 def _told(effort: Any) -> str:
@@ -116,7 +185,7 @@ def _row(collection: Any, hit: Any) -> dict[str, Any]:
 
 @app.command()
 def explain(
-    a: Annotated[str, typer.Argument(metavar="A", help="A photo's file, or an image id.")],
+    a: Annotated[str, typer.Argument(metavar="A", help="A photo's file, an image id, or - for standard input.")],
     b: Annotated[str, typer.Argument(metavar="B", help="The path of a stored photo, or an image id.")],
     home: Home = None,
     picture: Annotated[Path | None, typer.Option(help="Write the matches of the path as a JPEG.")] = None,
@@ -129,10 +198,13 @@ def explain(
     from lmr.collection.report import write_explanation
     from lmr.collection.search import explain as run
     from lmr.collection.search import names_of
+    from lmr.photos.arguments import STANDARD_INPUT, Asked, photo, standard_input
 
     check_outputs(home, picture, inputs=[Path(a), Path(b)])
+    data = standard_input(load_settings(home).max_bytes) if a == STANDARD_INPUT else None
+    first, second = Asked(a).shown if data else photo(a), photo(b)
     with open_collection(home, quiet=as_json) as collection:
-        start, hops = run(collection, a, b)
+        start, hops = run(collection, first, second, data)
         names = names_of(collection, [id for hop in hops or [] for id in (hop.a, hop.b) if id])
         if hops and picture is not None:
             write_explanation(collection, start, hops, picture)

@@ -239,7 +239,10 @@ class Collection:
         file = self.ledger.file(os.fsencode(name))
         if file is not None and file.image is not None:  # imported, or its photo is gone
             return self.ledger.image_numbered(file.image).id
-        raise UsageError(f"{name} is neither an image id nor a photo's path; `lmr query most-central` lists some ids")
+        raise UsageError(
+            f"{name}: no such file, and it is neither an image id nor a photo's path that is stored; "
+            "`lmr query most-central` lists some ids"
+        )
 
 
 def create_ledger(path: Path, id: str, settings: Settings, mark: str) -> Ledger:

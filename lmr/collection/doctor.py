@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import shutil
 import sys
@@ -42,6 +43,8 @@ def examine(settings: Settings) -> list[Check]:
     checks = [check(settings) for check in (_python, _java, _jars, _ports, _memory, _disk, _exposure, _gpu)]
     if (settings.home / LEDGER).exists():
         checks += _collection(settings)
+    elif os.path.lexists(settings.home) and not settings.home.is_dir():
+        checks.append(Check("collection", False, f"{settings.home} is not a folder: choose another (--home)"))
     else:
         checks.append(Check("collection", True, f"none in {settings.home} yet; `lmr ingest PHOTOS` makes one"))
     return checks

@@ -12,6 +12,7 @@ import numpy as np
 
 from lmr.collection.core import Collection
 from lmr.progress import Advance
+from lmr.servers import links
 from lmr.servers.neo4j import ImportFailedError, LocalNeo4j
 from lmr.servers.process import private_folder
 from lmr.spanning.forest import Weighted
@@ -55,6 +56,7 @@ def load(collection: Collection, *, anew: bool = False) -> bool:
         collection.progress.note(f"{error}\nThe matches are written one batch after the other instead.")
         return False
     finally:
+        links.unlink(folder)
         shutil.rmtree(folder, ignore_errors=True)
     return True
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lmr.collection.core import Collection
-from lmr.collection.search import Found, path_to, undisturbed
+from lmr.collection.search import Found, Unused, path_to, undisturbed
 from lmr.collection.start import Patience, Start, start_of_stored
 from lmr.errors import PhotoError
 from lmr.features.pack import unpack
 from lmr.outputs import replacing
 from lmr.photos.decode import decode, read
 from lmr.photos.find import text_of
-from lmr.reports.gallery import Album, Card, Picture, QueryCard, ReviewCard, Shown, Step, album
+from lmr.reports.gallery import Album, Card, Picture, QueryCard, ReviewCard, Section, Shown, Step, album
 from lmr.reports.pictures import PANEL, match_picture, placeholder, thumbnail
 from lmr.spanning.bridges import Bridge, bridges
 from lmr.values import Array, Features, Hop, Verification
@@ -67,13 +67,10 @@ class Pictures:
 
     def pixels(self, id: str | None) -> tuple[Array, float]:
         """Pixels (H, W, 3) of a photo, and px of the original for each; a placeholder where its file is gone."""
-        path, settings = self._path(id), self._collection.settings
+        settings = self._collection.settings
         try:
-            if path is None:
-                raise PhotoError("it has no file")
-            data = read(path, settings.max_bytes)
             photo = decode(
-                data,
+                self._bytes(id),
                 max_pixels=settings.max_pixels,
                 min_side=settings.min_side,
                 enough=PANEL,
@@ -82,6 +79,14 @@ class Pictures:
         except PhotoError:
             return placeholder(), self._reduction(id)
         return photo.pixels, photo.reduction
+
+    def _bytes(self, id: str | None) -> bytes:
+        if self._start.data is not None and id in (None, self._start.id):
+            return self._start.data
+        path = self._path(id)
+        if path is None:
+            raise PhotoError("it has no file")
+        return read(path, self._collection.settings.max_bytes)
 
     def _reduction(self, id: str | None) -> float:
         image = self._collection.ledger.image(id or "")
@@ -103,8 +108,22 @@ class Pictures:
         return unpack(self._collection.ledger.features(image.number))
 
 
-def write_gallery(collection: Collection, found: Found, page: Path) -> None:
-    """The results of a search as a page with thumbnails and, for verified ones, the matches that lead to them."""
+def write_gallery(collection: Collection, found: Iterable[Found | Unused], page: Path) -> None:
+    """Searches as one page, with thumbnails and, for verified results, the matches that lead to them.
+
+    Each is drawn before the next is taken, so that many need no more memory than one.
+    """
+    sections, unused = list[Section](), list[tuple[str, str]]()
+    with album(page) as made:
+        for one in found:
+            if isinstance(one, Unused):
+                unused.append((one.name, one.reason))
+            else:
+                sections.append(_section(collection, one, made))
+        made.write(sections, unused)
+
+
+def _section(collection: Collection, found: Found, made: Album) -> Section:
     pictures = Pictures(collection, found.start)
     verified = sum(hit.reached == "verified" for hit in found.hits)
     name = pictures.name(found.start.id)
@@ -112,10 +131,8 @@ def write_gallery(collection: Collection, found: Found, page: Path) -> None:
         f"{verified} of {len(found.hits)} results were reached over verified matches (green), the others by "
         f"similarity alone (grey). Searched in {found.seconds:.2f} s."
     )
-    with album(page) as made:
-        cards = _cards(collection, found, pictures, made)
-        query = Picture(found.start.path or name, made.add(thumbnail(pictures.pixels(found.start.id)[0], 480)))
-        made.write(f"All photos of the place in {name}", summary, query, cards)
+    query = Picture(found.start.path or name, made.add(thumbnail(pictures.pixels(found.start.id)[0], 480)))
+    return Section(name, summary, query, _cards(collection, found, pictures, made), verified)
 
 
 def _cards(collection: Collection, found: Found, pictures: Pictures, made: Album) -> list[Card]:

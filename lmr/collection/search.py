@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -13,8 +13,9 @@ from lmr.collection.core import Collection, last_writer
 from lmr.collection.refined import Described, described
 from lmr.collection.start import Patience, Start, begin_at, start_of_stored
 from lmr.collection.sync import check_counts, check_whole
-from lmr.errors import CollectionError, DatabaseError
-from lmr.photos.find import text_of
+from lmr.errors import CollectionError, DatabaseError, PhotoError, UsageError
+from lmr.photos.arguments import Asked
+from lmr.photos.find import printable, text_of
 from lmr.spanning.ranking import Limits, Reached, path_between, rank_from_edges, rank_from_image
 from lmr.values import Array, Hit, Hop
 from lmr.verification.weights import similarity
@@ -23,6 +24,19 @@ MOST_PROPOSED = 1000  # with more results the vector index is asked for too much
 _PATIENCE = 60.0  # seconds to wait for a forest that is being rewritten
 _QUIET = 3.0  # seconds until people are told
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Unused:
+    """A photo that could not be searched with, and why."""
+
+    name: str
+    reason: str
+
+    @property
+    def text(self) -> str:
+        """Both, for people; many a reason begins with the name."""
+        return self.reason if self.reason.startswith(printable(self.name)) else f"{self.name}: {self.reason}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +59,9 @@ def search(
     verified_only: bool = False,
     query_images: bool = False,
     patience: Patience = Patience(),
+    data: bytes | None = None,
 ) -> Found:
-    """The ranking for a photo's path or an image id.
+    """The ranking for a photo's path or an image id; data: the photo's bytes where it has no file.
 
     First the images reached over verified matches, in Prim's order; then, unless `verified_only`, all others by
     similarity. `top` None gives all. max_depth counts hops in the forest, min_weight is a floor on matches.
@@ -55,11 +70,44 @@ def search(
 
     def run() -> Found:
         begin = time.perf_counter()  # the databases are up
-        start = begin_at(collection, name, patience)
+        start = begin_at(collection, name, patience, data)
         hits, via = rank(collection, start, limits, verified_only=verified_only)
         return Found(start, hits, via, time.perf_counter() - begin)
 
     return undisturbed(collection, run)
+
+
+def searches(
+    collection: Collection, asked: Iterable[Asked], *, strict: bool = False, **options: Any
+) -> Iterator[Found | Unused]:
+    """One search after the other, with the options of `search`.
+
+    What cannot be used does not stop the others, unless strict: then PhotoError or UsageError is raised.
+    """
+    for one in asked:
+        try:
+            if one.reason is not None:
+                raise UsageError(one.reason)
+            found = search(collection, one.shown if one.data else one.name, data=one.data, **options)
+        except (PhotoError, UsageError) as error:
+            if strict:
+                raise type(error)(Unused(one.shown, str(error)).text) from error
+            yield Unused(one.shown, str(error))
+        else:
+            yield found
+
+
+def lacks(collection: Collection) -> str | None:
+    """What the collection still lacks for searches to find all they can, for people; None where it is linked."""
+    images, ledger = collection.ledger.count("images"), collection.ledger
+    if not images:
+        return "the collection holds no photos; `lmr ingest PHOTOS` takes some in"
+    if images > 1 and not ledger.count("pairs"):
+        return (
+            "the collection's photos have not been compared with each other, so nothing is found over others; "
+            "`lmr link` does that"
+        )
+    return None
 
 
 def ranking_of(collection: Collection, id: str, limits: Limits, *, known: Described | None = None) -> list[Hit]:
@@ -179,14 +227,17 @@ def path_to(collection: Collection, start: Start, goal: str, via: str) -> list[H
     return hops
 
 
-def explain(collection: Collection, a: str, b: str) -> tuple[Start, list[Hop] | None]:
-    """The strongest path from one photo to a stored image; None if no verified matches join them."""
-    return undisturbed(collection, lambda: _explained(collection, a, b))
+def explain(collection: Collection, a: str, b: str, data: bytes | None = None) -> tuple[Start, list[Hop] | None]:
+    """The strongest path from one photo to a stored image; None if no verified matches join them.
+
+    data: the first photo's bytes where it has no file.
+    """
+    return undisturbed(collection, lambda: _explained(collection, a, b, data))
 
 
-def _explained(collection: Collection, a: str, b: str) -> tuple[Start, list[Hop] | None]:
+def _explained(collection: Collection, a: str, b: str, data: bytes | None) -> tuple[Start, list[Hop] | None]:
     goal = collection.resolve(b)
-    start = begin_at(collection, a)
+    start = begin_at(collection, a, data=data)
     if start.edges is None:
         goal_image = collection.ledger.image(goal)
         if goal_image and goal_image.split == "query" and not collection.bridge_queries:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -61,7 +61,7 @@ class Start:
     """An image of the forest (edges is None), or a photo with its accepted matches as edges.
 
     number is None for a photo that is not stored, which has its features here. original and descriptor: (D,) before
-    and after its matches have moved it; None where nothing is learned yet.
+    and after its matches have moved it; None where nothing is learned yet. data: a photo that has no file.
     """
 
     id: str
@@ -73,17 +73,20 @@ class Start:
     links: tuple[QueryLink, ...]
     effort: Effort
     features: Features | None = None
+    data: bytes | None = None
 
 
-def begin_at(collection: Collection, name: str, patience: Patience = Patience()) -> Start:
-    """What a search for an image id, or for a photo's path, starts from."""
+def begin_at(collection: Collection, name: str, patience: Patience = Patience(), data: bytes | None = None) -> Start:
+    """What a search for an image id, or for a photo's path, starts from; data: the photo's bytes if it has no file."""
     path = Path(name)
-    if not path.is_file():
+    if data is None and not path.is_file():
         return start_of_stored(collection, collection.resolve(name), patience)
-    data = read(path, collection.settings.max_bytes)
+    piped = data is not None
+    data = read(path, collection.settings.max_bytes) if data is None else data
     if collection.ledger.image(content_id(data)):
         return start_of_stored(collection, content_id(data), patience)
-    return start_of_photo(collection, path, data, patience)
+    start = start_of_photo(collection, path, data, patience)
+    return replace(start, data=data) if piped else start
 
 
 def start_of_stored(collection: Collection, id: str, patience: Patience = Patience()) -> Start:

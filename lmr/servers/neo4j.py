@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,19 +23,20 @@ if TYPE_CHECKING:
 from lmr.errors import ServerError, StorageError
 from lmr.progress import Progress, Silent
 from lmr.resources import resource
-from lmr.servers import jars, java
+from lmr.servers import jars, java, links
 from lmr.servers import process as proc
 from lmr.settings import Settings
 
 _OPENS = ("java.base/java.nio", "java.base/java.io", "java.base/sun.nio.ch")
 _ATTEMPTS = 3
 _SILENCE = 5.5  # seconds for which a user is not let in, nor may ask, after some wrong passwords
-_PATIENCE = 10  # seconds in which the end of a process that has ended is told
+_PATIENCE = 10  # seconds in which the end of a process that has ended is told, and a connection is made
 _ADVICE = {
     1: "A port may be taken, or its data damaged: then `lmr repair` makes them anew from the ledger.",
     2: "Its store could not be opened: another process may hold it, or the disk may be full or damaged.",
     3: "Its configuration was refused.",
 }
+_REFUSED = "Java does not take its options: look at LMR_JAVA_OPTIONS and JAVA_TOOL_OPTIONS."
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,7 @@ class LocalNeo4j(proc.LocalServer):
     """Starts, watches and stops the Neo4j in `home`/neo4j."""
 
     name = "Neo4j"
+    program = "org.neo4j.server.CommunityEntryPoint"
 
     def __init__(self, home: Path, settings: Settings) -> None:
         super().__init__(home / "neo4j")
@@ -65,19 +68,21 @@ class LocalNeo4j(proc.LocalServer):
 
     def start(self, progress: Progress) -> Access:
         """Reach the server, starting it if it does not run. Raises ServerError with the end of its log."""
+        links.keep_nameable(self.folder)
         proc.private_folder(self.folder)
         with self.starting():
             if state := self.found(progress):
                 return self.access(state)
-            cached = jars.fetch(self._settings, progress)
+            cached = links.plain(jars.fetch(self._settings, progress))
             self._rehearse(cached, progress)
-            for stray in proc.strays(f"--home-dir={self.folder.resolve()}"):
+            for stray in self.strays():
                 proc.stop(stray)
             if self._swapping.exists():  # cut off in between: it begins empty, and is written anew from the ledger
                 self._put_in_place(Path("nowhere"))
                 self._swapping.unlink()
             progress.note("Starting Neo4j ...")
-            return self._start(cached)
+            with proc.waiting(progress, proc.LONG, f"Neo4j still starts; its log is {self.log}"):
+                return self._start(cached)
 
     def load(self, folder: Path, nodes: dict[str, str], relationships: dict[str, str], progress: Progress) -> None:
         """Replace the whole database by what files in a folder hold, in the importer's format, and start it again.
@@ -85,18 +90,20 @@ class LocalNeo4j(proc.LocalServer):
         nodes and relationships: label or type -> file. It is made beside the present one, which is replaced only
         when it is complete. Raises ImportFailedError with what the importer said; the present database stays then.
         """
-        cached, made = jars.fetch(self._settings, progress), folder / "made"
+        cached, folder = links.plain(jars.fetch(self._settings, progress)), links.plain(folder)
+        made = folder / "made"
         shutil.rmtree(made, ignore_errors=True)
         conf = proc.private_folder(made / "conf")
-        proc.write_private(conf / "neo4j.conf", f"server.directories.data={made.resolve()}/data\n")
-        files = [f"--nodes={label}={folder.resolve() / file}" for label, file in nodes.items()]
-        files += [f"--relationships={type_}={folder.resolve() / file}" for type_, file in relationships.items()]
-        options = ["--id-type=integer", "--max-off-heap-memory=50%", f"--report-file={made.resolve()}/report"]
+        proc.write_private(conf / "neo4j.conf", f"server.directories.data={made}/data\n")
+        files = [f"--nodes={label}={folder / file}" for label, file in nodes.items()]
+        files += [f"--relationships={type_}={folder / file}" for type_, file in relationships.items()]
+        options = ["--id-type=integer", "--max-off-heap-memory=50%", f"--report-file={made}/report"]
         command = self._java(cached, "org.neo4j.cli.AdminTool")
         progress.note("Importing into Neo4j ...")
         done = subprocess.run(
             [*map(str, command), "database", "import", "full", "neo4j", *options, *files],
-            env={**os.environ, "NEO4J_HOME": str(made.resolve()), "NEO4J_CONF": str(conf.resolve())},
+            cwd=made,
+            env={**os.environ, **_surroundings(), "NEO4J_HOME": str(made), "NEO4J_CONF": str(conf)},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -129,7 +136,7 @@ class LocalNeo4j(proc.LocalServer):
         for attempt in range(_ATTEMPTS):
             bolt, http = self._ports(previous if attempt == 0 else None)
             self._configure(cached, bolt, http)
-            process = proc.launch(self._command(cached), self.log)
+            process = proc.launch(self._command(cached), self.log, _surroundings())
             state = proc.State(
                 process.pid, proc.created(process), f"bolt://127.0.0.1:{bolt}", f"http://127.0.0.1:{http}"
             )
@@ -137,11 +144,17 @@ class LocalNeo4j(proc.LocalServer):
             try:
                 return self._wait(state, process)
             except _EndedEarlyError as error:
-                if error.code not in (1, -signal.SIGABRT) or attempt + 1 == _ATTEMPTS:
+                taken = error.code == 1 and "Address already in use" in proc.tail(self.log)
+                if not (taken or error.code == -signal.SIGABRT) or attempt + 1 == _ATTEMPTS:
                     raise
-                if error.code != 1:  # Java gave up, as it does on a damaged archive of classes: made anew later
+                if not taken:  # Java gave up, as it does on a damaged archive of classes: made anew later
                     _archive(java.find()[0], cached).unlink(missing_ok=True)
         raise ServerError("Neo4j did not start")
+
+    def named(self, words: Sequence[str]) -> list[str]:
+        """See LocalServer: a server whose folder has moved goes on writing to where it was, so it serves no more."""
+        option = "--home-dir="
+        return [word.removeprefix(option) for word in words if word.startswith(option)]
 
     def answers(self, state: proc.State) -> None:
         """See LocalServer."""
@@ -176,7 +189,7 @@ class LocalNeo4j(proc.LocalServer):
             "server.default_listen_address": "127.0.0.1",
             "server.bolt.listen_address": f":{bolt}",
             "server.http.listen_address": f":{http}",
-            "server.directories.plugins": cached.resolve() / "plugins",
+            "server.directories.plugins": cached / "plugins",
             "server.memory.pagecache.size": f"{max(256, min(4096, psutil.virtual_memory().total // 2**20 // 8))}m",
             "dbms.security.procedures.unrestricted": "gds.*",
             "dbms.usage_report.enabled": "false",
@@ -193,7 +206,7 @@ class LocalNeo4j(proc.LocalServer):
         proc.write_private(conf / "neo4j.conf", text + "\n")
 
     def _command(self, cached: Path) -> list[str | Path]:
-        home = self.folder.resolve()
+        home = links.plain(self.folder)
         server = self._java(cached, "org.neo4j.server.CommunityEntryPoint", f":{home}/conf")
         return [*server, f"--home-dir={home}", f"--config-dir={home}/conf", "--console-mode"]
 
@@ -208,13 +221,13 @@ class LocalNeo4j(proc.LocalServer):
             *(f"--add-opens={package}=ALL-UNNAMED" for package in _OPENS),
             "--enable-native-access=ALL-UNNAMED",
             "-Djol.skipHotspotSAAttach=true",
-            f"-XX:ErrorFile={self.folder.resolve()}/java-error.log",
+            f"-XX:ErrorFile={links.plain(self.folder)}/java-error.log",
             f"-Xms{min(256, heap)}m",
             f"-Xmx{heap}m",
             *self._settings.java_options.split(),
             *classes,
             "-cp",
-            f"{cached.resolve()}/plugins/*:{cached.resolve()}/lib/*{more}",
+            f"{cached}/plugins/*:{cached}/lib/*{more}",
         ]
 
     def _classes(self, archive: Path) -> list[str]:
@@ -235,7 +248,7 @@ class LocalNeo4j(proc.LocalServer):
             if archive.exists():
                 return
             home = cached / "rehearsal"
-            for stray in proc.strays(f"--home-dir={home.resolve()}/neo4j"):  # of one that was cut off
+            for stray in _Rehearsal(home, self._settings).strays():  # of one that was cut off
                 proc.stop(stray)
             shutil.rmtree(home, ignore_errors=True)
             try:
@@ -250,9 +263,10 @@ class LocalNeo4j(proc.LocalServer):
         if not self._password.exists():
             proc.write_private(self._password, secrets.token_urlsafe(24))
         access = self.access(state)
-        end = time.monotonic() + self._settings.start_timeout
-        while proc.pause(end):
+        begin = time.monotonic()
+        while proc.pause(begin + self._settings.start_timeout):
             self._check_alive(state, process)
+            self.check_hindered(begin, process)
             try:
                 with _quiet(), _driver(state.address, access.password) as driver:
                     driver.verify_connectivity()
@@ -271,22 +285,24 @@ class LocalNeo4j(proc.LocalServer):
                 if _too_many(error):
                     time.sleep(_SILENCE)
         raise ServerError(
-            f"Neo4j did not answer within {self._settings.start_timeout:.0f} s. The end of {self.log}:\n"
-            f"{proc.tail(self.log)}\nTry again, or with more time: LMR_START_TIMEOUT=600."
+            f"Neo4j (process {state.pid}) did not answer in {self._settings.start_timeout:.0f} s. Try again with more "
+            "time (LMR_START_TIMEOUT=600), or after `lmr down`, which ends it.\n"
+            f"The end of {self.log}:\n"
+            f"{proc.tail(self.log)}"
         )
 
     def _check_alive(self, state: proc.State, process: psutil.Popen | None) -> None:
         if state.process():
             return
-        code = process.wait(_PATIENCE) if process else None
-        if code in _ADVICE and "heap" not in proc.tail(self.log).lower():
-            advice = _ADVICE[code]
+        code, told = process.wait(_PATIENCE) if process else None, proc.tail(self.log)
+        if code in _ADVICE and "heap" not in told.lower():
+            advice = _REFUSED if "Java Virtual Machine" in told else _ADVICE[code]
         else:
             code = None if code in _ADVICE else code
             advice = "It was killed, or there is not enough memory (try another heap: LMR_HEAP_MB=1024)."
         raise _EndedEarlyError(
-            f"Neo4j ended while starting. {advice} The end of {self.log}:\n{proc.tail(self.log)}\n"
-            "`lmr doctor` checks Java, memory, disk and ports.",
+            f"Neo4j ended while starting: {proc.cause(self.log)}\n{advice} `lmr doctor` checks Java, memory, disk and "
+            f"ports.\nThe end of {self.log}:\n{proc.tail(self.log)}",
             code,
         )
 
@@ -297,7 +313,7 @@ class _Rehearsal(LocalNeo4j):
     def __init__(self, home: Path, settings: Settings) -> None:
         super().__init__(home, replace(settings, heap_mb=512, java_options="-XX:+UseSerialGC"))
         self._made = home / "classes.jsa"
-        self._cached = jars.server_folder(settings)
+        self._cached = links.plain(jars.server_folder(settings))
 
     def perform(self, progress: Progress) -> Path:
         """Start, do what commands do first, end. Returns the file, which is empty where this Java shares no classes."""
@@ -354,6 +370,12 @@ def _archive(java: Path, cached: Path) -> Path:
     return cached / f"classes-{digest[:12]}.jsa"
 
 
+def _surroundings() -> dict[str, str]:
+    """A locale in which Java can name every file whose name is text."""
+    present = next((os.environ[name] for name in ("LC_ALL", "LC_CTYPE", "LANG") if os.environ.get(name)), "")
+    return {} if "utf" in present.lower() else {"LC_ALL": "C.UTF-8"}
+
+
 def _too_many(error: Exception) -> bool:
     """Whether the server hears no more passwords for a while."""
     return str(getattr(error, "code", "")).endswith(".AuthenticationRateLimit")
@@ -364,7 +386,11 @@ def _driver(address: str, password: str) -> neo4j.Driver:
     import neo4j
 
     return neo4j.GraphDatabase.driver(
-        address, auth=("neo4j", password), connection_timeout=5, max_transaction_retry_time=0
+        address,
+        auth=("neo4j", password),
+        connection_timeout=5,
+        connection_acquisition_timeout=_PATIENCE,
+        max_transaction_retry_time=0,
     )
 
 

@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import stat
+import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -80,6 +81,34 @@ def test_a_password_that_is_damaged_or_lost_is_told_at_once(home: Path) -> None:
     finally:
         file.write_bytes(right)
     assert server.start(Silent()).password == right.decode()
+
+
+def test_a_server_that_hangs_is_told_when_time_is_up_and_can_be_stopped(home: Path) -> None:
+    neo4j(home).start(Silent())
+    process = psutil.Process(neo4j(home).running().pid)
+    process.suspend()
+    begin = time.monotonic()
+    try:
+        with pytest.raises(ServerError, match=rf"process {process.pid}\) did not answer in 2 s.*lmr down"):
+            neo4j(home, start_timeout=2).start(Silent())
+        assert time.monotonic() - begin < 30
+    finally:
+        process.resume()
+    assert neo4j(home).stop()
+
+
+def test_a_folder_that_was_moved_gets_its_server_anew(home: Path) -> None:
+    first, moved = home / "a #", home / "b"
+    neo4j(first).start(Silent())
+    pid = neo4j(first).running().pid
+    first.rename(moved)
+    assert neo4j(moved).running() is None  # it would go on writing to where it was
+    try:
+        neo4j(moved).start(Silent())
+        assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+        assert not first.exists()
+    finally:
+        neo4j(moved).stop()
 
 
 def test_the_browser_is_served_with_our_style_and_guide(home: Path) -> None:
