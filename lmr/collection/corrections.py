@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lmr.collection.core import Collection
+from lmr.collection.names import StoredNames
 from lmr.collection.refined import REJECTED, review
 from lmr.collection.sync import bring_up, sync, update_forest, write_edges
 from lmr.errors import UsageError
@@ -43,9 +44,9 @@ def remove(collection: Collection, names: Sequence[str]) -> Corrected:
     Verdicts on their matches stay, for the case that they come again. Raises UsageError for a name that is none.
     """
     with _from_what_the_ledger_says(collection):
-        files = [(file.path, file.image) for file in collection.ledger.files() if file.image is not None]
-        images = [image for name in names for image in _named(collection, name, files)]
-        return _without(collection, list({image.number: image for image in images}.values()))
+        known, most = StoredNames(collection.ledger), collection.settings.max_bytes
+        numbers = {number for name in names for number in known.all_typed(name, most)}
+        return _without(collection, collection.ledger.images_numbered(numbers))
 
 
 def prune(collection: Collection, paths: Sequence[Path]) -> Corrected:
@@ -118,18 +119,6 @@ def _compared(collection: Collection, a: Image, b: Image) -> PairRow:
     if ledger.has_features(a.number) and ledger.has_features(b.number):
         found = verify(*(prepare(unpack(ledger.features(image.number))) for image in (a, b)))
     return PairRow(a.number, b.number, found, 0, None, None, None)
-
-
-def _named(collection: Collection, name: str, files: Sequence[tuple[bytes, int]]) -> list[Image]:
-    """The images that a name stands for; files: path and image of all that are known."""
-    from lmr.collection.ingest import below
-
-    ledger, path = collection.ledger, os.path.abspath(os.fsencode(name))
-    numbers = sorted({image for found, image in files if below(found, [path])})
-    if numbers:
-        return [ledger.image_numbered(number) for number in numbers]
-    image = ledger.image(collection.resolve(name))
-    return [] if image is None else [image]
 
 
 def _without(collection: Collection, images: Sequence[Image]) -> Corrected:

@@ -81,8 +81,9 @@ def begin_at(collection: Collection, name: str, patience: Patience = Patience())
     if not path.is_file():
         return start_of_stored(collection, collection.resolve(name), patience)
     data = read(path, collection.settings.max_bytes)
-    if collection.ledger.image(content_id(data)):
-        return start_of_stored(collection, content_id(data), patience)
+    stored = collection.ledger.image_of_digest(content_id(data))
+    if stored is not None:
+        return start_of_stored(collection, stored, patience)
     return start_of_photo(collection, path, data, patience)
 
 

@@ -337,6 +337,19 @@ class Ledger:
         select = "SELECT path FROM files WHERE image = ? ORDER BY path"
         return [row[0] for row in self._db.execute(select, (number,))]
 
+    def places(self) -> Iterator[tuple[bytes, str, int]]:
+        """(path, path below the folder it was found from, image number) of every file of an image."""
+        return iter(self._db.execute("SELECT path, name, image FROM files WHERE image IS NOT NULL ORDER BY path"))
+
+    def image_of_digest(self, digest: str) -> str | None:
+        """The id of the image that a file with this SHA-256 (hex) shows; None if no such file is known."""
+        select = (
+            "SELECT id FROM files JOIN images ON number = image WHERE digest = ?1"
+            " UNION ALL SELECT id FROM images WHERE id = ?1 LIMIT 1"
+        )
+        row = self._db.execute(select, (digest,)).fetchone()
+        return row[0] if row else None
+
     def names(self) -> dict[int, list[str]]:
         """number -> full paths of its files as text, for all images."""
         found: dict[int, list[str]] = {}
@@ -346,10 +359,7 @@ class Ledger:
 
     def images_numbered(self, numbers: Iterable[int]) -> list[Image]:
         """The images of these numbers, by id."""
-        select = (
-            f"SELECT {_IMAGE} FROM images"
-            " WHERE number IN (SELECT value FROM json_each(?)) ORDER BY id"
-        )
+        select = f"SELECT {_IMAGE} FROM images WHERE number IN (SELECT value FROM json_each(?)) ORDER BY id"
         return [Image(*row) for row in self._db.execute(select, (json.dumps(list(numbers)),))]
 
     def images(self, after: int = 0) -> Iterator[Image]:
