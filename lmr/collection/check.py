@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from lmr.collection.core import LEDGER, Collection, writer
-from lmr.collection.refined import Described, described
+from lmr.collection.corrections import obey
+from lmr.collection.refined import Described, described, review
 from lmr.collection.sync import bring_up
 from lmr.errors import CollectionError, DatabaseError, UsageError
 from lmr.servers.process import private_folder
@@ -86,6 +87,7 @@ def backup(collection: Collection, target: Path) -> int:
 def restore(settings: Settings, source: Path) -> str:
     """Put a backup in the place of a collection, or make one of it; returns its id. The databases follow when needed.
 
+    What people said of pairs since then is not lost: the later word on a pair counts, and pairs are as it says.
     Raises UsageError where the file is no whole backup, or is one of another collection.
     """
     if not source.is_file():
@@ -105,6 +107,7 @@ def restore(settings: Settings, source: Path) -> str:
             raise UsageError(f"{source} is damaged ({damaged[0].what}: {damaged[0].count}); nothing was restored")
         with writer(settings.home):
             _put(settings.home / LEDGER, copy, id)
+            _follow_rulings(settings.home)
     finally:
         for end in ("", "-wal", "-shm"):
             copy.with_name(copy.name + end).unlink(missing_ok=True)
@@ -129,6 +132,14 @@ def _put(ledger: Path, copy: Path, id: str) -> None:
         if present.meta("id") != id:
             raise UsageError(f"{ledger.parent} is another collection than the backup's; restore into another --home")
         present.replace_by(whole, verdicts=True)
+
+
+def _follow_rulings(home: Path) -> None:
+    """Those that are newer than the backup."""
+    with Collection.open(Settings(home=home)) as restored, restored.ledger.transaction():
+        if obey(restored):
+            review(restored)
+            restored.changed()
 
 
 _UNREADABLE = ("the file",)

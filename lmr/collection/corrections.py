@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -92,6 +92,36 @@ def judge(collection: Collection, a: str, b: str, verdict: Verdict, why: str | N
         row = ledger.pairs.row(images[0].number, images[1].number) or _compared(collection, *images)
         apply_verdict(collection, row, images[0].id, images[1].id, verdict)
     return done
+
+
+def follow_rulings(collection: Collection, note: Callable[[], None]) -> Corrected:
+    """Note rulings of people in the ledger, and bring all pairs to what is said of them, in one correction.
+
+    Inside the writer's lock. Cut short, the same call goes on.
+    """
+    ledger = collection.ledger
+    with ledger.transaction():
+        note()
+    bring_up(collection)
+    if not ledger.disobeyed():
+        return Corrected(accepted=ledger.pairs.accepted())
+    with _correcting(collection) as done:
+        obey(collection)
+    return done
+
+
+def obey(collection: Collection) -> int:
+    """Bring pairs to what people said of them: inside a transaction; returns how many that changes.
+
+    A ruling may be older than a photo's coming, or newer than a backup.
+    """
+    ledger = collection.ledger
+    rulings = ledger.disobeyed()
+    for ruling, *numbers in rulings:
+        a, b = map(ledger.image_numbered, numbers)
+        row = ledger.pairs.row(a.number, b.number) or _compared(collection, a, b)
+        apply_verdict(collection, row, a.id, b.id, ruling.verdict)
+    return len(rulings)
 
 
 def apply_verdict(collection: Collection, row: PairRow, a: str, b: str, verdict: Verdict) -> None:

@@ -272,7 +272,9 @@ def normal_form(name: str) -> str:
 
 def _forms(name: str) -> list[str]:
     """Ways to read a name, the most literal first: blanks around and `\\` may belong to it."""
-    texts = [text for bare in (name, name.rstrip(), name.lstrip(), name.strip()) for text in (bare, bare.replace("\\", "/"))]
+    texts = [
+        text for bare in (name, name.rstrip(), name.lstrip(), name.strip()) for text in (bare, bare.replace("\\", "/"))
+    ]
     found = dict.fromkeys(_normal_path(text) for text in texts if text and "\0" not in text)
     return [form for form in found if form not in ("", "/")]
 

@@ -182,9 +182,9 @@ def test_images_of_a_ledger(ledger: Ledger, tmp_path: Path, monkeypatch: pytest.
     assert typed(ledger, tmp_path / "photos/2019/b.jpg") == "1"  # its bytes are not what they were
     (tmp_path / "b.jpg").write_bytes(b"other")
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UsageError, match="b.jpg is not in the collection"):
+    with pytest.raises(UsageError, match=r"b\.jpg is not in the collection"):
         typed(ledger, "b.jpg")  # this file, and no other of its name
-    with pytest.raises(UsageError, match="the nearest name is copy.jpg"):
+    with pytest.raises(UsageError, match=r"the nearest name is copy\.jpg"):
         typed(ledger, "copi.jpg")
     with pytest.raises(UsageError, match="neither an image id"):
         typed(ledger, "x" * 5_000)
