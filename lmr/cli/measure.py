@@ -285,7 +285,7 @@ def import_edges(
     instead = f" ({done.replaced} instead of none or a weak one)" if done.replaced else ""
     print(f"{done.images} new images, {done.matches} new matches{instead}, {done.known} known already")
     for reason, count in done.refused.items():
-        say(f"{count} matches are not taken: {reason}")
+        say(f"not taken, as {reason}: {count}")
     if done.unknown:
         say(f"{done.unknown} names are of no photo here{_some(done.unknown_names)}; --bare makes images of them")
 
@@ -339,7 +339,7 @@ def import_rulings(
     if done.waiting:
         say(f"{done.waiting} wait for photos that are not here{_some(done.waiting_names)}")
     for reason, count in done.refused.items():
-        say(f"{count} rulings are not taken: {reason}")
+        say(f"not taken, as {reason}: {count}")
 
 
 def _some(names: list[str]) -> str:
