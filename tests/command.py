@@ -22,6 +22,8 @@ import lmr.collection.doctor
 import lmr.collection.evaluate
 import lmr.collection.exchange
 import lmr.collection.generation
+import lmr.collection.matches
+import lmr.collection.rulings
 import lmr.stores.vectors
 
 TIMEOUT = 600.0

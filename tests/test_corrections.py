@@ -17,11 +17,12 @@ from pathlib import Path
 import pytest
 
 from lmr.collection import Collection
-from lmr.collection.exchange import inert, read_matches
+from lmr.collection.matches import read_matches
 from lmr.errors import UsageError
 from lmr.settings import load
 from lmr.stores.ledger import Ledger
 from lmr.stores.schema import FORMAT
+from lmr.tables import inert
 from tests.conftest import ROOT, Cli, stop_databases
 
 
@@ -68,7 +69,7 @@ def test_what_is_worth_a_look_and_one_key_each(linked: tuple[Cli, Path], tmp_pat
     cli("remove", bank[0])
     cli("ingest", photos)  # it comes again, and hangs on one match alone
     cli("confirm", bank[0], mill[0])
-    cli("import", "edges", matches(tmp_path / "one.csv", f"{mill[1].name},stray.jpg,15"))
+    cli("import", "edges", matches(tmp_path / "one.csv", f"{mill[1].name},stray.jpg,15"), "--bare")
     found = cli.json("review")
     assert any("stray.jpg" in one["names"] and one["sizes"][0] == 1 for one in found)
     assert {bank[0].name, mill[0].name} not in [set(one["names"]) for one in found]  # a person has judged it

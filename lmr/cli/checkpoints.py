@@ -175,30 +175,19 @@ def features(
     import numpy as np
 
     from lmr.features.single import Wanted, features_of
-<<<<<<< HEAD
     from lmr.outputs import replacing
-
-    check_outputs(home, output, inputs=[photo, *(weights or ())])
-=======
     from lmr.photos.arguments import photo_file
 
     file = photo_file(photo)
->>>>>>> servers
+    check_outputs(home, output, inputs=[file, *(weights or ())])
     _store(home)
     wanted = Wanted(
         local, whole, weights or (), side, _numbers(scales), _numbers(global_scales), max_features, threshold,
         whitening, float32,
     )  # fmt: skip
-<<<<<<< HEAD
-    found = features_of(photo, wanted, load_settings(home))
-    with replacing(output) as part, part.open("wb") as file:
-        np.savez(file, allow_pickle=False, **found)
-=======
     found = features_of(file, wanted, load_settings(home))
-    part = output.with_name(f".{output.name}.part.npz")
-    np.savez(part, allow_pickle=False, **found)
-    part.replace(output)
->>>>>>> servers
+    with replacing(output) as part, part.open("wb") as made:
+        np.savez(made, allow_pickle=False, **found)
     shapes = {name: list(array.shape) for name, array in found.items()}
     if as_json:
         print_json({"output": str(output), "arrays": shapes})

@@ -13,6 +13,7 @@ from lmr.errors import UsageError
 from lmr.photos.find import printable
 
 _COLUMNS = ("rung", "mAP", "95 % of", "landmarks", "mAP@100", "P@1", "mP@5", "mP@10", "a query")
+_TOLD = 5
 export = typer.Typer(
     no_args_is_help=True,
     help="Hand over what a collection holds.\n\nExample: `lmr export ranking ranking.csv`",
@@ -266,25 +267,92 @@ def import_edges(
     file: Annotated[
         Path, typer.Argument(help="CSV (a, b, inliers), .parquet, or EGT's `id,neighbour weight …` lines.")
     ],
+    bare: Annotated[
+        bool, typer.Option("--bare", help="Let unknown names be images without photos, beside those with photos.")
+    ] = False,
     home: Home = None,
     as_json: Json = False,
 ) -> None:
     """Take verified matches from elsewhere, so that they can be clustered, ranked and explained without photos.
 
-    Names that the collection does not know become images of their own.
+    Names stand for stored photos as in labels. A match takes part where none, or a weak one, had been found; what is
+    refused is told. Where there are no photos, names that the collection does not know become images of their own.
 
     Example: `lmr import edges matches.csv --home others`
     """
-    from lmr.collection.exchange import import_edges as run
+    from lmr.collection.matches import import_edges as run
 
     if not file.is_file():
         raise UsageError(f"{file}: no such file")
     with open_collection(home, create=True, quiet=as_json) as collection:
+        done = run(collection, file, bare=bare)
+    if as_json:
+        print_json(done.told())
+        return
+    instead = f" ({done.replaced} instead of none or a weak one)" if done.replaced else ""
+    print(f"{done.images} new images, {done.matches} new matches{instead}, {done.known} known already")
+    for reason, count in done.refused.items():
+        say(f"not taken, as {reason}: {count}")
+    if done.unknown:
+        say(f"{done.unknown} names are of no photo here{_some(done.unknown_names)}; --bare makes images of them")
+
+
+@export.command("rulings")
+def export_rulings(
+    file: Annotated[Path, typer.Argument(help="The CSV file to write.")],
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Write what was confirmed and rejected, with names and contents by which other collections know the photos.
+
+    Example: `lmr export rulings rulings.csv`
+    """
+    from lmr.collection.rulings import export_rulings as run
+
+    check_outputs(home, file)
+    with open_collection(home, quiet=as_json) as collection:
+        count = run(collection, file)
+    if as_json:
+        print_json({"file": str(file), "rulings": count})
+    else:
+        print(f"{count} rulings written to {file}")
+
+
+@imports.command("rulings")
+def import_rulings(
+    file: Annotated[Path, typer.Argument(help="A CSV file of `lmr export rulings`; or with a, b, verdict.")],
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Take what was confirmed and rejected elsewhere, or before; the later word on two photos counts.
+
+    Photos are known by what they show, wherever they lie, by their ids, or else by their names. What is said of photos
+    that are not here is kept until they come.
+
+    Example: `lmr import rulings rulings.csv`
+    """
+    from lmr.collection.rulings import import_rulings as run
+
+    if not file.is_file():
+        raise UsageError(f"{file}: no such file")
+    with open_collection(home, quiet=as_json) as collection:
         done = run(collection, file)
     if as_json:
         print_json(done)
-    else:
-        print(f"{done.images} new images, {done.matches} new matches, {done.known} known already")
+        return
+    print(f"{done.taken} of {done.rulings} rulings taken, {done.known} known already; ", end="")
+    print(f"{done.corrected.accepted} matches accepted in all")
+    if done.older:
+        say(f"{done.older} are older than what was said here since")
+    if done.waiting:
+        say(f"{done.waiting} wait for photos that are not here{_some(done.waiting_names)}")
+    for reason, count in done.refused.items():
+        say(f"not taken, as {reason}: {count}")
+
+
+def _some(names: list[str]) -> str:
+    """The first of some names, for people."""
+    return f": {', '.join(names[:_TOLD])}{', ...' if len(names) > _TOLD else ''}" if names else ""
 
 
 def _tell(file: Path, count: int, as_json: bool) -> None:

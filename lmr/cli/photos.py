@@ -54,8 +54,8 @@ def ingest(
         raise UsageError(f"--split is {split!r}; it takes index or query")
     given = None
     if labels is not None:
-        given = labels_from_folders if labels == "folder" else labels_from_csv(Path(labels))
-    paths = [Path(local(given)) for given in photos]
+        given = labels_from_folders() if labels == "folder" else labels_from_csv(Path(labels))
+    paths = [Path(local(one)) for one in photos]
     check_exist(paths)
     if dry_run:
         counts = plan(paths, load_settings(home, preset=preset), retry_failed=retry_failed)
@@ -88,6 +88,10 @@ def ingest(
     say(
         f"{counts.bytes_a_photo / 1000:.0f} kB of features a photo" + (f", {counts.labelled} labelled" if given else "")
     )
+    if counts.labels_unknown:
+        rows = "1 row" if counts.labels_unknown == 1 else f"{counts.labels_unknown} rows"
+        verb, dots = "names" if rows == "1 row" else "name", ", ..." if counts.labels_unknown > _TOLD else ""
+        say(f"{rows} of {labels} {verb} no photo here: {', '.join(counts.labels_unknown_names[:_TOLD])}{dots}")
     if counts.pruned:
         say(f"{counts.pruned} images taken out whose photos are gone")
     if counts.reasons:

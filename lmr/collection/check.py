@@ -16,7 +16,8 @@ from urllib.parse import quote
 import numpy as np
 
 from lmr.collection.core import LEDGER, Collection, writer
-from lmr.collection.refined import Described, described
+from lmr.collection.corrections import obey
+from lmr.collection.refined import Described, described, review
 from lmr.collection.sync import bring_up
 from lmr.errors import CollectionError, DatabaseError, UsageError
 from lmr.outputs import Ours, replacing
@@ -122,6 +123,7 @@ class Restored:
 def restore(settings: Settings, source: Path) -> Restored:
     """Put a backup in the place of a collection, or make one of it. The databases follow when needed.
 
+    What people said of pairs since then is not lost: the later word on a pair counts, and pairs are as it says.
     Raises UsageError where the file is no whole backup, or is one of another collection.
     """
     if not source.is_file():
@@ -140,7 +142,9 @@ def restore(settings: Settings, source: Path) -> Restored:
         if damaged:
             raise UsageError(f"{source} is damaged ({damaged[0].what}: {damaged[0].count}); nothing was restored")
         with writer(settings.home):
-            return Restored(id, _put(settings.home / LEDGER, copy, id))
+            aside = _put(settings.home / LEDGER, copy, id)
+            _follow_rulings(settings.home)
+            return Restored(id, aside)
 
 
 def _put(ledger: Path, copy: Path, id: str) -> Path | None:
@@ -171,6 +175,14 @@ def _set_aside(ledger: Path) -> Path | None:
     for end in found:
         os.rename(f"{ledger}{end}", f"{aside}{end}")
     return aside if found else None
+
+
+def _follow_rulings(home: Path) -> None:
+    """Those that are newer than the backup."""
+    with Collection.open(Settings(home=home)) as restored, restored.ledger.transaction():
+        if obey(restored):
+            review(restored)
+            restored.changed()
 
 
 _UNREADABLE = ("the file",)

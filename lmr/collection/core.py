@@ -13,7 +13,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from lmr.errors import BrokenServerError, BusyError, CollectionError, LmrError, ServerError, UsageError
+from lmr.collection.names import StoredNames
+from lmr.errors import BrokenServerError, BusyError, CollectionError, LmrError, ServerError
 from lmr.expansion.idqe import Smoothing
 from lmr.features.presets import Preset, preset
 from lmr.progress import Progress, Silent
@@ -218,31 +219,11 @@ class Collection:
         self.ledger.set_meta("version", str(int(self.ledger.meta("version") or 0) + 1))
 
     def resolve(self, name: str) -> str:
-        """Full image id from an id, its beginning (6 characters or more), or the path of a stored photo.
+        """Full image id from an id, its beginning (6 characters or more), a photo's file, or a name of a stored one.
 
         Raises UsageError where there is no such image, or more than one.
         """
-        text = name.lower()
-        if len(text) >= 6 and all(c in "0123456789abcdef" for c in text):
-            found = self.ledger.ids_starting(text)
-            if len(found) > 1:
-                raise UsageError(f"{name} begins more than one image id; give more of it")
-            if found:
-                return found[0]
-        if Path(name).is_file():
-            from lmr.photos.decode import content_id, read
-
-            id = content_id(read(Path(name), self.settings.max_bytes))
-            if self.ledger.image(id):
-                return id
-            raise UsageError(f"{name} is not in the collection; `lmr ingest {name}` adds it")
-        file = self.ledger.file(os.fsencode(name))
-        if file is not None and file.image is not None:  # imported, or its photo is gone
-            return self.ledger.image_numbered(file.image).id
-        raise UsageError(
-            f"{name}: no such file, and it is neither an image id nor a photo's path that is stored; "
-            "`lmr query most-central` lists some ids"
-        )
+        return StoredNames(self.ledger).typed(name, self.settings.max_bytes)
 
 
 def create_ledger(path: Path, id: str, settings: Settings, mark: str) -> Ledger:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lmr.collection.core import Collection
+from lmr.collection.names import StoredNames
 from lmr.collection.refined import REJECTED, review
 from lmr.collection.sync import bring_up, sync, update_forest, write_edges
 from lmr.errors import UsageError
@@ -43,9 +44,9 @@ def remove(collection: Collection, names: Sequence[str]) -> Corrected:
     Verdicts on their matches stay, for the case that they come again. Raises UsageError for a name that is none.
     """
     with _from_what_the_ledger_says(collection):
-        files = [(file.path, file.image) for file in collection.ledger.files() if file.image is not None]
-        images = [image for name in names for image in _named(collection, name, files)]
-        return _without(collection, list({image.number: image for image in images}.values()))
+        known, most = StoredNames(collection.ledger), collection.settings.max_bytes
+        numbers = {number for name in names for number in known.all_typed(name, most)}
+        return _without(collection, collection.ledger.images_numbered(numbers))
 
 
 def prune(collection: Collection, paths: Sequence[Path]) -> Corrected:
@@ -93,6 +94,36 @@ def judge(collection: Collection, a: str, b: str, verdict: Verdict, why: str | N
     return done
 
 
+def follow_rulings(collection: Collection, note: Callable[[], None]) -> Corrected:
+    """Note rulings of people in the ledger, and bring all pairs to what is said of them, in one correction.
+
+    Inside the writer's lock. Cut short, the same call goes on.
+    """
+    ledger = collection.ledger
+    with ledger.transaction():
+        note()
+    bring_up(collection)
+    if not ledger.disobeyed():
+        return Corrected(accepted=ledger.pairs.accepted())
+    with _correcting(collection) as done:
+        obey(collection)
+    return done
+
+
+def obey(collection: Collection) -> int:
+    """Bring pairs to what people said of them: inside a transaction; returns how many that changes.
+
+    A ruling may be older than a photo's coming, or newer than a backup.
+    """
+    ledger = collection.ledger
+    rulings = ledger.disobeyed()
+    for ruling, *numbers in rulings:
+        a, b = map(ledger.image_numbered, numbers)
+        row = ledger.pairs.row(a.number, b.number) or _compared(collection, a, b)
+        apply_verdict(collection, row, a.id, b.id, ruling.verdict)
+    return len(rulings)
+
+
 def apply_verdict(collection: Collection, row: PairRow, a: str, b: str, verdict: Verdict) -> None:
     """Keep the outcome of a pair as a person judged it: inside a transaction."""
     ledger, settings = collection.ledger, collection.settings
@@ -118,18 +149,6 @@ def _compared(collection: Collection, a: Image, b: Image) -> PairRow:
     if ledger.has_features(a.number) and ledger.has_features(b.number):
         found = verify(*(prepare(unpack(ledger.features(image.number))) for image in (a, b)))
     return PairRow(a.number, b.number, found, 0, None, None, None)
-
-
-def _named(collection: Collection, name: str, files: Sequence[tuple[bytes, int]]) -> list[Image]:
-    """The images that a name stands for; files: path and image of all that are known."""
-    from lmr.collection.ingest import below
-
-    ledger, path = collection.ledger, os.path.abspath(os.fsencode(name))
-    numbers = sorted({image for found, image in files if below(found, [path])})
-    if numbers:
-        return [ledger.image_numbered(number) for number in numbers]
-    image = ledger.image(collection.resolve(name))
-    return [] if image is None else [image]
 
 
 def _without(collection: Collection, images: Sequence[Image]) -> Corrected:

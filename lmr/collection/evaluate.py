@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from lmr.collection.core import Collection
 from lmr.collection.ladder import RUNGS, Field
+from lmr.collection.names import StoredNames
 from lmr.collection.rankings import names_of_images
 from lmr.collection.search import wait_for_forest
 from lmr.collection.start import Start, start_of_photo, start_of_stored
@@ -125,29 +126,42 @@ class _Cast:
 
     def __init__(self, collection: Collection, truth: GroundTruth | None) -> None:
         self._collection = collection
-        if truth is None:
-            self.truth = labels_of(collection)
-            self._name = {image.id: image.id for image in collection.ledger.images()}
-        else:
-            self.truth = truth
-            self._name = names_of_images(collection)
+        self.truth = labels_of(collection) if truth is None else truth
+        listed_all = [query for listed in self.truth.levels.values() for query in listed]
+        wanted = {name for query in listed_all for name in (query.name, *query.positives)}
+        images = {image.number: image.id for image in collection.ledger.images()}
+        own = {} if truth is None else names_of_images(collection)
         self._id: dict[str, str] = {}
-        for id, name in self._name.items():
-            if self._id.setdefault(name, id) != id:
-                raise UsageError(f"two photos are called {name}; a ground truth tells photos apart by their names")
+        self._name: dict[str, str] = {}
+        for name, number in self._numbers(wanted.union(self.truth.images or (), *(q.junk for q in listed_all))):
+            id = images[number]
+            if id not in self._name or own.get(id) == name:  # of copies one name counts
+                self._id.pop(self._name.get(id, ""), None)
+                self._id[name], self._name[id] = id, name
+        for id in images.values():
+            self._name.setdefault(id, id if own.get(id, id) in self._id else own.get(id, id))
         self.queries: dict[str, dict[str, Query]] = {}
         for level, listed in self.truth.levels.items():
             for query in listed:
                 if query.name in self._id:
                     self.queries.setdefault(query.name, {})[level] = query
-        wanted = {name for listed in self.truth.levels.values() for query in listed for name in query.positives}
-        wanted |= {query.name for listed in self.truth.levels.values() for query in listed}
         self.missing = len(wanted - set(self._id))
         if not self.queries:
             raise UsageError(
                 "none of the ground truth's queries is in the collection: `lmr ingest` them first, with --split query "
                 "where they are not to be found themselves"
             )
+
+    def _numbers(self, names: Iterable[str]) -> Iterator[tuple[str, int]]:
+        """Those of the names that stand for an image, with its number."""
+        stored = StoredNames(self._collection.ledger)
+        for name in sorted(names):
+            try:
+                number = stored.listed(name)
+            except UsageError as error:
+                raise UsageError(f"the ground truth cannot tell photos apart: {error}") from error
+            if number is not None:
+                yield name, number
 
     def start(self, name: str, query: Query) -> Start:
         """The search for a query: the stored image, or the part of it that the box shows as a photo of its own."""

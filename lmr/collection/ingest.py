@@ -5,14 +5,14 @@ from __future__ import annotations
 import csv
 import functools
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from lmr.collection.core import LEDGER, Collection
 from lmr.collection.describe import describe_new
-from lmr.collection.labels import Labels
+from lmr.collection.labels import Assigned, Label, Labels
 from lmr.collection.refined import review
 from lmr.collection.sync import sync
 from lmr.errors import CollectionError, LmrError, PhotoError
@@ -27,7 +27,11 @@ from lmr.workers import WorkerDied
 
 REASONS = "set-aside.csv"
 _BATCH = 16
+_NAMED = 20  # of the rows that label no photo
 _ON_DEVICE = 64  # photos that a device is given together, to find enough of one size
+
+
+LabelOf = Callable[[Found], Label | None]
 
 
 @dataclass(slots=True)
@@ -43,6 +47,8 @@ class Ingested:
     moved: list[str] = field(default_factory=list)
     vanished: list[str] = field(default_factory=list)
     labelled: int = 0
+    labels_unknown: int = 0
+    labels_unknown_names: list[str] = field(default_factory=list)
     pruned: int = 0
     bytes_a_photo: float = 0.0
     outgrown: bool = False
@@ -74,10 +80,11 @@ def ingest(
     """
     with collection.writing():
         made = _plan(paths, collection.ledger.files(), retry_failed)
-        counts, given = made.counts, labels or (lambda item: None)
-        extract(collection, made.work, given, split, counts, strict)
+        counts, assigned = made.counts, Assigned() if labels is None else labels.among(made.found)
+        counts.labels_unknown, counts.labels_unknown_names = len(assigned.unknown), assigned.unknown[:_NAMED]
+        extract(collection, made.work, assigned.of, split, counts, strict)
         _note_vanished(collection.ledger, made.gone, counts)
-        counts.labelled = _label(collection, made.found, given, split)
+        counts.labelled = _label(collection, made.found, assigned, split)
         counts.reasons = _write_reasons(collection)
         counts.bytes_a_photo = collection.ledger.feature_bytes()
         describe_new(collection)
@@ -202,7 +209,7 @@ def _on_device(made: Preset, waiting: list[_Extracted]) -> list[_Extracted]:
 def extract(
     collection: Collection,
     work: list[Found],
-    labels: Labels,
+    label_of: LabelOf,
     split: Split | None,
     counts: Ingested,
     strict: bool,
@@ -218,7 +225,7 @@ def extract(
                 for item, made in batch:
                     if isinstance(made, WorkerDied):
                         made = _Extracted(reason=str(made))
-                    _keep(collection, item, made, _split_of(item, labels, split), counts)
+                    _keep(collection, item, made, _split_of(item, label_of, split), counts)
                 collection.changed()
             advance(len(batch))
             failed = [(item, made) for item, made in batch if isinstance(made, WorkerDied) or made.reason]
@@ -228,8 +235,8 @@ def extract(
                 raise LmrError(f"{printable(text_of(item.path))}: {reason} (stopped because of --strict)")
 
 
-def _split_of(item: Found, labels: Labels, split: Split | None) -> Split:
-    label = labels(item)
+def _split_of(item: Found, label_of: LabelOf, split: Split | None) -> Split:
+    label = label_of(item)
     return (label.split if label and label.split else None) or split or "index"
 
 
@@ -279,23 +286,22 @@ def _note_vanished(ledger: Ledger, gone: list[File], counts: Ingested) -> None:
                 counts.vanished.append(text_of(file.path))
 
 
-def _label(collection: Collection, found: Iterable[Found], labels: Labels, split: Split | None) -> int:
-    ledger, count = collection.ledger, 0
+def _label(collection: Collection, found: Sequence[Found], assigned: Assigned, split: Split | None) -> int:
+    ledger = collection.ledger
+    files = ((item, ledger.file(item.path), assigned.of(item)) for item in found if assigned.given)
+    labelled = [(item, file.image, label) for item, file, label in files if label and file and file.image is not None]
+    assigned.check_copies((image, item.path) for item, image, _ in labelled)
     with ledger.transaction():
         changed = moved = False
-        for item in found:
-            label, file = labels(item), ledger.file(item.path)
-            if label is None or file is None or file.image is None:
-                continue
-            count += 1
-            before = ledger.image_numbered(file.image).split
-            changed |= ledger.set_label(file.image, label.landmark, label.split or split)
+        for _, image, label in labelled:
+            before = ledger.image_numbered(image).split
+            changed |= ledger.set_label(image, label.landmark, label.split or split)
             moved |= (label.split or split) not in (None, before)
         if moved:  # other matches take part now, and other descriptors move
             review(collection)
         if changed:
             collection.changed()
-    return count
+    return len(labelled)
 
 
 def _write_reasons(collection: Collection) -> str:

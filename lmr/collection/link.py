@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from lmr.collection.core import Collection
-from lmr.collection.corrections import apply_verdict
+from lmr.collection.corrections import apply_verdict, obey
 from lmr.collection.describe import describe_new
 from lmr.collection.refined import REFINED_TO, WEAK, Described, described, review
 from lmr.collection.sync import sync, update_forest, write_edges, write_vectors
@@ -91,6 +91,10 @@ def link(collection: Collection, *, rounds: int | None = None, bridge_queries: b
                 collection.changed()
         describe_new(collection)
         before = ledger.count("edges")
+        with ledger.transaction():
+            if obey(collection):  # photos have come that a person spoke of before
+                review(collection)
+                collection.changed()
         sync(collection)
         seconds["stores"] = time.perf_counter() - begin
         asked = json.dumps([ledger.meta("version"), rounds, collection.settings.top])

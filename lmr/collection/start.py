@@ -83,8 +83,9 @@ def begin_at(collection: Collection, name: str, patience: Patience = Patience(),
         return start_of_stored(collection, collection.resolve(name), patience)
     piped = data is not None
     data = read(path, collection.settings.max_bytes) if data is None else data
-    if collection.ledger.image(content_id(data)):
-        return start_of_stored(collection, content_id(data), patience)
+    stored = collection.ledger.image_of_digest(content_id(data))
+    if stored is not None:
+        return start_of_stored(collection, stored, patience)
     start = start_of_photo(collection, path, data, patience)
     return replace(start, data=data) if piped else start
 

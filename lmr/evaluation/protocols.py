@@ -10,10 +10,10 @@ holidays       file names: 1234 01.jpg is of group 1234, and 00 its query (Jegou
 
 from __future__ import annotations
 
-import csv
-import io
 import json
+import posixpath
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,6 +27,7 @@ from lmr.evaluation.metrics import (
     precision_at_revisited,
 )
 from lmr.restricted import load_plain_pickle
+from lmr.tables import read_table
 
 LIMIT = 100
 Ranking = Mapping[str, Sequence[str]]
@@ -136,7 +137,7 @@ def _gld_retrieval(path: Path) -> GroundTruth:
     """Columns id, images (names with spaces between), and perhaps Usage: Public, Private or Ignored."""
     levels: dict[str, list[Query]] = {}
     for row in _table(path, "id", "images"):
-        usage = (row.get("Usage") or "all").lower()
+        usage = (row["usage"] or "all").lower()
         if usage != "ignored":
             wanted = frozenset(map(stem, row["images"].split()))
             levels.setdefault(usage, []).append(Query(stem(row["id"]), stem(row["id"]), wanted))
@@ -145,15 +146,32 @@ def _gld_retrieval(path: Path) -> GroundTruth:
 
 def _labels(path: Path) -> GroundTruth:
     """Columns image, landmark, and perhaps split; without one every photo is a query and an index photo."""
-    rows = [
-        (stem(row["image"]), row["landmark"] or "", row.get("split") or "") for row in _table(path, "image", "landmark")
-    ]
-    return _by_label("labels", rows)
+    given: dict[str, tuple[str, str]] = {}
+    for row in _table(path, "image", "landmark"):
+        label = row["landmark"], row["split"].lower()
+        if given.setdefault(_plain(row["image"]), label) != label:
+            raise UsageError(f"{path}: {row['image']} has two labels, {given[_plain(row['image'])]} and {label}")
+    names = _apart(list(given))
+    return _by_label("labels", [(names[name], *label) for name, label in given.items()])
 
 
 def _folders(path: Path) -> GroundTruth:
     files = sorted(file for file in path.rglob("*") if file.is_file() and file.parent != path)
-    return _by_label("folders", [(stem(file.name), file.parent.name, "") for file in files])
+    plain = [_plain(str(file.relative_to(path))) for file in files]
+    names = _apart(plain)
+    return _by_label("folders", [(names[name], file.parent.name, "") for name, file in zip(plain, files, strict=True)])
+
+
+def _plain(name: str) -> str:
+    """A name without suffix, with its folders."""
+    folder = name.replace("\\", "/").rpartition("/")[0]
+    return posixpath.normpath(posixpath.join(folder, stem(name)))
+
+
+def _apart(plain: Sequence[str]) -> dict[str, str]:
+    """Each name without its folders, where no other is the same then."""
+    counts = Counter(stem(name) for name in set(plain))
+    return {name: stem(name) if counts[stem(name)] == 1 else name for name in plain}
 
 
 def _by_label(protocol: str, rows: Sequence[tuple[str, str, str]]) -> GroundTruth:
@@ -205,7 +223,7 @@ def recognition_truth(path: Path) -> dict[str, dict[str, frozenset[str]]]:
     """
     found: dict[str, dict[str, frozenset[str]]] = {}
     for row in _table(path, "id", "landmarks"):
-        usage = (row.get("Usage") or "all").lower()
+        usage = (row["usage"] or "all").lower()
         if usage != "ignored":
             found.setdefault(usage, {})[stem(row["id"])] = frozenset((row["landmarks"] or "").split())
     if not found:
@@ -228,9 +246,11 @@ def recognition_predictions(path: Path) -> dict[str, tuple[str, float]]:
 
 
 def _table(path: Path, *columns: str) -> list[dict[str, str]]:
-    rows = list(csv.DictReader(io.StringIO(_text(path), newline="")))
-    if not rows or any(row.get(column) is None for row in rows for column in columns):
-        raise UsageError(f"{path} is not a CSV file with the columns {', '.join(columns)}")
+    """Rows with these columns and, perhaps, usage and split; empty cells where the file lacks these."""
+    every: dict[str, tuple[str, ...]] = dict.fromkeys((*columns, "usage", "split"), ())
+    rows = [dict(zip(every, map(str.strip, row.cells), strict=True)) for row in read_table(path, every, columns)]
+    if not rows:
+        raise UsageError(f"{path} has no row below the columns {', '.join(columns)}")
     return rows
 
 

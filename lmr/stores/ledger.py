@@ -100,6 +100,12 @@ _COMING = (
     "(SELECT coalesce(max(CAST(value AS INTEGER)), 0) + 1 FROM meta WHERE key = 'version')"  # see Collection.changed
 )
 
+_NEWER_VERDICTS = """
+INSERT INTO main.verdicts (a, b, verdict, why, at) SELECT a, b, verdict, why, at FROM beside.verdicts WHERE true
+ON CONFLICT (a, b) DO UPDATE SET verdict = excluded.verdict, why = excluded.why, at = excluded.at
+WHERE excluded.at > verdicts.at
+"""
+
 
 class Ledger:
     """Open with `Ledger.create` or `Ledger.open`; close or use as a context manager."""
@@ -188,9 +194,10 @@ class Ledger:
     def replace_by(self, other: Ledger, *, verdicts: bool = False) -> None:
         """Take over all that another ledger of this collection holds, in one step; the databases are made anew then.
 
-        verdicts: also those of people, which otherwise stay as they are here.
+        What people said, and which photos images are of, is kept. verdicts: also what the other has of that, where it
+        is newer.
         """
-        tables = [table for table in TABLES if verdicts or table != "verdicts"]
+        tables = [table for table in TABLES if table not in ("verdicts", "identities")]
         self._db.execute("ATTACH DATABASE ? AS beside", (_address(other.path, "ro"),))
         try:
             with self.transaction():
@@ -200,6 +207,9 @@ class Ledger:
                 for table in tables:
                     columns = ", ".join(row[1] for row in self._db.execute(f"PRAGMA main.table_info({table})"))
                     self._db.execute(f"INSERT INTO main.{table} ({columns}) SELECT {columns} FROM beside.{table}")
+                self._db.execute("INSERT OR REPLACE INTO main.identities SELECT pixels, id FROM beside.identities")
+                if verdicts:
+                    self._db.execute(_NEWER_VERDICTS)
                 for key, value in before.items():
                     self.set_meta(key, str(max(value, int(self.meta(key) or 0))))
                 self.rebuild()
@@ -337,6 +347,19 @@ class Ledger:
         select = "SELECT path FROM files WHERE image = ? ORDER BY path"
         return [row[0] for row in self._db.execute(select, (number,))]
 
+    def places(self) -> Iterator[tuple[bytes, str, int]]:
+        """(path, path below the folder it was found from, image number) of every file of an image."""
+        return iter(self._db.execute("SELECT path, name, image FROM files WHERE image IS NOT NULL ORDER BY path"))
+
+    def image_of_digest(self, digest: str) -> str | None:
+        """The id of the image that a file with this SHA-256 (hex) shows; None if no such file is known."""
+        select = (
+            "SELECT id FROM files JOIN images ON number = image WHERE digest = ?1"
+            " UNION ALL SELECT id FROM images WHERE id = ?1 LIMIT 1"
+        )
+        row = self._db.execute(select, (digest,)).fetchone()
+        return row[0] if row else None
+
     def names(self) -> dict[int, list[str]]:
         """number -> full paths of its files as text, for all images."""
         found: dict[int, list[str]] = {}
@@ -346,10 +369,7 @@ class Ledger:
 
     def images_numbered(self, numbers: Iterable[int]) -> list[Image]:
         """The images of these numbers, by id."""
-        select = (
-            f"SELECT {_IMAGE} FROM images"
-            " WHERE number IN (SELECT value FROM json_each(?)) ORDER BY id"
-        )
+        select = f"SELECT {_IMAGE} FROM images WHERE number IN (SELECT value FROM json_each(?)) ORDER BY id"
         return [Image(*row) for row in self._db.execute(select, (json.dumps(list(numbers)),))]
 
     def images(self, after: int = 0) -> Iterator[Image]:
@@ -398,14 +418,19 @@ class Ledger:
 
     def set_verdict(self, a: str, b: str, verdict: Verdict, why: str | None, at: str | None = None) -> None:
         """Keep what a person says of a pair of image ids, by default now; it outlives the images."""
-        row = (min(a, b), max(a, b), verdict, why, at or datetime.now(UTC).isoformat())
+        row = (min(a, b), max(a, b), verdict, why, datetime.now(UTC).isoformat() if at is None else at)
         self._db.execute("INSERT OR REPLACE INTO verdicts (a, b, verdict, why, at) VALUES (?, ?, ?, ?, ?)", row)
 
     def verdict(self, a: str, b: str) -> Verdict | None:
         """What a person said of a pair."""
-        select = "SELECT verdict FROM verdicts WHERE a = ? AND b = ?"
+        found = self.ruling(a, b)
+        return found.verdict if found else None
+
+    def ruling(self, a: str, b: str) -> Ruling | None:
+        """The same with its reason and time."""
+        select = "SELECT a, b, verdict, why, at FROM verdicts WHERE a = ? AND b = ?"
         row = self._db.execute(select, (min(a, b), max(a, b))).fetchone()
-        return row[0] if row else None
+        return Ruling(*row) if row else None
 
     def verdicts(self) -> list[tuple[str, str, Verdict, str | None]]:
         """(a, b, verdict, why) of all pairs that were judged."""
@@ -414,6 +439,27 @@ class Ledger:
     def rulings(self) -> list[Ruling]:
         """The same with the time of each."""
         return [Ruling(*row) for row in self._db.execute("SELECT a, b, verdict, why, at FROM verdicts ORDER BY a, b")]
+
+    def disobeyed(self) -> list[tuple[Ruling, int, int]]:
+        """Rulings with the numbers of their images, both of which are here, that the outcome of the pair is not as."""
+        select = (
+            "SELECT v.a, v.b, v.verdict, v.why, v.at, x.number, y.number FROM verdicts v"
+            " JOIN images x ON x.id = v.a JOIN images y ON y.id = v.b"
+            " LEFT JOIN pairs p ON p.a = x.number AND p.b = y.number"
+            " WHERE CASE v.verdict WHEN 'confirmed' THEN coalesce(p.confirmed, 0) = 0"
+            " ELSE p.seq IS NOT NULL AND p.excluded IS NOT v.verdict END"
+            " ORDER BY v.a, v.b"
+        )
+        return [(Ruling(*row[:5]), *row[5:]) for row in self._db.execute(select)]
+
+    def expect(self, pixels: str, id: str) -> None:
+        """Let the photo that shows just this be the image of that id once it comes, if it is none yet."""
+        self._db.execute("INSERT OR IGNORE INTO identities (pixels, id) VALUES (?, ?)", (pixels, id))
+
+    def identities(self) -> Iterator[tuple[str, str]]:
+        """(hash of what it shows, image id) of all images of which that is known, also of those that are not here."""
+        select = "SELECT pixels, id FROM identities UNION ALL SELECT pixels, id FROM images WHERE pixels IS NOT NULL"
+        return iter(self._db.execute(select))
 
     # ------------------------------------------------------------ features and descriptors
 
@@ -424,6 +470,10 @@ class Ledger:
     def has_features(self, number: int) -> bool:
         """Whether there are local features of an image; those that only came with imported matches have none."""
         return self._db.execute("SELECT 1 FROM features WHERE number = ?", (number,)).fetchone() is not None
+
+    def has_photos(self) -> bool:
+        """Whether there is any image but those that came with imported matches."""
+        return self._db.execute("SELECT 1 FROM features LIMIT 1").fetchone() is not None
 
     def material(self, number: int) -> bytes:
         """What the global descriptor is made of, beside the local features."""

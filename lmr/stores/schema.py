@@ -54,7 +54,7 @@ CREATE INDEX pairs_moved ON pairs (seq) WHERE {ONLY_MOVED} AND weight IS NOT NUL
 CREATE INDEX pairs_accepted ON pairs (seq) WHERE weight IS NOT NULL AND excluded IS NULL;
 """
 # pixels: hash of what a file shows; digest: SHA-256 of its bytes; turn: how the decoded photo is turned before it is
-# described; last_path: where an image's last file was that is gone, or shows something else now; again: to be read again by
+# described; last_path: where an image had its last file; again: to be read again by
 # every ingest; sidecar: time stamp of the .xmp beside; about: what the file knows besides pixels, as JSON
 _IDENTITY = """
 ALTER TABLE images ADD COLUMN pixels TEXT;
@@ -90,5 +90,9 @@ ALTER TABLE pairs ADD COLUMN confirmed INTEGER NOT NULL DEFAULT 0;
     2: _PROPOSED,
     # until then an image was known by its file's bytes, so these need not be read again to be known
     3: _IDENTITY
-    + "UPDATE files SET digest = (SELECT id FROM images WHERE number = image) WHERE image IN (SELECT number FROM features)",
+    + """
+UPDATE files SET digest = (SELECT id FROM images WHERE number = image) WHERE image IN (SELECT number FROM features);
+UPDATE images SET last_path = x'' WHERE number NOT IN (SELECT image FROM files WHERE image IS NOT NULL)
+    AND number IN (SELECT number FROM features)
+""",
 }
