@@ -6,6 +6,7 @@ LmrError                 one base to catch; its text says what, which, and what 
 ├── CheckpointError      a checkpoint is damaged, of an unknown kind, or not at hand
 ├── BusyError            another process is writing to the collection
 ├── PhotoError           a photo cannot be used; its text is the reason kept in the ledger
+│   └── UnreadError      its file cannot be read now; every ingest tries it again
 ├── QueryFileError       a file under cypher/ contradicts its header
 ├── StorageError         a file cannot be written: the disk is full, or the folder is read-only
 └── DatabaseError        a database does not do what it should
@@ -42,6 +43,10 @@ class BusyError(LmrError):
 
 class PhotoError(LmrError):
     """A photo cannot be used; the text is the reason kept in the ledger."""
+
+
+class UnreadError(PhotoError):
+    """The file cannot be read now; every ingest tries it again."""
 
 
 class QueryFileError(LmrError):

@@ -78,7 +78,7 @@ def ingest(
     copies = f", {counts.duplicates} copies of known ones" if counts.duplicates else ""
     would = "would read " if dry_run else ""
     print(f"{would}{counts.new} new, {counts.known} known{copies}, {counts.set_aside} set aside{before}")
-    for what in ("changed", "moved", "vanished"):
+    for what in ("changed", "moved", "vanished", "unread", "unseen"):
         listed = getattr(counts, what)
         if listed:
             more = f" and {len(listed) - _TOLD} more" if len(listed) > _TOLD else ""

@@ -14,6 +14,7 @@ from lmr.collection.refined import REJECTED, review
 from lmr.collection.sync import bring_up, sync, update_forest, write_edges
 from lmr.errors import UsageError
 from lmr.features.pack import unpack
+from lmr.photos.find import is_gone, printable, text_of
 from lmr.spanning.forest import ForestChange
 from lmr.stores.ledger import Image, Verdict
 from lmr.stores.pairs import PairRow
@@ -50,7 +51,7 @@ def remove(collection: Collection, names: Sequence[str]) -> Corrected:
 
 
 def prune(collection: Collection, paths: Sequence[Path]) -> Corrected:
-    """Forget images whose photos below the paths are all gone, and files that are no longer there.
+    """Forget images whose photos below the paths are all gone, and files that are no longer there (see `is_gone`).
 
     Raises UsageError, and forgets nothing, where no photo below a path is there any more: its disk may be missing.
     """
@@ -60,14 +61,22 @@ def prune(collection: Collection, paths: Sequence[Path]) -> Corrected:
     ledger = collection.ledger
     with _from_what_the_ledger_says(collection):
         known = [file for file in ledger.files() if below(file.path, roots)]
-        gone = [file for file in known if not os.path.lexists(file.path)]
+        absent = [file for file in known if not os.path.lexists(file.path)]
+        gone = [file for file in absent if is_gone(file.path)]
         for path, root in zip(paths, roots, strict=True):
-            photos, lost_here = (sum(below(file.path, [root]) for file in files) for files in (known, gone))
+            photos, lost_here = (sum(below(file.path, [root]) for file in files) for files in (known, absent))
             if photos == lost_here > 0:
                 raise UsageError(
                     f"none of the {photos:,} photos below {path} is there any more: is its disk missing? "
                     f"Nothing was taken out; `lmr remove` with that folder's name takes them all out"
                 )
+        seen = {os.path.dirname(file.path) for file in gone}
+        if kept := sorted({os.path.dirname(file.path) for file in absent} - seen):
+            collection.progress.note(
+                f"{len(absent) - len(gone):,} photos not to be seen now are kept: {printable(text_of(kept[0]))} "
+                "is empty, missing or cannot be read. Is its disk missing? `lmr remove` with a folder's name takes "
+                "its photos out"
+            )
         lost = []
         with ledger.transaction():
             for file in gone:

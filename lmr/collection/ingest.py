@@ -15,11 +15,12 @@ from lmr.collection.describe import describe_new
 from lmr.collection.labels import Assigned, Label, Labels
 from lmr.collection.refined import review
 from lmr.collection.sync import sync
-from lmr.errors import CollectionError, LmrError, PhotoError
+from lmr.errors import CollectionError, LmrError, PhotoError, UnreadError
 from lmr.features.pack import pack
 from lmr.features.presets import Preset, preset
+from lmr.outputs import made_by_lmr
 from lmr.photos.decode import content_id, decode, read
-from lmr.photos.find import Found, find, printable, text_of
+from lmr.photos.find import Found, find, is_gone, printable, text_of
 from lmr.settings import Settings
 from lmr.stores.ledger import File, Ledger
 from lmr.values import Split, batches
@@ -27,6 +28,8 @@ from lmr.workers import WorkerDied
 
 REASONS = "set-aside.csv"
 _BATCH = 16
+_HEAD = 4096
+_OWN = "a picture that lmr made, not a photo"
 _NAMED = 20  # of the rows that label no photo
 _ON_DEVICE = 64  # photos that a device is given together, to find enough of one size
 
@@ -46,6 +49,8 @@ class Ingested:
     changed: list[str] = field(default_factory=list)
     moved: list[str] = field(default_factory=list)
     vanished: list[str] = field(default_factory=list)
+    unread: list[str] = field(default_factory=list)
+    unseen: list[str] = field(default_factory=list)
     labelled: int = 0
     labels_unknown: int = 0
     labels_unknown_names: list[str] = field(default_factory=list)
@@ -123,6 +128,8 @@ def _is_work(item: Found, known: dict[bytes, File], counts: Ingested, retry_fail
         return True
     if (before.size, before.mtime) != (item.size, item.mtime):
         return True
+    if before.again:
+        return True
     if before.reason is not None:
         counts.set_aside_before += not retry_failed
         return retry_failed
@@ -149,6 +156,7 @@ class _Extracted:
     material: bytes = b""
     reason: str | None = None
     prepared: Any = None
+    again: bool = False
 
 
 @functools.lru_cache(1)
@@ -158,20 +166,28 @@ def _extractor(settings: Settings, path: Path) -> tuple[Preset, Ledger]:
 
 
 def _extract_one(settings: Settings, path: Path, item: Found) -> _Extracted:
-    if item.reason:
-        return _Extracted(reason=item.reason)
+    if item.reason:  # what is no regular file now may be one another time
+        return _Extracted(reason=item.reason, again="cannot be read" in item.reason)
     made, ledger = _extractor(settings, path)
     try:
         data = read(item.path, settings.max_bytes)
         id = content_id(data)
         if ledger.image(id):
             return _Extracted(id)
-        photo = decode(data, max_pixels=settings.max_pixels, min_side=settings.min_side, enough=made.enough)
+        if made_by_lmr(data[:_HEAD]):
+            return _Extracted(reason=_OWN)
+        photo = decode(
+            data,
+            max_pixels=settings.max_pixels,
+            min_side=settings.min_side,
+            enough=made.enough,
+            max_seconds=settings.max_seconds,
+        )
         if made.on_device:
             return _Extracted(id, photo.width, photo.height, prepared=made.prepare(photo))
         features, material = made.extract(photo)
     except PhotoError as error:
-        return _Extracted(reason=str(error))
+        return _Extracted(reason=str(error), again=isinstance(error, UnreadError))
     except Exception as error:  # an extractor's failure on one photo must not end the run
         return _Extracted(reason=_cannot_be_described(error))
     return _Extracted(id, photo.width, photo.height, pack(features), material.tobytes())
@@ -244,6 +260,10 @@ def _keep(collection: Collection, item: Found, made: _Extracted, split: Split, c
     ledger = collection.ledger
     number = None
     before = ledger.file(item.path)
+    if made.again and before and before.image is not None:  # that it cannot be read now says nothing about the photo
+        counts.unread.append(text_of(item.path))
+        ledger.put_file(replace(before, again=True))
+        return
     if before and before.image is not None:
         counts.changed.append(text_of(item.path))
     if made.reason is not None:
@@ -258,7 +278,7 @@ def _keep(collection: Collection, item: Found, made: _Extracted, split: Split, c
             _count_known(ledger, item, number, before, counts)
         else:
             raise CollectionError(f"image {made.id[:12]} vanished from the ledger while it was read")
-    ledger.put_file(File(item.path, item.name, item.size, item.mtime, number, made.reason))
+    ledger.put_file(File(item.path, item.name, item.size, item.mtime, number, made.reason, again=made.again))
 
 
 def _count_known(ledger: Ledger, item: Found, number: int, before: File | None, counts: Ingested) -> None:
@@ -282,6 +302,8 @@ def _note_vanished(ledger: Ledger, gone: list[File], counts: Ingested) -> None:
                 continue  # it moved, and is told as that
             if file.image is None:
                 ledger.forget_file(file.path)
+            elif not is_gone(file.path):
+                counts.unseen.append(text_of(file.path))
             else:
                 counts.vanished.append(text_of(file.path))
 

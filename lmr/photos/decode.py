@@ -14,7 +14,7 @@ from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
-from lmr.errors import PhotoError
+from lmr.errors import PhotoError, UnreadError
 from lmr.photos import colour, guard, jpeg, pillow, png
 from lmr.photos.formats import READ, family, missing, sniff, unread
 from lmr.photos.limits import Decoded, Heavy, Limits
@@ -25,13 +25,13 @@ _TGA_END = b"TRUEVISION-XFILE.\0"
 
 
 def read(path: bytes | Path, max_bytes: int) -> bytes:
-    """The bytes of a regular file. Raises PhotoError."""
+    """The bytes of a regular file. Raises PhotoError, UnreadError where it may be readable another time."""
     try:
         # O_NONBLOCK: a FIFO that took the file's place since it was found must not block for ever
         with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
             data = file.read(max_bytes + 1)
     except OSError as error:
-        raise PhotoError(f"cannot be read: {error.strerror}") from error
+        raise UnreadError(f"cannot be read: {error.strerror}") from error
     if not data:
         raise PhotoError("empty file")
     if len(data) > max_bytes:

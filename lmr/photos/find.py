@@ -16,15 +16,31 @@ SUFFIXES = frozenset(
         ".jpeg",
         ".jpe",
         ".jfif",
+        ".pjpeg",
+        ".mpo",
         ".png",
         ".webp",
         ".tif",
         ".tiff",
         ".gif",
         ".bmp",
-        ".mpo",
         ".jp2",
         ".avif",
+        ".heic",
+        ".heif",
+        ".hif",
+        ".jxl",
+        ".dng",
+        ".cr2",
+        ".cr3",
+        ".nef",
+        ".nrw",
+        ".arw",
+        ".raf",
+        ".orf",
+        ".rw2",
+        ".pef",
+        ".srw",
     ]
 )
 
@@ -53,6 +69,26 @@ def text_of(path: bytes) -> str:
 def printable(text: str) -> str:
     """For terminals: control characters (also those that turn the writing direction) as escapes."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def is_gone(path: bytes) -> bool:
+    """Whether a file is gone for sure: it is missing from a folder that can be listed and that has not become empty.
+
+    A disk that is not mounted leaves an empty folder or none; without rights, or where a disk fails, nothing is known.
+    """
+    try:
+        os.lstat(path)
+    except FileNotFoundError:
+        pass
+    except OSError:
+        return False
+    else:
+        return False
+    try:
+        with os.scandir(os.path.dirname(path)) as entries:
+            return any(not entry.name.startswith(b".") for entry in entries)
+    except OSError:
+        return False
 
 
 def check_exist(paths: Iterable[Path]) -> None:
