@@ -346,10 +346,7 @@ class Ledger:
 
     def images_numbered(self, numbers: Iterable[int]) -> list[Image]:
         """The images of these numbers, by id."""
-        select = (
-            f"SELECT {_IMAGE} FROM images"
-            " WHERE number IN (SELECT value FROM json_each(?)) ORDER BY id"
-        )
+        select = f"SELECT {_IMAGE} FROM images WHERE number IN (SELECT value FROM json_each(?)) ORDER BY id"
         return [Image(*row) for row in self._db.execute(select, (json.dumps(list(numbers)),))]
 
     def images(self, after: int = 0) -> Iterator[Image]:
