@@ -116,6 +116,13 @@ class Where:
             None if near is None else _position(near), 1000.0 if within is None else _length(within), first, last
         )
 
+    @property
+    def latitudes(self) -> tuple[float, float]:
+        """Between which latitudes all lies that is near."""
+        reach = math.degrees(self.within / EARTH) + 1e-9
+        middle = self.near[0] if self.near else 0.0
+        return (middle - reach, middle + reach) if self.near else (-90.0, 90.0)
+
     def passes(self, taken_at: str | None, latitude: float | None, longitude: float | None) -> bool:
         """Whether an image is listed that was taken then and there."""
         if self.first is not None or self.last is not None:
