@@ -32,6 +32,19 @@ def search(
     budget: Annotated[
         float | None, typer.Option(min=0, help="Seconds after which no more photos are compared.", show_default="none")
     ] = None,
+    near: Annotated[
+        str | None, typer.Option(metavar="LAT,LON", help="List only photos taken near this position, in degrees.")
+    ] = None,
+    within: Annotated[
+        str | None, typer.Option(metavar="LENGTH", help="How near: 500m, 5km or 3mi.", show_default="1km")
+    ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option("--from", metavar="TIME", help="List only photos taken then or later: 1990, 1990-07, 1990-07-14."),
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option("--to", metavar="TIME", help="Taken then or earlier; 2005 is the whole of 2005.")
+    ] = None,
     html: Annotated[Path | None, typer.Option(help="Write a page with pictures of every match.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -40,14 +53,17 @@ def search(
     The photo is treated as the stored ones are: compared with its nearest ones, its descriptor moved towards those
     that match, compared with those that are nearest then. First come the images reached over verified matches, in
     the order in which they join; then the others by similarity. The depth is that of the spanning forest: an image
-    further from the photo there is left out, even if a weaker match would join it sooner.
+    further from the photo there is left out, even if a weaker match would join it sooner. --near, --from and --to
+    choose what is listed, of the photos of which it is known; the ways there may pass over any.
 
     Example: `lmr search photo.jpg --top 50 --html result.html`
     """
     from lmr.collection.report import write_gallery
     from lmr.collection.search import search as run
     from lmr.collection.start import Patience
+    from lmr.where import Where
 
+    where = Where.of(near, within, since, until)
     with open_collection(home, quiet=as_json) as collection:
         found = run(
             collection,
@@ -58,15 +74,18 @@ def search(
             verified_only=verified_only,
             query_images=query_images,
             patience=Patience(rounds, budget),
+            where=where,
         )
+        unknown = collection.ledger.lack(where) if where else 0
         rows = [_row(collection, hit) for hit in found.hits]
         if html is not None:
             write_gallery(collection, found, html)
     if as_json:
         query = {"id": found.start.id, "path": found.start.path, "stored": found.start.number is not None}
-        print_json({"query": query, "seconds": found.seconds, "effort": found.start.effort, "results": rows})
+        told = {"query": query, "seconds": found.seconds, "effort": found.start.effort}
+        print_json({**told, **({"where": where, "left_out_unknown": unknown} if where else {}), "results": rows})
         return
-    columns = ("rank", "image", "reached", "inliers", "hops", "similarity", "landmark", "path")
+    columns = ("rank", "image", "reached", "inliers", "hops", "similarity", "landmark", *_known(rows), "path")
     table = (
         (
             r["rank"],
@@ -76,13 +95,16 @@ def search(
             r["hops"],
             r["similarity"],
             r["landmark"],
-            r["paths"][:1],
+            *(_shown(r[name]) for name in _known(rows)),
+            r["paths"][0] if r["paths"] else "-",
         )
         for r in rows
     )
-    print_table(columns, ((*row[:-1], row[-1][0] if row[-1] else "-") for row in table))
+    print_table(columns, table)
     verified = sum(row["reached"] == "verified" for row in rows)
     say(f"{verified} verified, {len(rows) - verified} by similarity, in {found.seconds:.2f} s")
+    if unknown:
+        say(f"left out: {unknown} photos of the collection of which it is not known when or where they were taken")
     say(_told(found.start.effort))
     if html is not None:
         say(f"page: {html.resolve().as_uri()}")
@@ -98,8 +120,10 @@ def _told(effort: Any) -> str:
 
 def _row(collection: Any, hit: Any) -> dict[str, Any]:
     from lmr.collection.search import names_of
+    from lmr.photos.about import About
 
     image = collection.ledger.image(hit.id)
+    about = collection.ledger.about(image.number) if image else About()
     return {
         "rank": hit.rank,
         "id": hit.id,
@@ -110,7 +134,21 @@ def _row(collection: Any, hit: Any) -> dict[str, Any]:
         "similarity": hit.similarity,
         "landmark": image.landmark if image else None,
         "paths": names_of(collection, [hit.id])[hit.id],
+        "taken_at": about.taken_at,
+        "location": about.location,
+        "camera": about.camera,
+        "caption": about.caption,
+        "keywords": about.keywords,
     }
+
+
+def _known(rows: list[dict[str, Any]]) -> list[str]:
+    """The columns for when and where, if it is known of any row."""
+    return [name for name in ("taken_at", "location") if any(row[name] for row in rows)]
+
+
+def _shown(fact: Any) -> str | None:
+    return "{latitude:.5f}, {longitude:.5f}".format(**fact) if isinstance(fact, dict) else fact
 
 
 @app.command()

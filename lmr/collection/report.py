@@ -15,6 +15,7 @@ from lmr.collection.search import Found, path_to, undisturbed
 from lmr.collection.start import Patience, Start, start_of_stored
 from lmr.errors import PhotoError
 from lmr.features.pack import unpack
+from lmr.photos.about import About
 from lmr.photos.decode import decode, read
 from lmr.photos.find import text_of
 from lmr.reports.gallery import Album, Card, Picture, QueryCard, ReviewCard, Shown, Step
@@ -125,6 +126,7 @@ def write_gallery(collection: Collection, found: Found, page: Path) -> None:
                     hit.similarity,
                     image.landmark if image else None,
                     path,
+                    _facts(collection.ledger.about(image.number)) if image else (),
                 )
             )
             advance(1)
@@ -136,6 +138,13 @@ def write_gallery(collection: Collection, found: Found, page: Path) -> None:
     )
     query = Picture(found.start.path or name, album.add(thumbnail(pictures.pixels(found.start.id)[0], 480)))
     album.write(f"All photos of the place in {name}", summary, query, cards)
+
+
+def _facts(about: About) -> tuple[str, ...]:
+    """When, where and with what a photo was taken, and its caption, as lines for people."""
+    taken = " ".join(filter(None, ((about.taken_at or "").replace("T", " "), about.offset)))
+    place = "{:.5f}, {:.5f}".format(*about.place) if about.place else None
+    return tuple(filter(None, (taken, place, about.camera, about.caption)))
 
 
 def write_evaluation(collection: Collection, found: Evaluation, page: Path) -> None:

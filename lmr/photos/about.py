@@ -46,6 +46,11 @@ class About:
         """Latitude and longitude, if the position is known."""
         return None if self.latitude is None or self.longitude is None else (self.latitude, self.longitude)
 
+    @property
+    def location(self) -> dict[str, float] | None:
+        """The same by name, for programs."""
+        return dict(zip(("latitude", "longitude"), self.place, strict=True)) if self.place else None
+
     def to_json(self) -> str:
         """As text, without what is not known."""
         defaults = {spec.name: spec.default for spec in fields(self)}

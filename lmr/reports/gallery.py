@@ -23,7 +23,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """One result."""
+    """One result; facts: when, where and with what it was taken, and its caption, a line each."""
 
     rank: int
     name: str
@@ -34,6 +34,7 @@ class Card:
     similarity: float
     landmark: str | None
     path: tuple[Step, ...]
+    facts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

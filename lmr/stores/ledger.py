@@ -351,9 +351,7 @@ class Ledger:
 
     def lack(self, where: Where) -> int:
         """How many images a filter leaves out because nothing is known of when or where they were taken."""
-        unknown = [
-            name for name, asked in (("latitude", where.near), ("taken_at", where.first or where.last)) if asked
-        ]
+        unknown = [name for name, asked in (("latitude", where.near), ("taken_at", where.first or where.last)) if asked]
         select = f"SELECT count(*) FROM images WHERE {' OR '.join(f'{name} IS NULL' for name in unknown) or 'false'}"
         return int(self._db.execute(select).fetchone()[0])
 
