@@ -44,6 +44,6 @@ def open_collection(home: Path | None, *, create: bool = False, quiet: bool = Fa
     return Collection.open(load_settings(home, **flags), Silent() if quiet else Bars(), create=create)
 
 
-from lmr.cli import checkpoints, databases, measure, photos, results  # noqa: E402  they add their commands to `app`
+from lmr.cli import checkpoints, databases, locate, measure, photos, results  # noqa: E402  they add their commands to `app`
 
-__all__ = ["app", "checkpoints", "databases", "measure", "photos", "results"]
+__all__ = ["app", "checkpoints", "databases", "locate", "measure", "photos", "results"]

@@ -1,4 +1,4 @@
-"""Matches worth a look: bridges, which alone hold two groups of images together, and those of photos taken far apart."""
+"""Matches worth a look: bridges, which alone hold two groups of images together, and those of photos far apart."""
 
 from __future__ import annotations
 
@@ -79,7 +79,14 @@ def far_apart(graph: Queries, metres: float, limit: int) -> list[Bridge]:
     """Accepted matches of photos that cameras place over so many metres apart, the furthest first."""
     return [
         Bridge(
-            row["a"], row["b"], (row["name_a"], row["name_b"]), row["inliers"], (0, 0), (None, None), False, row["metres"]
+            row["a"],
+            row["b"],
+            (row["name_a"], row["name_b"]),
+            row["inliers"],
+            (0, 0),
+            (None, None),
+            False,
+            row["metres"],
         )
         for row in graph.run("analyst/far-apart", metres=metres, limit=limit)
     ]

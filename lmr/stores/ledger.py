@@ -337,6 +337,11 @@ class Ledger:
         update = f"UPDATE images SET taken_at = ?, latitude = ?, longitude = ?, version = {_COMING} WHERE number = ?"
         self._db.execute(update, (about.taken_at, about.latitude, about.longitude, number))
 
+    def places(self) -> dict[int, tuple[float, float]]:
+        """Number -> latitude and longitude, of the images whose position is known."""
+        select = "SELECT number, latitude, longitude FROM images WHERE latitude IS NOT NULL"
+        return {number: (latitude, longitude) for number, latitude, longitude in self._db.execute(select)}
+
     def taken(self, where: Where) -> list[int]:
         """Numbers of the images that were taken when and where a filter says."""
         conditions, values = [], list[float | str]()
