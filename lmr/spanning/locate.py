@@ -1,9 +1,9 @@
 """Where a photo was probably taken: near those that it matches, of which it is known.
 
-Matches that have a position count first; where fewer than three do, those of their matches, up to three hops away. Each
-match has one voice, by its inliers, but at most 1.5 times the median voice: what lies behind it shares half of that, or a
-quarter. Of these witnesses those are believed that lie within 3 km of one, where most voices are: so wrong matches, which
-lead to many places, move nothing. The place is their geometric median on the globe.
+Matches that have a position count first; where fewer than three do, those of their matches, up to three hops away.
+Each match has one voice, by its inliers, but at most 1.5 times the median voice: what lies behind it shares half of
+that, or a quarter. Of these witnesses those are believed that lie within 3 km of one, where most voices are: so wrong
+matches, which lead to many places, move nothing. The place is their geometric median on the globe.
 """
 
 from __future__ import annotations

@@ -343,7 +343,7 @@ class Ledger:
         return {number: (latitude, longitude) for number, latitude, longitude in self._db.execute(select)}
 
     def taken(self, where: Where) -> list[int]:
-        """Numbers of the images that were taken when and where a filter says."""
+        """Numbers of the images that were taken when and where a filter says, in their order."""
         conditions, values = [], list[float | str]()
         if where.near is not None:
             conditions.append("latitude BETWEEN ? AND ?")
@@ -352,7 +352,8 @@ class Ledger:
             conditions.append("taken_at BETWEEN ? AND ?")
             values += [(where.first or "")[:4], where.last or "9999-12-31T23:59:59"]
         select = f"SELECT number, taken_at, latitude, longitude FROM images WHERE {' AND '.join(conditions) or 'true'}"
-        return [number for number, *facts in self._db.execute(select, values) if where.passes(*facts)]
+        rows = self._db.execute(f"{select} ORDER BY +number", values)
+        return [number for number, *facts in rows if where.passes(*facts)]
 
     def lack(self, where: Where) -> int:
         """How many images a filter leaves out because nothing is known of when or where they were taken."""
