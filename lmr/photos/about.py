@@ -10,7 +10,6 @@ import functools
 import json
 import os
 import time
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, TypeVar
@@ -102,9 +101,7 @@ def read_about(data: bytes, sidecar: bytes | None = None) -> About:
     from lmr.photos.exif import exif_tags, iptc_of, of_exif, xmp_of
     from lmr.photos.xmp import of_iptc, of_xmp
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        held = _tried(blocks, data) or Blocks()
+    held = _tried(blocks, data) or Blocks()
     exif: dict[int, Any] = {}
     for block in held.exif:
         exif = {**(_tried(exif_tags, block) or {}), **exif}

@@ -1,21 +1,21 @@
 """What a file holds besides pixels, as raw blocks: EXIF, XMP and IPTC. Only their places are read, never a pixel.
 
 Walking the containers here costs microseconds, goes on where checksums or neighbours are damaged, and finds blocks that
-stand behind the pixels. HEIF and AVIF are left to their decoders, which read no more than the head either.
+stand behind the pixels. No decoder is asked: those of HEIF end the process where a head is broken.
 """
 
 from __future__ import annotations
 
-import contextlib
 import io
 import re
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 MOST = 2 * 2**20  # bytes of a text block: more is no description of a photo
 _PARTS = 100_000  # parts of a container that are looked at
+_BLOCKS = 64  # of one kind in a JPEG
+_ITEMS = 1_000  # items of a HEIF file
 _XMP_OF_JPEG = b"http://ns.adobe.com/xap/1.0/\0"
 _PHOTOSHOP = b"Photoshop 3.0\0"
 _IPTC_RESOURCE = 0x0404
@@ -57,15 +57,15 @@ def blocks(data: bytes) -> Blocks:
 
 def _of_jpeg(data: bytes) -> Blocks:
     exif: list[bytes] = []
-    xmp = resources = b""
+    xmp, resources = b"", list[bytes]()
     for kind, body in _segments(data):
         if kind == 0xE1 and body.startswith(b"Exif\0"):
             exif.append(body[6:])
         elif kind == 0xE1 and body.startswith(_XMP_OF_JPEG):
             xmp = xmp or body[len(_XMP_OF_JPEG) :]
         elif kind == 0xED and body.startswith(_PHOTOSHOP):
-            resources += body[len(_PHOTOSHOP) :]
-    return Blocks(tuple(exif), xmp, iptc_of_resources(resources))
+            resources.append(body[len(_PHOTOSHOP) :])
+    return Blocks(tuple(exif[:_BLOCKS]), xmp, iptc_of_resources(b"".join(resources[:_BLOCKS])))
 
 
 def _segments(data: bytes) -> Iterator[tuple[int, bytes]]:
@@ -168,7 +168,7 @@ def _of_boxes(data: bytes) -> Blocks:
     xmp = b""
     waiting = [data]
     for part in waiting:
-        for kind, body in _boxes(part):
+        for kind, body in _boxes(part, _TOLD):
             if kind == b"moov" or (kind == b"uuid" and body.startswith(_CANON_UUID)):
                 if len(waiting) < 4:
                     waiting.append(body[16:] if kind == b"uuid" else body)
@@ -183,7 +183,7 @@ def _of_boxes(data: bytes) -> Blocks:
     return Blocks(tuple(exif), xmp)
 
 
-def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+def _boxes(data: bytes, wanted: tuple[bytes, ...]) -> Iterator[tuple[bytes, bytes]]:
     at = 0
     for _ in range(_PARTS):
         size, kind, head = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8], 8
@@ -194,22 +194,54 @@ def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
         size = size or len(data) - at
         if size < head:
             return
-        if kind in _TOLD:
+        if kind in wanted:
             yield kind, data[at + head : at + size]
         at += size
 
 
 def _of_heif(data: bytes) -> Blocks:
-    info: Mapping[Any, Any] = {}
-    if b"avi" in data[8:64]:
-        from PIL import Image
+    """HEIF and AVIF keep a list of items, and another of where each lies."""
+    meta = next((body[4:] for _, body in _boxes(data, (b"meta",))), b"")
+    parts = dict(_boxes(meta, (b"iinf", b"iloc", b"idat")))
+    places = dict(_places(parts.get(b"iloc", b"")[:MOST]))
+    exif: list[bytes] = []
+    xmp = b""
+    for id, kind, rest in _items(parts.get(b"iinf", b"")[:MOST]):
+        method, at, size = places.get(id, (0, 0, 0))
+        body = (parts.get(b"idat", b"") if method == 1 else data)[at : at + min(size, MOST)]
+        if kind == b"Exif":
+            exif.append(body[4 + int.from_bytes(body[:4], "big") :])
+        elif kind == b"mime" and b"application/rdf+xml" in rest:
+            xmp = xmp or body
+    return Blocks(tuple(exif), xmp)
 
-        with Image.open(io.BytesIO(data), formats=("AVIF",)) as image:
-            info = image.info
-    else:
-        with contextlib.suppress(ImportError):
-            import pi_heif
 
-            info = pi_heif.open_heif(io.BytesIO(data)).info
-    exif, xmp = info.get("exif") or b"", info.get("xmp") or b""
-    return Blocks((exif,) if exif else (), xmp)
+def _items(data: bytes) -> Iterator[tuple[int, bytes, bytes]]:
+    """(id, kind, what follows) of the items in a list."""
+    for _, body in _boxes(data[6 if data[:1] == b"\0" else 8 :], (b"infe",)):
+        size = 2 if body[0] == 2 else 4
+        yield int.from_bytes(body[4 : 4 + size], "big"), body[6 + size : 10 + size], body[10 + size :]
+
+
+def _places(data: bytes) -> Iterator[tuple[int, tuple[int, int, int]]]:
+    """id -> (what its offset counts from, offset, size) of items in one piece."""
+    stream = io.BytesIO(data)
+
+    def take(size: int) -> int:
+        return int.from_bytes(stream.read(size), "big")
+
+    version, sizes = take(4) >> 24, take(2)
+    of_offset, of_size, of_base, of_index = (sizes >> shift & 15 for shift in (12, 8, 4, 0))
+    wide = 4 if version == 2 else 2
+    for _ in range(min(take(wide), _ITEMS)):
+        id, method = take(wide), take(2) & 15 if version else 0
+        take(2)
+        base, pieces = take(of_base), take(2)
+        for piece in range(min(pieces, _ITEMS)):
+            if version:
+                take(of_index)
+            at, size = take(of_offset), take(of_size)
+            if not piece:
+                yield id, (method, base + at, size)
+        if stream.tell() >= len(data):
+            return
