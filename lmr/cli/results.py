@@ -44,9 +44,10 @@ def search(
 
     Example: `lmr search photo.jpg --top 50 --html result.html`
     """
-    from lmr.collection.report import write_gallery
+    from lmr.collection.report import how_it_lies, write_gallery
     from lmr.collection.search import search as run
     from lmr.collection.start import Patience
+    from lmr.photos.turned import MIRRORED, degrees
 
     with open_collection(home, quiet=as_json) as collection:
         found = run(
@@ -64,6 +65,7 @@ def search(
             write_gallery(collection, found, html)
     if as_json:
         query = {"id": found.start.id, "path": found.start.path, "stored": found.start.number is not None}
+        query |= {"turn": degrees(found.start.turn), "mirrored": found.start.turn >= MIRRORED}
         print_json({"query": query, "seconds": found.seconds, "effort": found.start.effort, "results": rows})
         return
     columns = ("rank", "image", "reached", "inliers", "hops", "similarity", "landmark", "path")
@@ -84,6 +86,8 @@ def search(
     verified = sum(row["reached"] == "verified" for row in rows)
     say(f"{verified} verified, {len(rows) - verified} by similarity, in {found.seconds:.2f} s")
     say(_told(found.start.effort))
+    if found.start.turn:
+        say(f"the photo {how_it_lies(found.start.turn)}")
     if html is not None:
         say(f"page: {html.resolve().as_uri()}")
 

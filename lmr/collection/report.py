@@ -13,10 +13,12 @@ import numpy as np
 from lmr.collection.core import Collection
 from lmr.collection.search import Found, path_to, undisturbed
 from lmr.collection.start import Patience, Start, start_of_stored
+from lmr.collection.turns import Turned
 from lmr.errors import PhotoError
 from lmr.features.pack import unpack
 from lmr.photos.decode import decode, read
 from lmr.photos.find import text_of
+from lmr.photos.turned import MIRRORED, degrees, turned
 from lmr.reports.gallery import Album, Card, Picture, QueryCard, ReviewCard, Shown, Step
 from lmr.reports.pictures import PANEL, match_picture, placeholder, thumbnail
 from lmr.spanning.bridges import Bridge, bridges
@@ -72,9 +74,15 @@ class Pictures:
                 raise PhotoError("it has no file")
             data = read(path, settings.max_bytes)
             photo = decode(data, max_pixels=settings.max_pixels, min_side=settings.min_side, enough=PANEL)
+            photo = turned(photo, self._turn(id))
         except PhotoError:
             return placeholder(), self._reduction(id)
         return photo.pixels, photo.reduction
+
+    def _turn(self, id: str | None) -> int:
+        """How the photo is turned, so that the places of its features are right."""
+        image = None if id is None else self._collection.ledger.image(id)
+        return self._start.turn if image is None or id == self._start.id else image.turn
 
     def _reduction(self, id: str | None) -> float:
         image = self._collection.ledger.image(id or "")
@@ -134,6 +142,7 @@ def write_gallery(collection: Collection, found: Found, page: Path) -> None:
         f"{verified} of {len(found.hits)} results were reached over verified matches (green), the others by "
         f"similarity alone (grey). Searched in {found.seconds:.2f} s."
     )
+    summary += f" The photo {how_it_lies(found.start.turn)}." if found.start.turn else ""
     query = Picture(found.start.path or name, album.add(thumbnail(pictures.pixels(found.start.id)[0], 480)))
     album.write(f"All photos of the place in {name}", summary, query, cards)
 
@@ -163,6 +172,13 @@ def write_evaluation(collection: Collection, found: Evaluation, page: Path) -> N
     album.write_ladder("How good the rankings are", summary, by_level, cards)
 
 
+def how_it_lies(turn: int) -> str:
+    """What was done to a photo (see Image.turn), for people."""
+    lies = {0: "is mirrored", 1: "lies on its side", 2: "is upside down", 3: "lies on its side"}[turn % 4]
+    done = (["mirrored"] if turn >= MIRRORED else []) + ([f"turned by {degrees(turn)}°"] if turn % 4 else [])
+    return f"{lies}: searched {' and '.join(done)}"
+
+
 def worth_a_look(collection: Collection, limit: int) -> list[Bridge]:
     """The bridges that are worth most doubt, those left out that a person has judged."""
     settled = {frozenset(pair[:2]) for pair in collection.ledger.verdicts()}
@@ -171,9 +187,24 @@ def worth_a_look(collection: Collection, limit: int) -> list[Bridge]:
     return [one for one in found if frozenset((one.a, one.b)) not in settled][:limit]
 
 
-def write_review(collection: Collection, found: Sequence[Bridge], page: Path) -> None:
-    """Bridges with the picture of each match."""
+def why_turned(one: Turned) -> str:
+    """What was done to an image that lies on its side, and what people can do about it."""
+    lies = how_it_lies(one.turn // 90 + MIRRORED * one.mirrored).partition(":")[0]
+    done = (["mirrored"] if one.mirrored else []) + ([f"turned by {one.turn}° clockwise"] if one.turn else [])
+    return f"{lies}: {' and '.join(done)} to match; mend its orientation with your photo tool, or `lmr turn` says how it is"
+
+
+def write_review(
+    collection: Collection, found: Sequence[Bridge], page: Path, turned_ones: Sequence[Turned] = ()
+) -> None:
+    """Images that were turned and bridges, with the picture of each match."""
     album, cards = Album(page), []
+    for one in turned_ones:
+        pictures = Pictures(collection, start_of_stored(collection, one.id, Patience(rounds=0)))
+        alone = one.match is None
+        picture = pictures.thumbnail(one.id) if alone else pictures.match(Hop(one.id, one.match or "", 0, 0.0))
+        names = pictures.name(one.id), "its looks" if alone else pictures.name(one.match)
+        cards.append(ReviewCard(*names, one.id, one.match or "", why_turned(one), album.add(picture)))
     with collection.progress.task("Pictures", len(found), "matches") as advance:
         for bridge in found:
             pictures = Pictures(collection, start_of_stored(collection, bridge.a, Patience(rounds=0)))
@@ -183,6 +214,8 @@ def write_review(collection: Collection, found: Sequence[Bridge], page: Path) ->
             advance(1)
     matches = "1 match that alone holds" if len(found) == 1 else f"{len(found)} matches that each alone hold"
     summary = f"{matches} two groups of photos together, the most doubtful first."
+    if turned_ones:
+        summary = f"{len(turned_ones)} photos that lie on their side, upside down or are mirrored; then {summary}"
     album.write_review("Matches worth a look", summary, cards)
 
 

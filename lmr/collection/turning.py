@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
+import numpy as np
 from threadpoolctl import threadpool_limits
 
 from lmr.collection.core import Collection
 from lmr.errors import UsageError
 from lmr.features.pack import pack, unpack
 from lmr.features.presets import Preset
-from lmr.photos.turned import MIRRORED, turned
+from lmr.features.upright import likelihoods
+from lmr.photos.turned import MIRRORED, TURNS, turned
 from lmr.stores.ledger import Image
 from lmr.values import Array, Features, Photo, batches
 from lmr.verification.matching import prepare
 from lmr.verification.pool import verify_against
 
 NEAREST = 10
-# -log10(false alarms) of the best match from which a turn is believed. Among what is unrelated, the best of some
-# hundred pairs of a photo in a wrong turn reaches 5; a symmetric façade matches its own mirror image with up to 330
-CERTAIN, CERTAIN_MIRRORED = 10.0, 30.0
-_CLEARLY = 1.5  # times what speaks for the upright photo, and what speaks for a turn against its mirror image
+CERTAIN = 20.0  # -log10(false alarms) of a match of the upright photo, after which nobody tries to turn it
+# symmetric façades match their own mirror image: with up to 60 where an upright photo finds less than is certain
+MIRRORED_AT_LEAST = 60.0
+_RATIO = 1.5  # of what speaks for two turns, above which one is clearly better
+_LEAST_CHANCE = 1e-3
+_TRUST = 2.0  # how much the look of a photo counts, against its matches
 _WAYS = ("auto", "on", "off")
 
 
@@ -42,39 +47,49 @@ class Match(NamedTuple):
     nfa: float
 
 
-def wanted(collection: Collection) -> str:
+def how(collection: Collection) -> str:
     """The setting `turns`. Raises UsageError where it is none of its values."""
     if collection.settings.turns not in _WAYS:
         raise UsageError(f"turns is {collection.settings.turns!r}; it takes {', '.join(_WAYS)}")
     return collection.settings.turns
 
 
-def from_photo(preset: Preset, model: Any, photo: Photo, turns: Iterable[int]) -> list[Seen]:
+def chances(preset: Preset, photo: Photo, features: Features, material: Array) -> Array:
+    """(8,) see upright.likelihoods; features and material are those of the preset."""
+    if preset.turns_cheaply:
+        return likelihoods(features, material)
+    return likelihoods(*classic().extract(photo))
+
+
+def classic() -> Preset:
+    """The preset whose features tell how likely a photo is upright."""
+    from lmr.features.presets import preset
+
+    return preset("classic")
+
+
+def likely(chance: Array) -> list[int]:
+    """The turns worth a try where each costs much: all that only turn a photo, and the likeliest that mirrors it."""
+    return [*TURNS[1:MIRRORED], max(TURNS[MIRRORED:], key=lambda turn: chance[turn])]
+
+
+def from_photo(collection: Collection, photo: Photo, turns: Iterable[int]) -> list[Seen]:
     """A photo as its pixels say in each turn."""
-    turns = list(turns)
-    found = preset.finish([preset.prepare(turned(photo, turn)) for turn in turns])
-    return _seen(preset, model, turns, ((unpack(pack(features)), material) for features, material in found))
+    turns, preset = list(turns), collection.preset
+    with threadpool_limits(1):  # as in a worker, so that sums round alike
+        found = preset.finish([preset.prepare(turned(photo, turn)) for turn in turns])
+        return [seen_as(collection, t, unpack(pack(f)), m) for t, (f, m) in zip(turns, found, strict=True)]
 
 
-def from_features(
-    preset: Preset, model: Any, own: tuple[Features, Array], size: tuple[int, int], turns: Iterable[int]
-) -> list[Seen]:
-    """About the same from features and material of the upright photo of a size (width, height) px."""
-    turns = list(turns)
-    return _seen(preset, model, turns, (preset.turned(*own, turn, size) for turn in turns))
+def seen_as(collection: Collection, turn: int, features: Features, material: Array) -> Seen:
+    """With the descriptor that the collection's model gives."""
+    return Seen(turn, features, collection.preset.descriptor.describe(features, material, collection.model))
 
 
-def _seen(preset: Preset, model: Any, turns: list[int], found: Iterable[tuple[Features, Array]]) -> list[Seen]:
-    describe = preset.descriptor.describe
-    return [Seen(turn, f, describe(f, m, model)) for turn, (f, m) in zip(turns, found, strict=True)]
-
-
-def matches(
-    collection: Collection, seen: Seen, *, but: Iterable[str] = (), top: int = NEAREST, proposed: Iterable[str] = ()
-) -> list[Match]:
-    """What a photo matches among its nearest index images and some that are proposed, but some, the best first."""
+def matches(collection: Collection, seen: Seen, but: Iterable[str], proposed: Iterable[str] = ()) -> list[Match]:
+    """What a photo matches among its nearest index images and some that are proposed, but some; the best first."""
     ledger, threads, left_out = collection.ledger, collection.settings.worker_count, set(but)
-    near = collection.vectors.search(seen.descriptor[None], top + len(left_out))[0]
+    near = collection.vectors.search(seen.descriptor[None], NEAREST + len(left_out))[0]
     ids = dict.fromkeys([*proposed, *(id for id, _ in near)])
     images = [image for id in ids if id not in left_out and (image := ledger.image(id)) is not None]
     images = [image for image in images if ledger.has_features(image.number)]
@@ -87,17 +102,36 @@ def matches(
     return sorted(found, key=lambda match: (-match.nfa, match.image.id))
 
 
-def believed(evidence: Mapping[int, float], upright: float) -> int | None:
-    """The turn that is believed; None: the upright photo.
+def fewer(features: Features, count: int) -> Features:
+    """The strongest points alone."""
+    return replace(
+        features,
+        keypoints=features.keypoints[:count],
+        scales=features.scales[:count],
+        descriptors=features.descriptors[:count],
+    )
 
-    evidence: turn -> -log10(false alarms) of its best match; upright: the same of the photo as it is. A mirrored turn
-    must be clearly better than all others, as much of what people build is symmetric.
+
+def gain(turn: int, evidence: float, upright: float, chance: Array) -> float:
+    """How much more speaks for a turn than for the photo as it is, in powers of ten; -inf where that is never enough.
+
+    evidence, upright: -log10(false alarms) of the best match in that turn and as it is; 0 where there is none.
     """
-    for mirrored, least in ((False, CERTAIN), (True, CERTAIN_MIRRORED)):
-        of_kind = {turn: nfa for turn, nfa in evidence.items() if (turn >= MIRRORED) is mirrored}
-        best = max(sorted(of_kind), key=lambda turn: of_kind[turn], default=None)
-        others = [nfa for turn, nfa in evidence.items() if (turn >= MIRRORED) is not mirrored]
-        against = max([upright, *(others if mirrored else (nfa / _CLEARLY**2 for nfa in others))])
-        if best is not None and of_kind[best] >= max(least, _CLEARLY * against):
-            return best
-    return None
+    if turn >= MIRRORED and evidence < max(MIRRORED_AT_LEAST, _RATIO * upright):
+        return -math.inf
+    if evidence < _RATIO * upright and upright >= 3:  # both match something
+        return -math.inf
+    odds = np.log10(np.maximum(chance[[turn, 0]], _LEAST_CHANCE))
+    return max(evidence, 0.0) - max(upright, 0.0) + _TRUST * float(odds[0] - odds[1])
+
+
+def most_promising(evidence: Mapping[int, float], upright: float, chance: Array) -> int | None:
+    """The turn that gains most; None where none does. One that mirrors must be clearly better than all that do not."""
+    plain = max((nfa for turn, nfa in evidence.items() if turn < MIRRORED), default=0.0)
+    gains = {
+        turn: gain(turn, nfa, upright, chance)
+        for turn, nfa in evidence.items()
+        if turn < MIRRORED or nfa >= _RATIO * plain
+    }
+    best = max(sorted(gains), key=lambda turn: gains[turn], default=0)
+    return best if gains.get(best, 0.0) > 0 else None

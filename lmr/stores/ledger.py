@@ -295,10 +295,12 @@ class Ledger:
         """Forget a file that is no longer there."""
         self._db.execute("DELETE FROM files WHERE path = ?", (path,))
 
-    def add_image(self, id: str, width: int, height: int, split: Split, features: bytes, material: bytes) -> int:
+    def add_image(
+        self, id: str, width: int, height: int, split: Split, features: bytes, material: bytes, turn: int = 0
+    ) -> int:
         """A new image with what was extracted from it; returns its number."""
-        insert = f"INSERT INTO images (id, width, height, split, version) VALUES (?, ?, ?, ?, {_COMING})"
-        number = self._db.execute(insert, (id, width, height, split)).lastrowid
+        insert = f"INSERT INTO images (id, width, height, split, turn, version) VALUES (?, ?, ?, ?, ?, {_COMING})"
+        number = self._db.execute(insert, (id, width, height, split, turn)).lastrowid
         assert number is not None
         self._db.execute("INSERT INTO features VALUES (?, ?, ?)", (number, features, zlib.crc32(features)))
         self._db.execute("INSERT INTO materials VALUES (?, ?, ?)", (number, material, zlib.crc32(material)))
@@ -351,10 +353,7 @@ class Ledger:
 
     def images_numbered(self, numbers: Iterable[int]) -> list[Image]:
         """The images of these numbers, by id."""
-        select = (
-            f"SELECT {_IMAGE} FROM images"
-            " WHERE number IN (SELECT value FROM json_each(?)) ORDER BY id"
-        )
+        select = f"SELECT {_IMAGE} FROM images WHERE number IN (SELECT value FROM json_each(?)) ORDER BY id"
         return [Image(*row) for row in self._db.execute(select, (json.dumps(list(numbers)),))]
 
     def images(self, after: int = 0) -> Iterator[Image]:
