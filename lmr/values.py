@@ -18,7 +18,7 @@ Split = Literal["index", "query"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Photo:
-    """A decoded photo, upright or turned so: pixels (H, W, 3) uint8 RGB, perhaps reduced; width, height of the whole."""
+    """A decoded photo, upright or turned so: pixels (H, W, 3) uint8 RGB, perhaps reduced; width, height of all, px."""
 
     id: str
     pixels: Array

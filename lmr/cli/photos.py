@@ -163,8 +163,8 @@ def review(
 ) -> None:
     """List the matches most worth a look: those that alone hold two groups together, with few inliers for it.
 
-    Before these come photos that lie on their side, upside down or are mirrored: `link` turned them to match others.
-    A match is worth a look the more so where the groups have other labels, or where what agrees may be a mark that was laid over both photos.
+    A match is worth it the more where the groups have other labels, or where what agrees may be a mark that was laid
+    over both photos. First come photos that lie on their side, upside down or are mirrored: `link` turned them.
     Matches that were confirmed are left out; rejected ones hold nothing together any more.
 
     Example: `lmr review --html review.html`

@@ -191,7 +191,8 @@ def why_turned(one: Turned) -> str:
     """What was done to an image that lies on its side, and what people can do about it."""
     lies = how_it_lies(one.turn // 90 + MIRRORED * one.mirrored).partition(":")[0]
     done = (["mirrored"] if one.mirrored else []) + ([f"turned by {one.turn}° clockwise"] if one.turn else [])
-    return f"{lies}: {' and '.join(done)} to match; mend its orientation with your photo tool, or `lmr turn` says how it is"
+    advice = "mend its orientation with your photo tool, or say with `lmr turn` how it is"
+    return f"{lies}: {' and '.join(done)} to match; {advice}"
 
 
 def write_review(
