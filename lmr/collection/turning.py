@@ -27,6 +27,7 @@ CERTAIN = 20.0  # -log10(false alarms) of a match of the upright photo, after wh
 MIRRORED_AT_LEAST = 60.0
 _RATIO = 1.5  # of what speaks for two turns, above which one is clearly better
 _LEAST_CHANCE = 1e-3
+_WORTH_A_LOOK = -1.0  # gain at which a turn is followed: its nearest images are not all that it may match
 _TRUST = 2.0  # how much the look of a photo counts, against its matches
 _WAYS = ("auto", "on", "off")
 
@@ -126,7 +127,7 @@ def gain(turn: int, evidence: float, upright: float, chance: Array) -> float:
 
 
 def most_promising(evidence: Mapping[int, float], upright: float, chance: Array) -> int | None:
-    """The turn that gains most; None where none does. One that mirrors must be clearly better than all that do not."""
+    """The turn that gains most, if it is worth a closer look; a mirrored one must be clearly better than the others."""
     plain = max((nfa for turn, nfa in evidence.items() if turn < MIRRORED), default=0.0)
     gains = {
         turn: gain(turn, nfa, upright, chance)
@@ -134,4 +135,4 @@ def most_promising(evidence: Mapping[int, float], upright: float, chance: Array)
         if turn < MIRRORED or nfa >= _RATIO * plain
     }
     best = max(sorted(gains), key=lambda turn: gains[turn], default=0)
-    return best if gains.get(best, 0.0) > 0 else None
+    return best if gains.get(best, -math.inf) > _WORTH_A_LOOK else None

@@ -26,7 +26,6 @@ from lmr.collection.sync import bring_up, sync
 from lmr.errors import PhotoError, UsageError
 from lmr.features.pack import pack, unpack
 from lmr.features.presets import Preset, preset
-from lmr.features.upright import likelihoods
 from lmr.photos.decode import content_id, decode, read
 from lmr.photos.find import printable, text_of
 from lmr.photos.turned import MIRRORED, after, back, degrees, turned
@@ -44,8 +43,9 @@ _LEAST, _CLEARLY = 6.0, 10.0  # -log10(false alarms), and powers of ten, before 
 _AT_ONCE = 64  # images looked at in one transaction
 _AT_A_TIME = 500  # images turned in one transaction: their features are held in memory
 # a glance: so many points and patches describe a photo well enough, and so many of its nearest are compared
-_POINTS, _PATCHES, _COMPARED, _NEAREST = 500, 750, 800, 8
-_WORTH_IT = 2.0  # -log10(false alarms) at a glance from which the photo is read
+_POINTS, _PATCHES, _COMPARED, _NEAREST = 500, 750, 500, 5
+_WORTH_IT, _WORTH_IT_MIRRORED = 2.0, 10.0  # -log10(false alarms) at a glance from which the photo is read
+_TRIED = (1, 2, 3, MIRRORED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +212,8 @@ def _of_image(
     except PhotoError as error:
         collection.progress.note(f"{_name(ledger, image.number)} may lie on its side; it is left so: {error}")
         return None
-    chance = turning.chances(collection.preset, photo, *described_alone(collection, photo))
+    stored = unpack(ledger.features(image.number)), ledger.material(image.number)
+    chance = turning.chances(collection.preset, photo, stored[0], collection.preset.descriptor.material_from(stored[1]))
     own = _not_to_be_matched(collection, groups, image)
     upright = max((link.nfa for link in ledger.pairs.links_of(image.number) if moves(link.excluded)), default=0.0)
     best: dict[int, turning.Match] = {}
@@ -243,17 +244,16 @@ def _worth_reading(
 ) -> Iterator[tuple[int, list[int], list[str]]]:
     """(number, turns, ids of what it may match) of the images whose photo is to be read, from their stored features."""
     if not collection.preset.turns_cheaply:
-        yield from ((number, [1, 2, 3, MIRRORED], []) for number in numbers)
+        yield from ((number, [*_TRIED], []) for number in numbers)
         return
     ledger, workers = collection.ledger, collection.workers
     job = (collection.settings, ledger.path, f"{ledger.meta('learned')} {ledger.meta('version')}")
     asked = []
-    for number, seen in workers.results(functools.partial(_glance, *job), list(numbers)):
-        if isinstance(seen, Exception):
-            raise seen
-        turns, vectors = seen
+    for number, vectors in workers.results(functools.partial(_glance, *job), list(numbers)):
+        if isinstance(vectors, Exception):
+            raise vectors
         own = set(groups.members(number))
-        for turn, near in zip(turns, collection.vectors.search(vectors, _NEAREST + len(own)), strict=True):
+        for turn, near in zip(_TRIED, collection.vectors.search(vectors, _NEAREST + len(own)), strict=True):
             others = [image.number for id, _ in near if (image := ledger.image(id)) is not None]
             asked.append((number, turn, [other for other in others if other not in own]))
     worth: dict[int, tuple[list[int], list[str]]] = {}
@@ -261,7 +261,7 @@ def _worth_reading(
         if isinstance(best, Exception):
             raise best
         place, nfa = best
-        if nfa >= _WORTH_IT:
+        if nfa >= (_WORTH_IT if turn < MIRRORED else _WORTH_IT_MIRRORED):
             turns, ids = worth.setdefault(number, ([], []))
             turns.append(turn)
             ids.append(ledger.image_numbered(others[place]).id)
@@ -292,16 +292,15 @@ def _worker(settings: Settings, path: Path, state: str) -> _Worker:
     return _Worker(settings, path)
 
 
-def _glance(settings: Settings, path: Path, state: str, number: int) -> tuple[list[int], Array]:
-    """The turns that are worth a try, and about the descriptor (T, D) in each."""
+def _glance(settings: Settings, path: Path, state: str, number: int) -> Array:
+    """About the descriptor (T, D) in each turn that is tried."""
     one = _worker(settings, path, state)
     features = one.features(number)
     material = one.preset.descriptor.material_from(one.ledger.material(number))
-    turns = turning.likely(likelihoods(features, material))
     few = turning.fewer(features, _POINTS), material[:: max(1, len(material) // _PATCHES)]
     size = _size(one.ledger, number)
-    made = [one.preset.turned(*few, turn, size) for turn in turns]
-    return turns, np.stack([one.preset.descriptor.describe(*each, one.model) for each in made])
+    made = [one.preset.turned(*few, turn, size) for turn in _TRIED]
+    return np.stack([one.preset.descriptor.describe(*each, one.model) for each in made])
 
 
 def _compare(settings: Settings, path: Path, state: str, asked: tuple[int, int, list[int]]) -> tuple[int, float]:
