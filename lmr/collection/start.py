@@ -28,6 +28,7 @@ from lmr.verification.pool import verify_against
 from lmr.verification.weights import similarity, weight
 
 CLEARLY = 3.0  # powers of ten that must speak for another turn: one photo and one search hang on it
+FOLLOWED = 2  # turns, at most
 Box = tuple[float, float, float, float]
 
 
@@ -165,8 +166,8 @@ def better_turned(
 ) -> Start:
     """The start of a photo in another turn, if it found little as it is and clearly more speaks for that turn.
 
-    found: features and material of the photo as it is. One turn at most is followed as the upright photo was; the
-    likeliest are compared with their nearest images before.
+    found: features and material of the photo as it is. In each turn it is compared with its nearest images; then the
+    most promising turns are followed as the upright photo was.
     """
     if upright.best >= turning.CERTAIN or upright.original is None or patience.over:
         return upright
@@ -179,17 +180,21 @@ def better_turned(
         seen = turning.from_photo(collection, photo, turning.likely(chance))
     evidence = {}
     for one in seen:
-        best = turning.matches(collection, one, [upright.id])[:1]
-        evidence[one.turn] = max((match.nfa for match in best), default=0.0)
-    turn = turning.most_promising(evidence, upright.best, chance)
-    left = patience.less(time.monotonic() - begun)
-    if turn is None or left.over:
-        return upright
-    photo = turned(photo, turn)
-    start = _followed(collection, photo, described_alone(collection, photo), Path(upright.path), left)
-    if turning.gain(turn, max(start.best, evidence[turn]), upright.best, chance) < CLEARLY:
-        return upright
-    return replace(start, number=upright.number, turn=after(upright.turn, turn))
+        near = turning.matches(collection, one, [upright.id])[:1]
+        evidence[one.turn] = max((match.nfa for match in near), default=0.0)
+    starts: list[tuple[float, Start]] = []
+    for turn in turning.promising(evidence, upright.best, chance)[:FOLLOWED]:
+        left = patience.less(time.monotonic() - begun)
+        if left.over:
+            break
+        upright_then = turned(photo, turn)
+        start = _followed(collection, upright_then, described_alone(collection, upright_then), Path(upright.path), left)
+        gain = turning.gain(turn, max(start.best, evidence[turn]), upright.best, chance)
+        starts.append((gain, replace(start, number=upright.number, turn=after(upright.turn, turn))))
+        if gain >= turning.CERTAIN:
+            break
+    gain, best = max(starts, key=lambda one: one[0], default=(0.0, upright))
+    return best if gain >= CLEARLY else upright
 
 
 def _followed(

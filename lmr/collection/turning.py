@@ -23,8 +23,8 @@ from lmr.verification.pool import verify_against
 
 NEAREST = 10
 CERTAIN = 20.0  # -log10(false alarms) of a match of the upright photo, after which nobody tries to turn it
-# symmetric façades match their own mirror image: with up to 60 where an upright photo finds less than is certain
-MIRRORED_AT_LEAST = 60.0
+# symmetric façades match their own mirror image: with up to 10 where an upright photo finds less than is certain
+MIRRORED_AT_LEAST = 30.0
 _RATIO = 1.5  # of what speaks for two turns, above which one is clearly better
 _LEAST_CHANCE = 1e-3
 _WORTH_A_LOOK = -1.0  # gain at which a turn is followed: its nearest images are not all that it may match
@@ -126,13 +126,12 @@ def gain(turn: int, evidence: float, upright: float, chance: Array) -> float:
     return max(evidence, 0.0) - max(upright, 0.0) + _TRUST * float(odds[0] - odds[1])
 
 
-def most_promising(evidence: Mapping[int, float], upright: float, chance: Array) -> int | None:
-    """The turn that gains most, if it is worth a closer look; a mirrored one must be clearly better than the others."""
+def promising(evidence: Mapping[int, float], upright: float, chance: Array) -> list[int]:
+    """The turns that are worth a closer look, best first; a mirrored one must be clearly better than the others."""
     plain = max((nfa for turn, nfa in evidence.items() if turn < MIRRORED), default=0.0)
     gains = {
         turn: gain(turn, nfa, upright, chance)
         for turn, nfa in evidence.items()
         if turn < MIRRORED or nfa >= _RATIO * plain
     }
-    best = max(sorted(gains), key=lambda turn: gains[turn], default=0)
-    return best if gains.get(best, -math.inf) > _WORTH_A_LOOK else None
+    return sorted((turn for turn in gains if gains[turn] > _WORTH_A_LOOK), key=lambda turn: (-gains[turn], turn))

@@ -23,9 +23,11 @@ from lmr.collection.corrections import judge_again
 from lmr.collection.refined import moves, review
 from lmr.collection.start import CLEARLY, Patience, better_turned, described_alone, start_of_stored
 from lmr.collection.sync import bring_up, sync
+from lmr.collection.turning import Seen
 from lmr.errors import PhotoError, UsageError
 from lmr.features.pack import pack, unpack
 from lmr.features.presets import Preset, preset
+from lmr.features.upright import likelihoods
 from lmr.photos.decode import content_id, decode, read
 from lmr.photos.find import printable, text_of
 from lmr.photos.turned import MIRRORED, after, back, degrees, turned
@@ -203,26 +205,50 @@ def _of_query(collection: Collection, image: Image) -> Finding | None:
 
 
 def _of_image(
-    collection: Collection, groups: _Groups, image: Image, turns: Iterable[int], proposed: Iterable[str]
+    collection: Collection, groups: _Groups, image: Image, turns: Sequence[int], proposed: Sequence[str]
 ) -> Finding | None:
-    """What the photo itself says in some turns, after a glance."""
-    ledger = collection.ledger
+    """What the photo itself says in some turns, where what is stored of it says so after a glance."""
+    ledger, made = collection.ledger, collection.preset
+    own = _not_to_be_matched(collection, groups, image)
+    features = unpack(ledger.features(image.number))
+    material = made.descriptor.material_from(ledger.material(image.number))
+    if made.turns_cheaply:
+        size = image.width, image.height
+        seen = [turning.seen_as(collection, turn, *made.turned(features, material, turn, size)) for turn in turns]
+        chance = likelihoods(features, material)
+        found = _best_of(collection, image, seen, own, proposed, chance)
+        if found is None:
+            return None
+        turns = [found.turn]
     try:
         photo = _photo(collection, image, image.turn)
     except PhotoError as error:
         collection.progress.note(f"{_name(ledger, image.number)} may lie on its side; it is left so: {error}")
         return None
-    stored = unpack(ledger.features(image.number)), ledger.material(image.number)
-    chance = turning.chances(collection.preset, photo, stored[0], collection.preset.descriptor.material_from(stored[1]))
-    own = _not_to_be_matched(collection, groups, image)
-    upright = max((link.nfa for link in ledger.pairs.links_of(image.number) if moves(link.excluded)), default=0.0)
+    if not made.turns_cheaply:
+        chance = turning.chances(made, photo, features, material)
+    return _best_of(collection, image, turning.from_photo(collection, photo, turns), own, proposed, chance)
+
+
+def _best_of(
+    collection: Collection,
+    image: Image,
+    seen: Iterable[Seen],
+    own: Sequence[str],
+    proposed: Sequence[str],
+    chance: Array,
+) -> Finding | None:
+    """The turn for which clearly more speaks than for the image as it is."""
+    links = collection.ledger.pairs.links_of(image.number)
+    upright = max((link.nfa for link in links if moves(link.excluded)), default=0.0)
     best: dict[int, turning.Match] = {}
-    for seen in turning.from_photo(collection, photo, turns):
-        for match in turning.matches(collection, seen, own, proposed)[:1]:
-            best[seen.turn] = match
-    turn = turning.most_promising({t: match.nfa for t, match in best.items()}, upright, chance)
-    if turn is None or best[turn].nfa < _LEAST:
+    for one in seen:
+        for match in turning.matches(collection, one, own, proposed)[:1]:
+            best[one.turn] = match
+    ranked = turning.promising({turn: match.nfa for turn, match in best.items()}, upright, chance)
+    if not ranked or best[ranked[0]].nfa < _LEAST:
         return None
+    turn = ranked[0]
     gain = turning.gain(turn, best[turn].nfa, upright, chance)
     return Finding(image.number, turn, best[turn].image.number, best[turn].nfa, gain) if gain >= _CLEARLY else None
 
