@@ -23,9 +23,10 @@ from lmr.verification.pool import verify_against
 
 NEAREST = 10
 CERTAIN = 20.0  # -log10(false alarms) of a match of the upright photo, after which nobody tries to turn it
-# symmetric façades match their own mirror image: with up to 10 where an upright photo finds less than is certain
-MIRRORED_AT_LEAST = 30.0
+# symmetric façades match their own mirror image: with up to 40 where an upright photo finds less than is certain
+MIRRORED_AT_LEAST = 60.0
 _RATIO = 1.5  # of what speaks for two turns, above which one is clearly better
+_SOMETHING = 3.0  # -log10(false alarms): a weaker match says nothing
 _LEAST_CHANCE = 1e-3
 _WORTH_A_LOOK = -1.0  # gain at which a turn is followed: its nearest images are not all that it may match
 _TRUST = 2.0  # how much the look of a photo counts, against its matches
@@ -120,9 +121,11 @@ def gain(turn: int, evidence: float, upright: float, chance: Array) -> float:
     """
     if turn >= MIRRORED and evidence < max(MIRRORED_AT_LEAST, _RATIO * upright):
         return -math.inf
-    if evidence < _RATIO * upright and upright >= 3:  # both match something
+    if evidence < _RATIO * upright and upright >= _SOMETHING:
         return -math.inf
     odds = np.log10(np.maximum(chance[[turn, 0]], _LEAST_CHANCE))
+    if max(evidence, upright) < _SOMETHING:
+        evidence = upright = 0.0
     return max(evidence, 0.0) - max(upright, 0.0) + _TRUST * float(odds[0] - odds[1])
 
 
