@@ -31,7 +31,7 @@ from lmr.errors import StorageError, UsageError
 from lmr.evaluation.rankings import write_rankings, write_submission
 from lmr.outputs.listed import read
 from lmr.photos.made import photograph, shots
-from lmr.reports.gallery import Picture, album
+from lmr.reports.gallery import Picture, Section, album
 from lmr.reports.pictures import jpeg
 from tests.conftest import ROOT
 
@@ -62,7 +62,7 @@ def write_page(page: Path, shade: int = 0, pictures: int = 2) -> None:
     with album(page) as made:
         for k in range(pictures):
             first = made.add(np.full((40, 60, 3), shade + k, np.uint8))
-        made.write("title", f"shade {shade}", Picture("query", first), [])
+        made.write([Section("title", f"shade {shade}", Picture("query", first), [], 0)], [])
 
 
 def shades(page: Path) -> set[int]:
@@ -458,7 +458,7 @@ def test_pages_with_odd_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, n
 WRITER = """
 import sys, time, numpy as np
 from pathlib import Path
-from lmr.reports.gallery import Picture, album
+from lmr.reports.gallery import Picture, Section, album
 page, shade = Path(sys.argv[1]), int(sys.argv[2])
 print("ready", flush=True)
 while True:
@@ -498,7 +498,7 @@ DIES = """
 import importlib, os, sys
 import numpy as np
 from pathlib import Path
-from lmr.reports.gallery import Picture, album
+from lmr.reports.gallery import Picture, Section, album
 import lmr.outputs.write
 
 module, name = sys.argv[2].rsplit(".", 1)
