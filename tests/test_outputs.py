@@ -197,7 +197,7 @@ def test_what_appears_while_it_is_written_stays(tmp_path: Path) -> None:
     page = tmp_path / "p.html"
     write_page(page, 10)
     with pytest.raises(UsageError, match="holds 2 files"), album(page) as made:
-        made.write("t", "s", Picture("q", made.add(np.zeros((9, 9, 3), np.uint8))), [])
+        made.write([Section("t", "s", Picture("q", made.add(np.zeros((9, 9, 3), np.uint8))), [], 0)], [])
         (tmp_path / "p.files" / "raw").mkdir()
         for name in ("mine.jpg", "raw/mine.jpg"):
             (tmp_path / "p.files" / name).write_bytes(b"mine")
@@ -465,7 +465,7 @@ while True:
     with album(page) as made:
         for k in range(12):
             last = made.add(np.full((200, 300, 3), shade + k, np.uint8))
-        made.write("t", f"shade {shade}", Picture("q", last), [])
+        made.write([Section("t", f"shade {shade}", Picture("q", last), [], 0)], [])
     shade = (shade + 20) % 200
 """
 
@@ -513,7 +513,7 @@ def dies(*args, **kwargs):
 
 setattr(module, name, dies)
 with album(Path(sys.argv[1])) as made:
-    made.write("t", "whole", Picture("q", made.add(np.zeros((9, 9, 3), np.uint8))), [])
+    made.write([Section("t", "whole", Picture("q", made.add(np.zeros((9, 9, 3), np.uint8))), [], 0)], [])
 """
 
 
