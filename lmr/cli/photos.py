@@ -175,7 +175,8 @@ def review(
     html: Annotated[Path | None, typer.Option(help="Write a page with the picture of each match.")] = None,
     as_json: Json = False,
 ) -> None:
-    """List the matches most worth a look: those that alone hold two groups together, with few inliers for it.
+    """List the matches most worth a look: those of photos that were taken far apart (over the setting `far_apart`, both
+    positions from the camera), then those that alone hold two groups together, with few inliers for it.
 
     The more so where the groups have other labels, or where what agrees may be a mark that was laid over both photos.
     Matches that were confirmed are left out; rejected ones hold nothing together any more.

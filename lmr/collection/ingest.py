@@ -18,6 +18,7 @@ from lmr.collection.sync import sync
 from lmr.errors import CollectionError, LmrError, PhotoError
 from lmr.features.pack import pack
 from lmr.features.presets import Preset, preset
+from lmr.photos.about import read_about, read_sidecar
 from lmr.photos.decode import content_id, decode, read
 from lmr.photos.find import Found, find, printable, text_of
 from lmr.settings import Settings
@@ -149,6 +150,8 @@ class _Extracted:
     material: bytes = b""
     reason: str | None = None
     prepared: Any = None
+    about: str | None = None
+    sidecar: int = 0
 
 
 @functools.lru_cache(1)
@@ -164,17 +167,20 @@ def _extract_one(settings: Settings, path: Path, item: Found) -> _Extracted:
     try:
         data = read(item.path, settings.max_bytes)
         id = content_id(data)
+        beside, sidecar = read_sidecar(item.path)
+        about = read_about(data, beside).to_json()
         if ledger.image(id):
-            return _Extracted(id)
+            return _Extracted(id, about=about, sidecar=sidecar)
         photo = decode(data, max_pixels=settings.max_pixels, min_side=settings.min_side, enough=made.enough)
         if made.on_device:
-            return _Extracted(id, photo.width, photo.height, prepared=made.prepare(photo))
+            return _Extracted(id, photo.width, photo.height, prepared=made.prepare(photo), about=about, sidecar=sidecar)
         features, material = made.extract(photo)
     except PhotoError as error:
         return _Extracted(reason=str(error))
     except Exception as error:  # an extractor's failure on one photo must not end the run
         return _Extracted(reason=_cannot_be_described(error))
-    return _Extracted(id, photo.width, photo.height, pack(features), material.tobytes())
+    packed = pack(features), material.tobytes()
+    return _Extracted(id, photo.width, photo.height, *packed, about=about, sidecar=sidecar)
 
 
 def _cannot_be_described(error: Exception) -> str:
@@ -258,7 +264,10 @@ def _keep(collection: Collection, item: Found, made: _Extracted, split: Split, c
             _count_known(ledger, item, number, before, counts)
         else:
             raise CollectionError(f"image {made.id[:12]} vanished from the ledger while it was read")
-    ledger.put_file(File(item.path, item.name, item.size, item.mtime, number, made.reason))
+    file = File(item.path, item.name, item.size, item.mtime, number, made.reason)
+    ledger.put_file(replace(file, about=made.about, sidecar=made.sidecar))
+    if number is not None:
+        ledger.refresh_facts(number)
 
 
 def _count_known(ledger: Ledger, item: Found, number: int, before: File | None, counts: Ingested) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,11 +16,12 @@ from lmr.collection.start import Patience, Start, start_of_stored
 from lmr.errors import PhotoError
 from lmr.features.pack import unpack
 from lmr.outputs import replacing
+from lmr.photos.about import About
 from lmr.photos.decode import decode, read
 from lmr.photos.find import text_of
 from lmr.reports.gallery import Album, Card, Picture, QueryCard, ReviewCard, Section, Shown, Step, album
 from lmr.reports.pictures import PANEL, match_picture, placeholder, thumbnail
-from lmr.spanning.bridges import Bridge, bridges
+from lmr.spanning.bridges import Bridge, bridges, far_apart
 from lmr.values import Array, Features, Hop, Verification
 from lmr.verification.matching import prepare
 from lmr.verification.verify import correspondences
@@ -162,10 +163,18 @@ def _cards(collection: Collection, found: Found, pictures: Pictures, made: Album
                     hit.similarity,
                     image.landmark if image else None,
                     path,
+                    _facts(collection.ledger.about(image.number)) if image else (),
                 )
             )
             advance(1)
     return cards
+
+
+def _facts(about: About) -> tuple[str, ...]:
+    """When, where and with what a photo was taken, and its caption, as lines for people."""
+    taken = " ".join(filter(None, ((about.taken_at or "").replace("T", " "), about.offset)))
+    place = "{:.5f}, {:.5f}".format(*about.place) if about.place else None
+    return tuple(filter(None, (taken, place, about.camera, about.caption)))
 
 
 def write_evaluation(collection: Collection, found: Evaluation, page: Path) -> None:
@@ -199,17 +208,31 @@ def _query_cards(collection: Collection, found: Evaluation, made: Album) -> list
 
 
 def worth_a_look(collection: Collection, limit: int) -> list[Bridge]:
-    """The bridges that are worth most doubt, those left out that a person has judged."""
+    """Matches of photos that were taken far apart, then bridges, those first that are worth most doubt.
+
+    Those that a person has judged are left out.
+    """
     settled = {frozenset(pair[:2]) for pair in collection.ledger.verdicts()}
-    asked = partial(bridges, collection.graph, limit + len(settled), bridge_queries=collection.bridge_queries)
+    graph, most, metres = collection.graph, limit + len(settled), collection.settings.far_apart
+
+    def asked() -> list[Bridge]:
+        apart = {frozenset((one.a, one.b)): one for one in far_apart(graph, metres, most)}
+        held = bridges(graph, most + len(apart), bridge_queries=collection.bridge_queries)
+        for one in held:
+            if (pair := frozenset((one.a, one.b))) in apart:
+                apart[pair] = replace(one, metres=apart[pair].metres)
+        return [*apart.values(), *(one for one in held if frozenset((one.a, one.b)) not in apart)]
+
     found = undisturbed(collection, asked)
     return [one for one in found if frozenset((one.a, one.b)) not in settled][:limit]
 
 
 def write_review(collection: Collection, found: Sequence[Bridge], page: Path) -> None:
     """Bridges with the picture of each match."""
-    matches = "1 match that alone holds" if len(found) == 1 else f"{len(found)} matches that each alone hold"
-    summary = f"{matches} two groups of photos together, the most doubtful first."
+    apart = sum(bridge.metres is not None for bridge in found)
+    told = [f"{apart} of photos that were taken far apart"] if apart else []
+    told += [f"{len(found) - apart} that alone hold two groups of photos together"] if len(found) > apart else []
+    summary = f"Matches: {', then '.join(told) or 'none'}; the most doubtful first."
     cards = []
     with album(page) as made, collection.progress.task("Pictures", len(found), "matches") as advance:
         for bridge in found:
@@ -224,7 +247,11 @@ def write_review(collection: Collection, found: Sequence[Bridge], page: Path) ->
 def why_doubted(bridge: Bridge) -> str:
     """Why a match is worth a look, for people."""
     small, large = bridge.sizes
-    told = f"{bridge.inliers} inliers alone hold {small} photo{'' if small == 1 else 's'} and {large} together"
+    told = f"{bridge.inliers} inliers"
+    if bridge.metres is not None:
+        told = f"taken {bridge.metres / 1000:,.{0 if bridge.metres >= 20_000 else 1}f} km apart; {told}"
+    if small:
+        told += f" alone hold {small} photo{'' if small == 1 else 's'} and {large} together"
     if bridge.differ:
         told += f"; labelled {bridge.landmarks[0]} on one side, {bridge.landmarks[1]} on the other"
     if bridge.mark:

@@ -19,10 +19,12 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from lmr.errors import CollectionError, StorageError
+from lmr.photos.about import About, of_files
 from lmr.photos.find import text_of
 from lmr.stores.pairs import Pairs
 from lmr.stores.schema import EMPTY, FORMAT, MIGRATIONS, TABLES
 from lmr.values import Array, Split
+from lmr.where import Where
 
 Verdict = Literal["confirmed", "rejected"]
 REBUILT = "rebuilt"  # how often Milvus and Neo4j were to be made anew
@@ -325,6 +327,49 @@ class Ledger:
         if split not in (None, before):
             self.pairs.touch(number)  # its matches take part, or no longer do
         return changed
+
+    def about(self, number: int) -> About:
+        """What an image's files know besides pixels: each fact from the first path that has it (see photos.about)."""
+        select = "SELECT about FROM files WHERE image = ? AND about IS NOT NULL ORDER BY path"
+        return of_files([About.from_json(row[0]) for row in self._db.execute(select, (number,))])
+
+    def abouts(self) -> dict[int, About]:
+        """The same of all images that have files which know anything."""
+        found: dict[int, list[About]] = {}
+        select = "SELECT image, about FROM files WHERE image IS NOT NULL AND about IS NOT NULL ORDER BY path"
+        for number, about in self._db.execute(select):
+            found.setdefault(number, []).append(About.from_json(about))
+        return {number: of_files(abouts) for number, abouts in found.items()}
+
+    def refresh_facts(self, number: int) -> None:
+        """Take an image's time and position from its files, which have changed, and count it as changed."""
+        about = self.about(number)
+        update = f"UPDATE images SET taken_at = ?, latitude = ?, longitude = ?, version = {_COMING} WHERE number = ?"
+        self._db.execute(update, (about.taken_at, about.latitude, about.longitude, number))
+
+    def positions(self) -> dict[int, tuple[float, float]]:
+        """Number -> latitude and longitude, of the images whose position is known."""
+        select = "SELECT number, latitude, longitude FROM images WHERE latitude IS NOT NULL"
+        return {number: (latitude, longitude) for number, latitude, longitude in self._db.execute(select)}
+
+    def taken(self, where: Where) -> list[int]:
+        """Numbers of the images that were taken when and where a filter says, in their order."""
+        conditions, values = [], list[float | str]()
+        if where.near is not None:
+            conditions.append("latitude BETWEEN ? AND ?")
+            values += where.latitudes
+        if where.first is not None or where.last is not None:  # `1905` is before `1905-06`
+            conditions.append("taken_at BETWEEN ? AND ?")
+            values += [(where.first or "")[:4], where.last or "9999-12-31T23:59:59"]
+        select = f"SELECT number, taken_at, latitude, longitude FROM images WHERE {' AND '.join(conditions) or 'true'}"
+        rows = self._db.execute(f"{select} ORDER BY +number", values)
+        return [number for number, *facts in rows if where.passes(*facts)]
+
+    def lack(self, where: Where) -> int:
+        """How many images a filter leaves out because nothing is known of when or where they were taken."""
+        unknown = [name for name, asked in (("latitude", where.near), ("taken_at", where.first or where.last)) if asked]
+        select = f"SELECT count(*) FROM images WHERE {' OR '.join(f'{name} IS NULL' for name in unknown) or 'false'}"
+        return int(self._db.execute(select).fetchone()[0])
 
     def image(self, id: str) -> Image | None:
         """The image of that id, or None."""
