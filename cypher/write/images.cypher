@@ -5,6 +5,7 @@
 UNWIND $rows AS row
 MERGE (i:Image {id: row.id})
 SET i.paths = row.paths, i.name = row.name, i.width = row.width, i.height = row.height, i.split = row.split,
+    i.turn = row.turn, i.mirrored = row.mirrored,
     i.component = coalesce(i.component, row.id), i.taken_at = localdatetime(row.taken_at),
     i.taken_until = localdatetime(row.taken_until), i.location = point({latitude: row.latitude, longitude: row.longitude}),
     i.from_camera = CASE WHEN row.from_camera THEN true END, i.camera = row.camera, i.caption = row.caption,

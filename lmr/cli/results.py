@@ -141,8 +141,12 @@ class _Searches:
         say(unused.text)
 
     def _tell(self, name: str, found: Any, where: Any) -> None:
+        from lmr.collection.report import how_it_lies
+        from lmr.photos.turned import MIRRORED, degrees
+
         start, rows = found.start, [_row(self._collection, hit) for hit in found.hits]
         query = {"id": start.id, "path": start.path, "stored": start.number is not None}
+        query |= {"turn": degrees(start.turn), "mirrored": start.turn >= MIRRORED}
         told = {"query": query, "seconds": found.seconds, "effort": start.effort}
         filtered = {"where": where, "left_out_unknown": self._unknown} if where else {}
         self._documents.append({**told, **filtered, "results": rows})
@@ -157,6 +161,8 @@ class _Searches:
         verified = sum(row["reached"] == "verified" for row in rows)
         say(f"{verified} verified, {len(rows) - verified} by similarity, in {found.seconds:.2f} s")
         say(_told(start.effort))
+        if start.turn:
+            say(f"the photo {how_it_lies(start.turn)}")
 
     def finish(self, page: Path | None) -> None:
         """Print the document, say where the page is, and how it ended: by the exit code too."""

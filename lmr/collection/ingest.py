@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import functools
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from lmr.features.presets import Preset, preset
 from lmr.photos.about import read_about, read_sidecar
 from lmr.photos.decode import content_id, decode, read
 from lmr.photos.find import Found, find, printable, text_of
+from lmr.photos.turned import turned
 from lmr.settings import Settings
 from lmr.stores.ledger import File, Ledger
 from lmr.values import Split, batches
@@ -152,6 +153,7 @@ class _Extracted:
     prepared: Any = None
     about: str | None = None
     sidecar: int = 0
+    turn: int = 0
 
 
 @functools.lru_cache(1)
@@ -160,7 +162,7 @@ def _extractor(settings: Settings, path: Path) -> tuple[Preset, Ledger]:
     return preset(settings.preset, settings), Ledger.open(path, readonly=True)
 
 
-def _extract_one(settings: Settings, path: Path, item: Found) -> _Extracted:
+def _extract_one(settings: Settings, path: Path, turns: Mapping[bytes, int], item: Found) -> _Extracted:
     if item.reason:
         return _Extracted(reason=item.reason)
     made, ledger = _extractor(settings, path)
@@ -171,16 +173,19 @@ def _extract_one(settings: Settings, path: Path, item: Found) -> _Extracted:
         about = read_about(data, beside).to_json()
         if ledger.image(id):
             return _Extracted(id, about=about, sidecar=sidecar)
+        turn = turns.get(item.path, 0)
         photo = decode(data, max_pixels=settings.max_pixels, min_side=settings.min_side, enough=made.enough)
+        photo = turned(photo, turn)
         if made.on_device:
-            return _Extracted(id, photo.width, photo.height, prepared=made.prepare(photo), about=about, sidecar=sidecar)
+            prepared = made.prepare(photo)
+            return _Extracted(id, photo.width, photo.height, prepared=prepared, about=about, sidecar=sidecar, turn=turn)
         features, material = made.extract(photo)
     except PhotoError as error:
         return _Extracted(reason=str(error))
     except Exception as error:  # an extractor's failure on one photo must not end the run
         return _Extracted(reason=_cannot_be_described(error))
     packed = pack(features), material.tobytes()
-    return _Extracted(id, photo.width, photo.height, *packed, about=about, sidecar=sidecar)
+    return _Extracted(id, photo.width, photo.height, *packed, about=about, sidecar=sidecar, turn=turn)
 
 
 def _cannot_be_described(error: Exception) -> str:
@@ -219,12 +224,13 @@ def extract(
     split: Split | None,
     counts: Ingested,
     strict: bool,
+    turns: Mapping[bytes, int] | None = None,
 ) -> None:
-    """Read, describe and keep files; inside the writer's lock."""
+    """Read, describe and keep files; inside the writer's lock. turns: of some paths, how each is turned before."""
     if not work:
         return
     ledger, settings = collection.ledger, collection.settings
-    results = collection.workers.results(functools.partial(_extract_one, settings, ledger.path), work)
+    results = collection.workers.results(functools.partial(_extract_one, settings, ledger.path, turns or {}), work)
     with collection.progress.task("Photos", len(work), "photos") as advance:
         for batch in batches(_finished(collection.preset, results), _BATCH):
             with ledger.transaction():
@@ -257,7 +263,7 @@ def _keep(collection: Collection, item: Found, made: _Extracted, split: Split, c
     else:
         image = ledger.image(made.id)
         if image is None and made.features is not None:
-            number = ledger.add_image(made.id, made.width, made.height, split, made.features, made.material)
+            number = ledger.add_image(made.id, made.width, made.height, split, made.features, made.material, made.turn)
             counts.new += 1
         elif image is not None:
             number = image.number

@@ -13,12 +13,14 @@ import numpy as np
 from lmr.collection.core import Collection
 from lmr.collection.search import Found, Unused, path_to, undisturbed
 from lmr.collection.start import Patience, Start, start_of_stored
+from lmr.collection.turns import Turned
 from lmr.errors import PhotoError
 from lmr.features.pack import unpack
 from lmr.outputs import replacing
 from lmr.photos.about import About
 from lmr.photos.decode import decode, read
 from lmr.photos.find import text_of
+from lmr.photos.turned import MIRRORED, degrees, turned
 from lmr.reports.gallery import Album, Card, Picture, QueryCard, ReviewCard, Section, Shown, Step, album
 from lmr.reports.pictures import PANEL, match_picture, placeholder, thumbnail
 from lmr.spanning.bridges import Bridge, bridges, far_apart
@@ -77,6 +79,7 @@ class Pictures:
                 enough=PANEL,
                 max_seconds=settings.max_seconds,
             )
+            photo = turned(photo, self._turn(id))
         except PhotoError:
             return placeholder(), self._reduction(id)
         return photo.pixels, photo.reduction
@@ -88,6 +91,11 @@ class Pictures:
         if path is None:
             raise PhotoError("it has no file")
         return read(path, self._collection.settings.max_bytes)
+
+    def _turn(self, id: str | None) -> int:
+        """How the photo is turned, so that the places of its features are right."""
+        image = None if id is None else self._collection.ledger.image(id)
+        return self._start.turn if image is None or id == self._start.id else image.turn
 
     def _reduction(self, id: str | None) -> float:
         image = self._collection.ledger.image(id or "")
@@ -132,6 +140,7 @@ def _section(collection: Collection, found: Found, made: Album) -> Section:
         f"{verified} of {len(found.hits)} results were reached over verified matches (green), the others by "
         f"similarity alone (grey). Searched in {found.seconds:.2f} s."
     )
+    summary += f" The photo {how_it_lies(found.start.turn)}." if found.start.turn else ""
     query = Picture(found.start.path or name, made.add(thumbnail(pictures.pixels(found.start.id)[0], 480)))
     return Section(name, summary, query, _cards(collection, found, pictures, made), verified)
 
@@ -207,6 +216,13 @@ def _query_cards(collection: Collection, found: Evaluation, made: Album) -> list
     return cards
 
 
+def how_it_lies(turn: int) -> str:
+    """What was done to a photo (see Image.turn), for people."""
+    lies = {0: "is mirrored", 1: "lies on its side", 2: "is upside down", 3: "lies on its side"}[turn % 4]
+    done = (["mirrored"] if turn >= MIRRORED else []) + ([f"turned by {degrees(turn)}°"] if turn % 4 else [])
+    return f"{lies}: searched {' and '.join(done)}"
+
+
 def worth_a_look(collection: Collection, limit: int) -> list[Bridge]:
     """Matches of photos that were taken far apart, then bridges, those first that are worth most doubt.
 
@@ -227,20 +243,40 @@ def worth_a_look(collection: Collection, limit: int) -> list[Bridge]:
     return [one for one in found if frozenset((one.a, one.b)) not in settled][:limit]
 
 
-def write_review(collection: Collection, found: Sequence[Bridge], page: Path) -> None:
-    """Bridges with the picture of each match."""
+def why_turned(one: Turned) -> str:
+    """What was done to an image that lies on its side, and what people can do about it."""
+    lies = how_it_lies(one.turn // 90 + MIRRORED * one.mirrored).partition(":")[0]
+    done = (["mirrored"] if one.mirrored else []) + ([f"turned by {one.turn}° clockwise"] if one.turn else [])
+    advice = "mend its orientation with your photo tool, or say with `lmr turn` how it is"
+    return f"{lies}: {' and '.join(done)} to match; {advice}"
+
+
+def write_review(
+    collection: Collection, found: Sequence[Bridge], page: Path, turned_ones: Sequence[Turned] = ()
+) -> None:
+    """Images that were turned and bridges, with the picture of each match."""
     apart = sum(bridge.metres is not None for bridge in found)
     told = [f"{apart} of photos that were taken far apart"] if apart else []
     told += [f"{len(found) - apart} that alone hold two groups of photos together"] if len(found) > apart else []
     summary = f"Matches: {', then '.join(told) or 'none'}; the most doubtful first."
+    if turned_ones:
+        lying = f"{len(turned_ones)} photos that lie on their side, upside down or are mirrored"
+        summary = f"{lying}; then {summary[0].lower()}{summary[1:]}"
     cards = []
-    with album(page) as made, collection.progress.task("Pictures", len(found), "matches") as advance:
-        for bridge in found:
-            pictures = Pictures(collection, start_of_stored(collection, bridge.a, Patience(rounds=0)))
-            drawn = made.add(pictures.match(Hop(bridge.a, bridge.b, bridge.inliers, 0.0)))
-            names = pictures.name(bridge.a), pictures.name(bridge.b)
-            cards.append(ReviewCard(*names, bridge.a, bridge.b, why_doubted(bridge), drawn))
-            advance(1)
+    with album(page) as made:
+        for one in turned_ones:
+            pictures = Pictures(collection, start_of_stored(collection, one.id, Patience(rounds=0)))
+            alone = one.match is None
+            picture = pictures.thumbnail(one.id) if alone else pictures.match(Hop(one.id, one.match or "", 0, 0.0))
+            names = pictures.name(one.id), "its looks" if alone else pictures.name(one.match)
+            cards.append(ReviewCard(*names, one.id, one.match or "", why_turned(one), made.add(picture)))
+        with collection.progress.task("Pictures", len(found), "matches") as advance:
+            for bridge in found:
+                pictures = Pictures(collection, start_of_stored(collection, bridge.a, Patience(rounds=0)))
+                drawn = made.add(pictures.match(Hop(bridge.a, bridge.b, bridge.inliers, 0.0)))
+                names = pictures.name(bridge.a), pictures.name(bridge.b)
+                cards.append(ReviewCard(*names, bridge.a, bridge.b, why_doubted(bridge), drawn))
+                advance(1)
         made.write_review("Matches worth a look", summary, cards)
 
 

@@ -11,6 +11,7 @@ from neo4j.exceptions import AuthError, ClientError, DriverError, Neo4jError, Se
 
 from lmr.errors import BrokenServerError, CollectionError, RefusedError, ServerError, UsageError
 from lmr.photos.about import About
+from lmr.photos.turned import degrees
 from lmr.servers.neo4j import Access
 from lmr.stores.cypher import Query, queries
 from lmr.values import Edge, batches
@@ -114,7 +115,7 @@ def _rows(runner: neo4j.Session | neo4j.ManagedTransaction, text: str, params: R
 
 def edge_row(edge: Edge) -> Row:
     """An edge as the parameters of write/edges."""
-    found = edge.verification
+    found, turns = edge.verification, [degrees(turn) if turn else None for turn in edge.turns]
     return {
         "a": edge.a,
         "b": edge.b,
@@ -129,6 +130,8 @@ def edge_row(edge: Edge) -> Row:
             "region_b": list(found.region_b or ()),
             "round": edge.round,
             "excluded": edge.excluded,
+            "turn_a": turns[0],
+            "turn_b": turns[1],
         },
     }
 

@@ -27,12 +27,17 @@ from lmr.values import Array, Split
 from lmr.where import Where
 
 Verdict = Literal["confirmed", "rejected"]
+TURNED_BY_HAND = -1  # in the place of how many index images there were when turns were tried
 REBUILT = "rebuilt"  # how often Milvus and Neo4j were to be made anew
 
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """One image of the collection."""
+    """One image of the collection.
+
+    width, height, px, and all coordinates kept of it are those of the photo as it is turned. turn: how the decoded
+    photo is turned before it is described, 0-3 quarter turns clockwise, 4 more: mirrored left to right before.
+    """
 
     number: int
     id: str
@@ -302,10 +307,12 @@ class Ledger:
         """Forget a file that is no longer there."""
         self._db.execute("DELETE FROM files WHERE path = ?", (path,))
 
-    def add_image(self, id: str, width: int, height: int, split: Split, features: bytes, material: bytes) -> int:
+    def add_image(
+        self, id: str, width: int, height: int, split: Split, features: bytes, material: bytes, turn: int = 0
+    ) -> int:
         """A new image with what was extracted from it; returns its number."""
-        insert = f"INSERT INTO images (id, width, height, split, version) VALUES (?, ?, ?, ?, {_COMING})"
-        number = self._db.execute(insert, (id, width, height, split)).lastrowid
+        insert = f"INSERT INTO images (id, width, height, split, turn, version) VALUES (?, ?, ?, ?, ?, {_COMING})"
+        number = self._db.execute(insert, (id, width, height, split, turn)).lastrowid
         assert number is not None
         self._db.execute("INSERT INTO features VALUES (?, ?, ?)", (number, features, zlib.crc32(features)))
         self._db.execute("INSERT INTO materials VALUES (?, ?, ?)", (number, material, zlib.crc32(material)))
@@ -442,6 +449,37 @@ class Ledger:
         ):
             self._db.execute(f"DELETE FROM {table} WHERE {column} = ?", (number,))
         self._db.execute("INSERT INTO removed (id) VALUES (?)", (id,))
+
+    def turn_image(
+        self, number: int, turn: int, width: int, height: int, features: bytes, material: bytes, vector: Array | None
+    ) -> None:
+        """Put what the turned photo is described by in the place of what is known of an image.
+
+        All its coordinates, width and height are then those of the photo as it is turned (see Image.turn). It was
+        compared with others in the wrong turn, so that is forgotten, also by the databases; verdicts stay.
+        """
+        for table, column in (("descriptors", "number"), ("proposed", "number"), ("pairs", "a"), ("pairs", "b")):
+            self._db.execute(f"DELETE FROM {table} WHERE {column} = ?", (number,))
+        for table, data in (("features", features), ("materials", material)):
+            self._db.execute(f"INSERT OR REPLACE INTO {table} VALUES (?, ?, ?)", (number, data, zlib.crc32(data)))
+        update = f"UPDATE images SET turn = ?, width = ?, height = ?, version = {_COMING} WHERE number = ?"
+        self._db.execute(update, (turn, width, height, number))
+        if vector is not None:
+            self.put_descriptors([(number, vector)])
+        self._db.execute("INSERT INTO removed (id) VALUES (?)", (self.image_numbered(number).id,))
+
+    def turns_tried(self) -> dict[int, int]:
+        """number -> how many index images there were when other turns of an image with features were last tried.
+
+        0: never; TURNED_BY_HAND: a person has said how it is turned.
+        """
+        select = "SELECT number, turns_tried FROM images WHERE number IN (SELECT number FROM features) ORDER BY number"
+        return dict(self._db.execute(select))
+
+    def set_turns_tried(self, numbers: Iterable[int], tried: int) -> None:
+        """Remember that; no other command is to see anything new in it."""
+        update = "UPDATE images SET turns_tried = ? WHERE number = ?"
+        self._db.executemany(update, ((tried, number) for number in numbers))
 
     def removed(self, after: int = 0) -> list[tuple[int, str]]:
         """(sequence, image id) of what was removed after a sequence."""
