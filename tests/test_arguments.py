@@ -31,7 +31,17 @@ class Shell(Cli):
         command = [sys.executable, "-m", "lmr", *map(str, words)]
         pipe = subprocess.PIPE
         environment = {**os.environ, "LMR_HOME": str(self.home)}
-        return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, cwd=ROOT, env=environment)
+        return subprocess.Popen(
+            command,
+            stdin=pipe,
+            stdout=pipe,
+            stderr=pipe,
+            cwd=ROOT,
+            env=environment,
+            preexec_fn=lambda: signal.signal(
+                signal.SIGINT, signal.SIG_DFL
+            ),  # in the background of a shell it is ignored
+        )
 
     def piped(self, data: bytes, *words: object) -> tuple[int, str, str]:
         process = self.start(*words)

@@ -26,6 +26,10 @@ from lmr.servers import links
 from lmr.servers import process as proc
 from lmr.settings import Settings
 
+# worker processes are begun while the client has open channels: what gRPC would do at a fork, to go on in the child,
+# may end the parent instead ("epoll_wait error: Bad file descriptor"), and no child of ours uses them
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
+
 _SOCKET = "socket"
 _MAX_MESSAGE = 256 * 2**20
 

@@ -8,12 +8,14 @@ import os
 import secrets
 import shutil
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import psutil
 
@@ -270,6 +272,7 @@ class LocalNeo4j(proc.LocalServer):
             try:
                 with _quiet(), _driver(state.address, access.password) as driver:
                     driver.verify_connectivity()
+                _reach(state.http)  # the Browser's pages come a moment later
                 return access
             except AuthError:
                 try:
@@ -392,6 +395,13 @@ def _driver(address: str, password: str) -> neo4j.Driver:
         connection_acquisition_timeout=_PATIENCE,
         max_transaction_retry_time=0,
     )
+
+
+def _reach(http: str) -> None:
+    """Raise OSError where nothing listens at an address."""
+    address = urlsplit(http)
+    if address.hostname and address.port:
+        socket.create_connection((address.hostname, address.port), timeout=5).close()
 
 
 def _set_password(address: str, password: str) -> None:
