@@ -54,6 +54,11 @@ class Settings:
     cache: Path = _setting(Path(), "per-user cache of server jars; empty = the platform's place")
 
     @property
+    def decoding(self) -> dict[str, Any]:
+        """The limits of `photos.decode.decode`."""
+        return {"max_pixels": self.max_pixels, "min_side": self.min_side, "max_seconds": self.max_seconds}
+
+    @property
     def worker_count(self) -> int:
         """Worker processes to use."""
         if self.workers:

@@ -256,10 +256,7 @@ def export_edges(
     check_outputs(home, file)
     with open_collection(home, quiet=as_json) as collection:
         count = run(collection, file)
-    if as_json:
-        print_json({"file": str(file), "edges": count})
-    else:
-        print(f"{count} matches written to {printable(str(file))}")
+    _tell(file, count, as_json, "edges", "matches")
 
 
 @imports.command("edges")
@@ -312,10 +309,7 @@ def export_rulings(
     check_outputs(home, file)
     with open_collection(home, quiet=as_json) as collection:
         count = run(collection, file)
-    if as_json:
-        print_json({"file": str(file), "rulings": count})
-    else:
-        print(f"{count} rulings written to {file}")
+    _tell(file, count, as_json, "rulings", "rulings")
 
 
 @imports.command("rulings")
@@ -355,8 +349,8 @@ def _some(names: list[str]) -> str:
     return f": {', '.join(names[:_TOLD])}{', ...' if len(names) > _TOLD else ''}" if names else ""
 
 
-def _tell(file: Path, count: int, as_json: bool) -> None:
+def _tell(file: Path, count: int, as_json: bool, key: str = "queries", things: str = "queries") -> None:
     if as_json:
-        print_json({"file": str(file), "queries": count})
+        print_json({"file": str(file), key: count})
     else:
-        print(f"{count} queries written to {printable(str(file))}")
+        print(f"{count} {things} written to {printable(str(file))}")

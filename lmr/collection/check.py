@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import numpy as np
 
@@ -24,7 +23,7 @@ from lmr.outputs import Ours, replacing
 from lmr.servers.process import private_folder
 from lmr.settings import Settings
 from lmr.spanning.forest import strongest
-from lmr.stores.ledger import Ledger
+from lmr.stores.ledger import Ledger, address
 
 _CLOSE = 1e-5
 _SHOWN = 3
@@ -102,7 +101,7 @@ def backups_of(ledger: Path) -> Ours:
 def id_of(ledger: Path) -> str | None:
     """The collection's id in a ledger or backup, of which nothing is changed; None where there is none to read."""
     try:
-        db = sqlite3.connect(f"file:{quote(os.fsencode(os.path.abspath(ledger)))}?mode=ro&immutable=1", uri=True)
+        db = sqlite3.connect(address(ledger, "ro") + "&immutable=1", uri=True)
         try:
             row = db.execute("SELECT value FROM meta WHERE key = 'id'").fetchone()
         finally:

@@ -16,7 +16,7 @@ from lmr.errors import UsageError
 from lmr.features.pack import unpack
 from lmr.photos.find import is_gone, printable, text_of
 from lmr.spanning.forest import ForestChange
-from lmr.stores.ledger import Image, Verdict
+from lmr.stores.ledger import File, Image, Verdict
 from lmr.stores.pairs import PairRow
 from lmr.values import Verification
 from lmr.verification.matching import prepare
@@ -62,7 +62,9 @@ def prune(collection: Collection, paths: Sequence[Path]) -> Corrected:
     with _from_what_the_ledger_says(collection):
         known = [file for file in ledger.files() if below(file.path, roots)]
         absent = [file for file in known if not os.path.lexists(file.path)]
-        gone = [file for file in absent if is_gone(file.path)]
+        gone, kept = list[File](), list[File]()
+        for file in absent:
+            (gone if is_gone(file.path) else kept).append(file)
         for path, root in zip(paths, roots, strict=True):
             photos, lost_here = (sum(below(file.path, [root]) for file in files) for files in (known, absent))
             if photos == lost_here > 0:
@@ -70,10 +72,10 @@ def prune(collection: Collection, paths: Sequence[Path]) -> Corrected:
                     f"none of the {photos:,} photos below {path} is there any more: is its disk missing? "
                     f"Nothing was taken out; `lmr remove` with that folder's name takes them all out"
                 )
-        seen = {os.path.dirname(file.path) for file in gone}
-        if kept := sorted({os.path.dirname(file.path) for file in absent} - seen):
+        if kept:
+            folder = os.path.dirname(kept[0].path)
             collection.progress.note(
-                f"{len(absent) - len(gone):,} photos not to be seen now are kept: {printable(text_of(kept[0]))} "
+                f"{len(kept):,} photos not to be seen now are kept: {printable(text_of(folder))} "
                 "is empty, missing or cannot be read. Is its disk missing? `lmr remove` with a folder's name takes "
                 "its photos out"
             )

@@ -62,7 +62,7 @@ class Ingested:
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """What an ingest has to do: files to read, all files found, known files that are gone, counts so far."""
+    """What an ingest has to do: files to read, all files found, known files that were not found, counts so far."""
 
     work: list[Found]
     found: list[Found]
@@ -107,7 +107,8 @@ def plan(paths: Sequence[Path], settings: Settings, *, retry_failed: bool = Fals
             known = list(ledger.files())
     made = _plan(paths, known, retry_failed)
     made.counts.new = len(made.work)
-    made.counts.vanished = [text_of(file.path) for file in made.gone]
+    for file in made.gone:
+        _count_missing(file, made.counts)
     return made.counts
 
 
@@ -166,8 +167,8 @@ def _extractor(settings: Settings, path: Path) -> tuple[Preset, Ledger]:
 
 
 def _extract_one(settings: Settings, path: Path, item: Found) -> _Extracted:
-    if item.reason:  # what is no regular file now may be one another time
-        return _Extracted(reason=item.reason, again="cannot be read" in item.reason)
+    if item.reason:
+        return _Extracted(reason=item.reason, again=item.again)
     made, ledger = _extractor(settings, path)
     try:
         data = read(item.path, settings.max_bytes)
@@ -176,13 +177,7 @@ def _extract_one(settings: Settings, path: Path, item: Found) -> _Extracted:
             return _Extracted(id)
         if made_by_lmr(data[:_HEAD]):
             return _Extracted(reason=_OWN)
-        photo = decode(
-            data,
-            max_pixels=settings.max_pixels,
-            min_side=settings.min_side,
-            enough=made.enough,
-            max_seconds=settings.max_seconds,
-        )
+        photo = decode(data, enough=made.enough, **settings.decoding)
         if made.on_device:
             return _Extracted(id, photo.width, photo.height, prepared=made.prepare(photo))
         features, material = made.extract(photo)
@@ -302,10 +297,12 @@ def _note_vanished(ledger: Ledger, gone: list[File], counts: Ingested) -> None:
                 continue  # it moved, and is told as that
             if file.image is None:
                 ledger.forget_file(file.path)
-            elif not is_gone(file.path):
-                counts.unseen.append(text_of(file.path))
             else:
-                counts.vanished.append(text_of(file.path))
+                _count_missing(file, counts)
+
+
+def _count_missing(file: File, counts: Ingested) -> None:
+    (counts.vanished if is_gone(file.path) else counts.unseen).append(text_of(file.path))
 
 
 def _label(collection: Collection, found: Sequence[Found], assigned: Assigned, split: Split | None) -> int:

@@ -69,13 +69,7 @@ class Pictures:
         """Pixels (H, W, 3) of a photo, and px of the original for each; a placeholder where its file is gone."""
         settings = self._collection.settings
         try:
-            photo = decode(
-                self._bytes(id),
-                max_pixels=settings.max_pixels,
-                min_side=settings.min_side,
-                enough=PANEL,
-                max_seconds=settings.max_seconds,
-            )
+            photo = decode(self._bytes(id), enough=PANEL, **settings.decoding)
         except PhotoError:
             return placeholder(), self._reduction(id)
         return photo.pixels, photo.reduction

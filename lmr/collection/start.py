@@ -118,13 +118,7 @@ def start_of_photo(
 ) -> Start:
     """Describe a photo that is not stored, or the part of it in a box (x1, y1, x2, y2 px), and follow its matches."""
     settings, preset = collection.settings, collection.preset
-    photo = decode(
-        data,
-        max_pixels=settings.max_pixels,
-        min_side=settings.min_side,
-        enough=preset.enough,
-        max_seconds=settings.max_seconds,
-    )
+    photo = decode(data, enough=preset.enough, **settings.decoding)
     if box is not None:
         photo = _cropped(photo, box)
     with threadpool_limits(1):  # as in a worker, so that sums round alike

@@ -50,13 +50,7 @@ def features_of(path: Path, wanted: Wanted, settings: Settings) -> dict[str, Arr
     if not wanted.local and not wanted.whole:
         raise UsageError("nothing is wanted: name --local, --global or both")
     data = read(path, settings.max_bytes)
-    photo = decode(
-        data,
-        max_pixels=settings.max_pixels,
-        min_side=settings.min_side,
-        enough=_EVERY_PIXEL,
-        max_seconds=settings.max_seconds,
-    )
+    photo = decode(data, enough=_EVERY_PIXEL, **settings.decoding)
     found = {"size": np.array([photo.width, photo.height])}
     with tempfile.TemporaryDirectory(prefix="lmr-features-") as made:
         given = Store(Path(made))

@@ -47,13 +47,17 @@ SUFFIXES = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A file that may be a photo: absolute path, the folder it was found from, size in bytes, time stamp in ns."""
+    """A file that may be a photo: absolute path, the folder it was found from, size in bytes, time stamp in ns.
+
+    reason: why it cannot be used; again: whether it may be usable another time.
+    """
 
     path: bytes
     root: bytes
     size: int
     mtime: int
     reason: str | None = None
+    again: bool = False
 
     @property
     def name(self) -> str:
@@ -117,7 +121,7 @@ def _below(folder: bytes, root: bytes) -> Iterator[Found]:
     try:
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
     except OSError as error:
-        yield Found(folder, root, 0, 0, f"folder cannot be read: {error.strerror}")
+        yield Found(folder, root, 0, 0, f"folder cannot be read: {error.strerror}", again=True)
         return
     for entry in entries:
         if entry.name.startswith(b"."):
@@ -132,7 +136,7 @@ def _look(path: bytes, root: bytes) -> Found:
     try:
         status = os.stat(path)
     except OSError as error:
-        return Found(path, root, 0, 0, f"cannot be read: {error.strerror}")
+        return Found(path, root, 0, 0, f"cannot be read: {error.strerror}", again=True)
     if not stat.S_ISREG(status.st_mode):
         return Found(path, root, 0, 0, "not a regular file")
     return Found(path, root, status.st_size, status.st_mtime_ns)

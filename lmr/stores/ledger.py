@@ -135,7 +135,7 @@ class Ledger:
         if not path.exists():
             raise CollectionError(f"{path.parent} is not a collection yet; `lmr ingest PHOTOS` makes one")
         try:
-            db = sqlite3.connect(_address(path, "ro" if readonly else "rw"), uri=True, timeout=60)
+            db = sqlite3.connect(address(path, "ro" if readonly else "rw"), uri=True, timeout=60)
             db.execute("PRAGMA synchronous = FULL")
             db.execute("PRAGMA mmap_size = 1073741824")
             ledger = cls(db, path)
@@ -198,7 +198,7 @@ class Ledger:
         is newer.
         """
         tables = [table for table in TABLES if table not in ("verdicts", "identities")]
-        self._db.execute("ATTACH DATABASE ? AS beside", (_address(other.path, "ro"),))
+        self._db.execute("ATTACH DATABASE ? AS beside", (address(other.path, "ro"),))
         try:
             with self.transaction():
                 before = {key: int(self.meta(key) or 0) for key in ("version", REBUILT)}
@@ -541,7 +541,7 @@ class Ledger:
         return _checked(row, f"{what} of image {number}", "restore the ledger from a backup")
 
 
-def _address(path: Path, mode: str) -> str:
+def address(path: Path, mode: str) -> str:
     """A file as SQLite's address: the name may hold any character, so it goes in as escaped bytes."""
     return "file:" + "".join(f"%{byte:02x}" for byte in bytes(path.resolve())) + f"?mode={mode}"
 
