@@ -179,6 +179,7 @@ def test_many_photos_and_folders_are_searched_with_at_once(cli: Shell, new: Path
     text = page.read_text()
     assert text.count('<section class="search"') == 4
     assert text.count('href="#search-') == 4
+    assert text.count("https://example.org/a.jpg") == 1  # a reason that begins with the name says it once
     for name in ("broken.jpg", "https://example.org/a.jpg"):
         assert name in text
     for address in re.findall(r'src="([^"]+)"', text):

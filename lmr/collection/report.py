@@ -107,11 +107,11 @@ def write_gallery(collection: Collection, found: Iterable[Found | Unused], page:
 
     Each is drawn before the next is taken, so that many need no more memory than one.
     """
-    sections, unused = list[Section](), list[tuple[str, str]]()
+    sections, unused = list[Section](), list[str]()
     with album(page) as made:
         for one in found:
             if isinstance(one, Unused):
-                unused.append((one.name, one.reason))
+                unused.append(one.text)
             else:
                 sections.append(_section(collection, one, made))
         made.write(sections, unused)

@@ -106,8 +106,8 @@ class Album:
         target.write_bytes(jpeg(pixels))
         return f"{self._address}/{target.name}"
 
-    def write(self, sections: list[Section], unused: list[tuple[str, str]]) -> None:
-        """Write the page of one search or of many, and of what could not be searched with: name and reason."""
+    def write(self, sections: list[Section], unused: list[str]) -> None:
+        """Write the page of one search or of many, and of what could not be searched with, and why."""
         if len(sections) == 1 and not unused:
             title, summary = f"All photos of the place in {sections[0].name}", sections[0].summary
         else:
