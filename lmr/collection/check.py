@@ -149,7 +149,8 @@ def restore(settings: Settings, source: Path) -> Restored:
 def _put(ledger: Path, copy: Path, id: str) -> Path | None:
     """Put the backup in the ledger's place; where the ledger was set aside, if it could not be read."""
     try:
-        present = Ledger.open(ledger) if ledger.exists() else None
+        # one that cannot be read is not even opened: SQLite would take away the log beside it
+        present = None if id_of(ledger) is None else Ledger.open(ledger)
     except CollectionError:  # it cannot be read, which is why it is restored
         present = None
     if present is None:

@@ -10,7 +10,7 @@ import json
 import sqlite3
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import astuple, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
@@ -134,21 +134,20 @@ class Ledger:
         """An existing ledger. Raises CollectionError where it is missing, damaged or of another format."""
         if not path.exists():
             raise CollectionError(f"{path.parent} is not a collection yet; `lmr ingest PHOTOS` makes one")
-        try:
-            db = sqlite3.connect(address(path, "ro" if readonly else "rw"), uri=True, timeout=60)
-            db.execute("PRAGMA synchronous = FULL")
-            db.execute("PRAGMA mmap_size = 1073741824")
-            ledger = cls(db, path)
-            found = ledger.meta("format")
-        except sqlite3.OperationalError as error:
-            raise StorageError(f"{path} cannot be opened ({error}); is the disk full, or read-only?") from error
-        except sqlite3.DatabaseError as error:
-            raise CollectionError(f"{path} cannot be read ({error}); restore it from a backup") from error
-        try:
+        with ExitStack() as undo:  # one left open would take away the log of whatever lies there when it is closed
+            try:
+                db = sqlite3.connect(address(path, "ro" if readonly else "rw"), uri=True, timeout=60)
+                undo.callback(db.close)
+                db.execute("PRAGMA synchronous = FULL")
+                db.execute("PRAGMA mmap_size = 1073741824")
+                ledger = cls(db, path)
+                found = ledger.meta("format")
+            except sqlite3.OperationalError as error:
+                raise StorageError(f"{path} cannot be opened ({error}); is the disk full, or read-only?") from error
+            except sqlite3.DatabaseError as error:
+                raise CollectionError(f"{path} cannot be read ({error}); restore it from a backup") from error
             ledger._migrate(int(found or 0), readonly)
-        except BaseException:
-            db.close()
-            raise
+            undo.pop_all()
         return ledger
 
     def _migrate(self, found: int, readonly: bool) -> None:

@@ -4,6 +4,7 @@ import sqlite3
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 from lmr.errors import CollectionError
@@ -69,6 +70,18 @@ def test_another_format_or_no_ledger_is_refused(ledger: Ledger, tmp_path: Path) 
     (tmp_path / "text.sqlite").write_text("not a database, but long enough to look at" * 99)
     with pytest.raises(CollectionError, match="cannot be read"):
         Ledger.open(tmp_path / "text.sqlite")
+
+
+def test_a_ledger_that_cannot_be_opened_is_closed_again(ledger: Ledger, tmp_path: Path) -> None:
+    """One left open is closed some time later, and then takes away the log of the ledger that lies there by then."""
+    with ledger.transaction():
+        ledger.set_meta("format", "99")
+    ledger.close()
+    (tmp_path / "text.sqlite").write_text("not a database, but long enough to look at" * 99)
+    for name in ("ledger.sqlite", "text.sqlite"):
+        with pytest.raises(CollectionError) as refused:
+            Ledger.open(tmp_path / name)
+        assert str(refused.value) and not [f for f in psutil.Process().open_files() if f.path.startswith(str(tmp_path))]
 
 
 def test_names_that_are_not_utf8_are_kept(ledger: Ledger) -> None:
