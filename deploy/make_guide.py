@@ -26,6 +26,7 @@ PICTURES = {
     ),
     "Landmarks with their photos": "MATCH way = (:Landmark)<-[:DEPICTS]-(:Image)\nRETURN way LIMIT 200",
 }
+EXAMPLES = {"latitude": "48.85837", "longitude": "2.29448", "from": "1990", "to": "2005"}
 PAGE = """<article class="guide">
 <carousel class="deck container-fluid">
 <slide class="row-fluid">
@@ -56,7 +57,7 @@ def prefilled(text: str) -> str:
 
 def literal(query: Query) -> str:
     """The query with its parameters as literals: the Browser has none set. Only for a person to read and edit."""
-    values = {name: str(DEFAULTS.get(name, f"'{name.upper()}_ID'")) for name in query.params}
+    values = {name: str(DEFAULTS.get(name) or EXAMPLES.get(name) or f"'{name.upper()}_ID'") for name in query.params}
     return re.sub(r"\$(\w+)", lambda found: values[found[1]], query.text)
 
 

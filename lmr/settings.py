@@ -34,6 +34,10 @@ class Settings:
     expansion_confidence: float = _setting(2.0, "ID-QE: -log10(false alarms) at which a match has half its weight")
     few_edges: float = _setting(0.02, "ID-QE: a round that adds fewer, of all accepted matches, is the last")
     similarity_weight: float = _setting(10.0, "lambda: edge weight = inliers + lambda * similarity")
+    far_apart: float = _setting(3000.0, "metres between the cameras of a match beyond which `lmr review` asks first")
+    turns: str = _setting(
+        "auto", "try photos turned and mirrored: on, off; auto = at search, and at link without networks"
+    )
     workers: int = _setting(0, "worker processes; 0 = one a core")
     max_pixels: int = _setting(150_000_000, "a photo with more pixels is set aside", minimum=1)
     max_bytes: int = _setting(256 * 2**20, "a larger file is set aside", minimum=1)

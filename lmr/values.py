@@ -18,7 +18,7 @@ Split = Literal["index", "query"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Photo:
-    """A decoded photo, upright: pixels (H, W, 3) uint8 RGB, perhaps reduced; width, height of the full image, px."""
+    """A decoded photo, upright or turned so: pixels (H, W, 3) uint8 RGB, perhaps reduced; width, height of all, px."""
 
     id: str
     pixels: Array
@@ -35,10 +35,10 @@ class Photo:
 class Features:
     """Local features of one photo, strongest first.
 
-    keypoints (N, 2) float32 x, y and scales (N,) float32, both in px of the upright original image; descriptors
-    (N, D) int8; view (4,) x, y, width, height of the part of the image in which points were sought, px; unit: px of
-    the original for each px in which points are compared (of the size at which they were sought, or what makes the
-    errors of a network's points as large as those).
+    keypoints (N, 2) float32 x, y and scales (N,) float32, both in px of the upright original image, or as it was
+    turned; descriptors (N, D) int8; view (4,) x, y, width, height of the part of the image in which points were sought,
+    px; unit: px of the original for each px in which points are compared (of the size at which they were sought, or
+    what makes the errors of a network's points as large as those).
     """
 
     keypoints: Array
@@ -89,7 +89,7 @@ class Verification:
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """A verified match as stored: a < b are image ids; confirmed: by a person."""
+    """A verified match as stored: a < b are image ids; confirmed: by a person; turns: those of both images' photos."""
 
     a: str
     b: str
@@ -99,6 +99,7 @@ class Edge:
     round: int
     excluded: str | None
     confirmed: bool = False
+    turns: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,6 +59,6 @@ def check_outputs(
         check_page(page, home=folder, inputs=inputs)
 
 
-from lmr.cli import checkpoints, databases, measure, photos, results  # noqa: E402  they add their commands to `app`
+from lmr.cli import checkpoints, databases, locate, measure, photos, results  # noqa: E402  they add their commands to `app`
 
-__all__ = ["app", "checkpoints", "databases", "measure", "photos", "results"]
+__all__ = ["app", "checkpoints", "databases", "locate", "measure", "photos", "results"]

@@ -175,27 +175,32 @@ def review(
     html: Annotated[Path | None, typer.Option(help="Write a page with the picture of each match.")] = None,
     as_json: Json = False,
 ) -> None:
-    """List the matches most worth a look: those that alone hold two groups together, with few inliers for it.
+    """List the matches most worth a look: those of photos that were taken far apart (over the setting `far_apart`, both
+    positions from the camera), then those that alone hold two groups together, with few inliers for it.
 
-    The more so where the groups have other labels, or where what agrees may be a mark that was laid over both photos.
+    A match is worth it the more where the groups have other labels, or where what agrees may be a mark that was laid
+    over both photos. First come photos that lie on their side, upside down or are mirrored: `link` turned them.
     Matches that were confirmed are left out; rejected ones hold nothing together any more.
 
     Example: `lmr review --html review.html`
     """
     from lmr.collection.corrections import judge
-    from lmr.collection.report import why_doubted, worth_a_look, write_review
+    from lmr.collection.report import why_doubted, why_turned, worth_a_look, write_review
+    from lmr.collection.turns import turned_images
 
     check_outputs(home, page=html)
     with open_collection(home, quiet=as_json) as collection:
-        found = worth_a_look(collection, limit)
+        found, turned = worth_a_look(collection, limit), turned_images(collection)[:limit]
         if html is not None:
-            write_review(collection, found, html)
+            write_review(collection, found, html, turned)
         if as_json:
-            print_json([{**asdict(one), "doubt": round(one.doubt, 4), "why": why_doubted(one)} for one in found])
+            told = [{"a": one.id, "b": one.match, **asdict(one), "why": why_turned(one)} for one in turned]
+            bridges = [{**asdict(one), "doubt": round(one.doubt, 4), "why": why_doubted(one)} for one in found]
+            print_json([*told, *bridges])
             return
-        print_table(
-            ("a", "b", "photos", "why"), ((o.a[:12], o.b[:12], " - ".join(o.names), why_doubted(o)) for o in found)
-        )
+        rows = [(o.id[:12], (o.match or "-")[:12], o.path, why_turned(o)) for o in turned]
+        rows += [(o.a[:12], o.b[:12], " - ".join(o.names), why_doubted(o)) for o in found]
+        print_table(("a", "b", "photos", "why"), rows)
         if html is not None:
             say(f"page: {html.resolve().as_uri()}")
         for one in found if ask else ():
@@ -206,6 +211,36 @@ def review(
             if key in ("c", "r"):
                 done = judge(collection, one.a, one.b, "confirmed" if key == "c" else "rejected")
                 say(f"{'confirmed' if key == 'c' else 'rejected'}; {done.accepted} matches accepted in all")
+
+
+@app.command()
+def turn(
+    photo: Annotated[str, typer.Argument(metavar="PHOTO|IMAGE_ID", help="A stored photo, or an image id.")],
+    by: Annotated[int, typer.Argument(metavar="0|90|180|270", help="Degrees clockwise that make it upright.")],
+    mirrored: Annotated[bool, typer.Option("--mirrored", help="It is to be mirrored left to right before.")] = False,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Say how a stored photo is to be turned, whatever `link` found: `0` is as its file says. Files are not touched.
+
+    It is described anew and forgets what it matched; `lmr link` compares it again.
+
+    Example: `lmr turn scan.jpg 90`
+    """
+    from lmr.collection.turns import turn_by_hand
+    from lmr.errors import UsageError
+    from lmr.photos.turned import MIRRORED
+
+    if by not in (0, 90, 180, 270):
+        raise UsageError(f"a photo is turned by 0, 90, 180 or 270 degrees clockwise, not {by}")
+    with open_collection(home, quiet=as_json) as collection:
+        done = turn_by_hand(collection, photo, by // 90 + MIRRORED * mirrored)
+    if as_json:
+        print_json(done)
+    else:
+        print(
+            f"{done.path}: turned by {done.turn}°{', mirrored' if done.mirrored else ''}; `lmr link` compares it again"
+        )
 
 
 @app.command()
@@ -261,6 +296,14 @@ def link(
         bool | None,
         typer.Option("--bridge-queries/--no-bridge-queries", help="Let query photos join others (kept as a setting)."),
     ] = None,
+    turns: Annotated[
+        bool | None,
+        typer.Option(
+            "--turns/--no-turns",
+            help="Try photos left without matches turned and mirrored.",
+            show_default="where that is cheap: not with networks",
+        ),
+    ] = None,
     workers: Workers = None,
     as_json: Json = False,
 ) -> None:
@@ -274,7 +317,8 @@ def link(
     """
     from lmr.collection.link import link as run
 
-    with open_collection(home, quiet=as_json, top=top, workers=workers) as collection:
+    way = None if turns is None else "on" if turns else "off"
+    with open_collection(home, quiet=as_json, top=top, workers=workers, turns=way) as collection:
         done = run(collection, rounds=rounds, bridge_queries=bridge_queries)
     if as_json:
         print_json(done)
@@ -284,6 +328,8 @@ def link(
         print_table(columns, ((r.round, r.proposed, r.verified, r.edges, r.accepted) for r in done.rounds))
     else:
         print("nothing to do: every photo has been compared (`lmr link --rounds` asks for more)")
+    for one in done.turned:
+        print(f"{one.path}: turned by {one.turn}°{', mirrored' if one.mirrored else ''} to match (`lmr review`)")
     print(f"{done.edges_new} new edges, {done.edges} in all, {done.accepted} accepted")
     if done.forest:
         print(f"forest: {done.forest.added} edges added, {done.forest.removed} removed, {done.forest.kept} kept")

@@ -14,7 +14,7 @@ from lmr.cli.app import Home, Json, app, check_outputs, load_settings, open_coll
 from lmr.cli.show import print_json, print_table, say
 from lmr.photos.find import printable
 
-_COLUMNS = ("rank", "image", "reached", "inliers", "hops", "similarity", "landmark", "path")
+_COLUMNS = ("rank", "image", "reached", "inliers", "hops", "similarity", "landmark")
 
 
 @app.command()
@@ -42,6 +42,19 @@ def search(
     budget: Annotated[
         float | None, typer.Option(min=0, help="Seconds after which no more photos are compared.", show_default="none")
     ] = None,
+    near: Annotated[
+        str | None, typer.Option(metavar="LAT,LON", help="List only photos taken near this position, in degrees.")
+    ] = None,
+    within: Annotated[
+        str | None, typer.Option(metavar="LENGTH", help="How near: 500m, 5km or 3mi.", show_default="1km")
+    ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option("--from", metavar="TIME", help="List only photos taken then or later: 1990, 1990-07, 1990-07-14."),
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option("--to", metavar="TIME", help="Taken then or earlier; 2005 is the whole of 2005.")
+    ] = None,
     html: Annotated[
         Path | None, typer.Option(help="Write a page with pictures of every match, one for all photos.")
     ] = None,
@@ -55,7 +68,8 @@ def search(
     The photo is treated as the stored ones are: compared with its nearest ones, its descriptor moved towards those
     that match, compared with those that are nearest then. First come the images reached over verified matches, in
     the order in which they join; then the others by similarity. The depth is that of the spanning forest: an image
-    further from the photo there is left out, even if a weaker match would join it sooner.
+    further from the photo there is left out, even if a weaker match would join it sooner. --near, --from and --to
+    choose what is listed, of the photos of which it is known; the ways there may pass over any.
 
     Example: `lmr search photo.jpg --top 50 --html result.html`
     """
@@ -64,7 +78,9 @@ def search(
     from lmr.collection.start import Patience
     from lmr.errors import UsageError
     from lmr.photos.arguments import expanded, is_folder
+    from lmr.where import Where
 
+    where = Where.of(near, within, since, until)
     check_outputs(home, page=html, inputs=[Path(one) for one in photos])
     options = {
         "top": top,
@@ -73,6 +89,7 @@ def search(
         "verified_only": verified_only,
         "query_images": query_images,
         "patience": Patience(rounds, budget),
+        "where": where,
     }
     asked = list(expanded(photos, load_settings(home).max_bytes))
     alone = len(photos) == 1 and not is_folder(photos[0])
@@ -96,7 +113,7 @@ class _Searches:
     def __init__(self, collection: Any, asked: Sequence[Any], alone: bool, as_json: bool) -> None:
         self._collection, self._asked, self._alone, self._as_json = collection, asked, alone, as_json
         self._documents: list[dict[str, Any]] = []
-        self._failed = 0
+        self._failed = self._unknown = 0
         self.interrupted = False
 
     def each(self, options: dict[str, Any]) -> Iterator[Any]:
@@ -105,13 +122,15 @@ class _Searches:
 
         if lack := lacks(self._collection):
             say(lack)
+        where = options["where"]
+        self._unknown = self._collection.ledger.lack(where) if where else 0
         try:
             outcomes = searches(self._collection, self._asked, strict=self._alone, **options)
             for one, outcome in zip(self._asked, outcomes, strict=False):
                 if isinstance(outcome, Unused):
                     self._refuse(outcome)
                 else:
-                    self._tell(one.shown, outcome)
+                    self._tell(one.shown, outcome, where)
                 yield outcome
         except KeyboardInterrupt:
             self.interrupted = True
@@ -121,20 +140,29 @@ class _Searches:
         self._documents.append({"query": {"id": None, "path": unused.name, "stored": False}, "error": unused.reason})
         say(unused.text)
 
-    def _tell(self, name: str, found: Any) -> None:
+    def _tell(self, name: str, found: Any, where: Any) -> None:
+        from lmr.collection.report import how_it_lies
+        from lmr.photos.turned import MIRRORED, degrees
+
         start, rows = found.start, [_row(self._collection, hit) for hit in found.hits]
         query = {"id": start.id, "path": start.path, "stored": start.number is not None}
-        self._documents.append({"query": query, "seconds": found.seconds, "effort": start.effort, "results": rows})
+        query |= {"turn": degrees(start.turn), "mirrored": start.turn >= MIRRORED}
+        told = {"query": query, "seconds": found.seconds, "effort": start.effort}
+        filtered = {"where": where, "left_out_unknown": self._unknown} if where else {}
+        self._documents.append({**told, **filtered, "results": rows})
         if self._as_json:
             return
         if not self._alone:
             also = f" ({start.path})" if start.path not in ("", name) else ""
             print("\n" * (len(self._documents) > 1) + printable(f"# {name}{also}"))
-        print_table(_COLUMNS, map(_cells, rows))
+        known = _known(rows)
+        print_table((*_COLUMNS, *known, "path"), (_cells(row, known) for row in rows))
         sys.stdout.flush()  # others may read along
         verified = sum(row["reached"] == "verified" for row in rows)
         say(f"{verified} verified, {len(rows) - verified} by similarity, in {found.seconds:.2f} s")
         say(_told(start.effort))
+        if start.turn:
+            say(f"the photo {how_it_lies(start.turn)}")
 
     def finish(self, page: Path | None) -> None:
         """Print the document, say where the page is, and how it ended: by the exit code too."""
@@ -145,6 +173,9 @@ class _Searches:
             print_json(self._documents[0] if self._alone else {"searches": self._documents})
         elif page is not None:
             say(f"page: {page.resolve().as_uri()}")
+        if self._unknown and not self._as_json:
+            lacking = "of which it is not known when or where they were taken"
+            say(f"left out: {self._unknown} photos of the collection {lacking}")
         if self.interrupted:
             say(f"interrupted: {done} of {wanted} searches were done; what they found is above")
             raise typer.Exit(130)
@@ -153,9 +184,10 @@ class _Searches:
             raise typer.Exit(1)
 
 
-def _cells(row: dict[str, Any]) -> tuple[Any, ...]:
-    measured = (row[name] for name in ("reached", "inliers", "hops", "similarity", "landmark"))
-    return (row["rank"], row["id"][:12], *measured, row["paths"][0] if row["paths"] else "-")
+def _cells(row: dict[str, Any], known: Sequence[str]) -> tuple[Any, ...]:
+    measured = (row[name] for name in _COLUMNS[2:])
+    path = row["paths"][0] if row["paths"] else "-"
+    return (row["rank"], row["id"][:12], *measured, *(_shown(row[name]) for name in known), path)
 
 
 def _told(effort: Any) -> str:
@@ -168,8 +200,10 @@ def _told(effort: Any) -> str:
 
 def _row(collection: Any, hit: Any) -> dict[str, Any]:
     from lmr.collection.search import names_of
+    from lmr.photos.about import About
 
     image = collection.ledger.image(hit.id)
+    about = collection.ledger.about(image.number) if image else About()
     return {
         "rank": hit.rank,
         "id": hit.id,
@@ -180,7 +214,21 @@ def _row(collection: Any, hit: Any) -> dict[str, Any]:
         "similarity": hit.similarity,
         "landmark": image.landmark if image else None,
         "paths": names_of(collection, [hit.id])[hit.id],
+        "taken_at": about.taken_at,
+        "location": about.location,
+        "camera": about.camera,
+        "caption": about.caption,
+        "keywords": about.keywords,
     }
+
+
+def _known(rows: list[dict[str, Any]]) -> list[str]:
+    """The columns for when and where, if it is known of any row."""
+    return [name for name in ("taken_at", "location") if any(row[name] for row in rows)]
+
+
+def _shown(fact: Any) -> str | None:
+    return "{latitude:.5f}, {longitude:.5f}".format(**fact) if isinstance(fact, dict) else fact
 
 
 @app.command()

@@ -12,7 +12,7 @@ from lmr.stores.cypher import Query, queries
 from lmr.stores.graph import Graph
 
 _FOLDER = "analyst/"
-DEFAULTS = {"limit": 25}
+DEFAULTS = {"limit": 25, "metres": 3000}
 
 
 def analyst_queries() -> list[Query]:

@@ -20,9 +20,11 @@ from lmr.collection.refined import Described, described, review
 from lmr.collection.sync import bring_up
 from lmr.errors import CollectionError, DatabaseError, UsageError
 from lmr.outputs import Ours, replacing
+from lmr.photos.about import About
 from lmr.servers.process import private_folder
 from lmr.settings import Settings
 from lmr.spanning.forest import strongest
+from lmr.stores.graph import facts_row
 from lmr.stores.ledger import Ledger, address
 
 _CLOSE = 1e-5
@@ -237,9 +239,13 @@ def _graph(collection: Collection) -> Iterator[Difference]:
     marker = graph.marker()
     if marker["stale"]:
         yield Difference("neo4j", "the forest is half written", 1, ["`lmr link` completes it"])
-    images = {image.id: (image.split, image.landmark) for image in ledger.images()}
+    abouts = ledger.abouts()
+    images = {
+        image.id: (image.split, image.landmark, *facts_row(abouts.get(image.number, About())).values())
+        for image in ledger.images()
+    }
     rows = graph.run("read/images")
-    held = {row["id"]: (row["split"], row["landmark"]) for row in rows}
+    held = {row["id"]: (row["split"], row["landmark"], *_facts(row)) for row in rows}
     yield from _compared("neo4j", "images", images, held)
     edges = {(e.a, e.b): (e.weight, e.verification.inliers, e.excluded) for _, e in ledger.pairs.edges()}
     matches = {(r["a"], r["b"]): (r["weight"], r["inliers"], r["excluded"]) for r in graph.run("read/matches")}
@@ -262,6 +268,12 @@ def _graph(collection: Collection) -> Iterator[Difference]:
     mixed = [next(iter(names)) for names in by_part.values() if len(names) > 1]
     mixed += [name for name, found in by_name.items() if len(found) > 1]
     yield from _differ("neo4j", "components that are not what the forest joins", mixed)
+
+
+def _facts(row: Mapping[str, Any]) -> list[Any]:
+    """What the graph knows of an image besides pixels, as the row that wrote it."""
+    times = (row[name].to_native().isoformat() if row[name] else None for name in ("taken_at", "taken_until"))
+    return [*times, *row["facts"]]
 
 
 def _compared(where: str, what: str, wanted: Mapping[Any, Any], held: Mapping[Any, Any]) -> Iterator[Difference]:

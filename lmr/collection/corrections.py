@@ -153,6 +153,16 @@ def apply_verdict(collection: Collection, row: PairRow, a: str, b: str, verdict:
             return
 
 
+def judge_again(collection: Collection, image: Image) -> None:
+    """Compare an image, which is described anew, in each pair that a person has judged: inside a transaction."""
+    ledger = collection.ledger
+    for a, b, verdict, _ in ledger.verdicts():
+        ends = [ledger.image(id) for id in (a, b)] if image.id in (a, b) else []
+        found = [end for end in ends if end is not None]
+        if len(found) == 2:
+            apply_verdict(collection, _compared(collection, *found), a, b, verdict)
+
+
 def _compared(collection: Collection, a: Image, b: Image) -> PairRow:
     """The outcome of a pair that nobody proposed."""
     ledger = collection.ledger

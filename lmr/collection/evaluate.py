@@ -174,7 +174,8 @@ class _Cast:
         if path is None:
             raise UsageError(f"{name} is asked for by a box in it, but its file is gone")
         file = Path(os.fsdecode(path))
-        return start_of_photo(self._collection, file, read(file, self._collection.settings.max_bytes), box=query.box)
+        data, turn = read(file, self._collection.settings.max_bytes), image.turn if image else 0
+        return start_of_photo(self._collection, file, data, box=query.box, turn=turn)
 
     def spelled(self, ids: Sequence[str]) -> list[str]:
         """Names in the ground truth's spelling."""

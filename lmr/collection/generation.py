@@ -79,9 +79,9 @@ def _beside(collection: Collection, settings: Settings, mark: str) -> Iterator[C
 def _goes_on(path: Path, collection: Collection, mark: str) -> bool:
     try:
         with Ledger.open(path) as left:
-            ours = {image.id for image in collection.ledger.images()}
+            ours = {image.id: image.turn for image in collection.ledger.images()}
             same = (left.meta("id"), left.meta(EXTRACTORS)) == (collection.id, mark)
-            return same and all(image.id in ours for image in left.images())
+            return same and all(ours.get(image.id) == image.turn for image in left.images())
     except CollectionError:
         return False
 
@@ -102,10 +102,13 @@ def _extract_all(collection: Collection, beside: Collection) -> list[str]:
     known = {image.id for image in beside.ledger.images()}
     labels = {item.path: images[number] for number, items in paths.items() for item in items}
     work = [items[0] for number, items in paths.items() if images[number].id not in known]
-    extract(
-        beside, work, lambda item: Label(labels[item.path].landmark, labels[item.path].split), None, Ingested(), False
-    )
-    lost = []
+    turns = {path: image.turn for path, image in labels.items() if image.turn}
+
+    def given(item: Found) -> Label:
+        return Label(labels[item.path].landmark, labels[item.path].split)
+
+    extract(beside, work, given, None, Ingested(), False, turns)
+    lost, tried = [], collection.ledger.turns_tried()
     with beside.ledger.transaction():
         for image in images.values():
             made = beside.ledger.image(image.id)
@@ -113,6 +116,7 @@ def _extract_all(collection: Collection, beside: Collection) -> list[str]:
                 lost += [text_of(item.path) for item in paths.get(image.number, [])[:1]] or [image.id]
             else:
                 beside.ledger.set_label(made.number, image.landmark, image.split)
+                beside.ledger.set_turns_tried([made.number], tried.get(image.number, 0))
         for file in collection.ledger.files():
             own = None if file.image is None else beside.ledger.image(images[file.image].id)
             if file.image is None or own is not None:

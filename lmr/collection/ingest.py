@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import functools
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,10 @@ from lmr.errors import CollectionError, LmrError, PhotoError, UnreadError
 from lmr.features.pack import pack
 from lmr.features.presets import Preset, preset
 from lmr.outputs import made_by_lmr
+from lmr.photos.about import read_about, read_sidecar
 from lmr.photos.decode import content_id, decode, read
 from lmr.photos.find import Found, find, is_gone, printable, text_of
+from lmr.photos.turned import turned
 from lmr.settings import Settings
 from lmr.stores.ledger import File, Ledger
 from lmr.values import Split, batches
@@ -158,6 +160,9 @@ class _Extracted:
     reason: str | None = None
     prepared: Any = None
     again: bool = False
+    about: str | None = None
+    sidecar: int = 0
+    turn: int = 0
 
 
 @functools.lru_cache(1)
@@ -166,26 +171,31 @@ def _extractor(settings: Settings, path: Path) -> tuple[Preset, Ledger]:
     return preset(settings.preset, settings), Ledger.open(path, readonly=True)
 
 
-def _extract_one(settings: Settings, path: Path, item: Found) -> _Extracted:
+def _extract_one(settings: Settings, path: Path, turns: Mapping[bytes, int], item: Found) -> _Extracted:
     if item.reason:
         return _Extracted(reason=item.reason, again=item.again)
     made, ledger = _extractor(settings, path)
     try:
         data = read(item.path, settings.max_bytes)
         id = content_id(data)
+        beside, sidecar = read_sidecar(item.path)
+        about = read_about(data, beside).to_json()
         if ledger.image(id):
-            return _Extracted(id)
+            return _Extracted(id, about=about, sidecar=sidecar)
         if made_by_lmr(data[:_HEAD]):
             return _Extracted(reason=_OWN)
-        photo = decode(data, enough=made.enough, **settings.decoding)
+        turn = turns.get(item.path, 0)
+        photo = turned(decode(data, enough=made.enough, **settings.decoding), turn)
         if made.on_device:
-            return _Extracted(id, photo.width, photo.height, prepared=made.prepare(photo))
+            prepared = made.prepare(photo)
+            return _Extracted(id, photo.width, photo.height, prepared=prepared, about=about, sidecar=sidecar, turn=turn)
         features, material = made.extract(photo)
     except PhotoError as error:
         return _Extracted(reason=str(error), again=isinstance(error, UnreadError))
     except Exception as error:  # an extractor's failure on one photo must not end the run
         return _Extracted(reason=_cannot_be_described(error))
-    return _Extracted(id, photo.width, photo.height, pack(features), material.tobytes())
+    packed = pack(features), material.tobytes()
+    return _Extracted(id, photo.width, photo.height, *packed, about=about, sidecar=sidecar, turn=turn)
 
 
 def _cannot_be_described(error: Exception) -> str:
@@ -224,12 +234,13 @@ def extract(
     split: Split | None,
     counts: Ingested,
     strict: bool,
+    turns: Mapping[bytes, int] | None = None,
 ) -> None:
-    """Read, describe and keep files; inside the writer's lock."""
+    """Read, describe and keep files; inside the writer's lock. turns: of some paths, how each is turned before."""
     if not work:
         return
     ledger, settings = collection.ledger, collection.settings
-    results = collection.workers.results(functools.partial(_extract_one, settings, ledger.path), work)
+    results = collection.workers.results(functools.partial(_extract_one, settings, ledger.path, turns or {}), work)
     with collection.progress.task("Photos", len(work), "photos") as advance:
         for batch in batches(_finished(collection.preset, results), _BATCH):
             with ledger.transaction():
@@ -266,14 +277,17 @@ def _keep(collection: Collection, item: Found, made: _Extracted, split: Split, c
     else:
         image = ledger.image(made.id)
         if image is None and made.features is not None:
-            number = ledger.add_image(made.id, made.width, made.height, split, made.features, made.material)
+            number = ledger.add_image(made.id, made.width, made.height, split, made.features, made.material, made.turn)
             counts.new += 1
         elif image is not None:
             number = image.number
             _count_known(ledger, item, number, before, counts)
         else:
             raise CollectionError(f"image {made.id[:12]} vanished from the ledger while it was read")
-    ledger.put_file(File(item.path, item.name, item.size, item.mtime, number, made.reason, again=made.again))
+    file = File(item.path, item.name, item.size, item.mtime, number, made.reason, again=made.again)
+    ledger.put_file(replace(file, about=made.about, sidecar=made.sidecar))
+    if number is not None:
+        ledger.refresh_facts(number)
 
 
 def _count_known(ledger: Ledger, item: Found, number: int, before: File | None, counts: Ingested) -> None:

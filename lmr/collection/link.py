@@ -16,6 +16,7 @@ from lmr.collection.corrections import apply_verdict, obey
 from lmr.collection.describe import describe_new
 from lmr.collection.refined import REFINED_TO, WEAK, Described, described, review
 from lmr.collection.sync import sync, update_forest, write_edges, write_vectors
+from lmr.collection.turns import Turned, turn_left
 from lmr.features.pack import unpack
 from lmr.spanning.forest import ForestChange
 from lmr.stores.ledger import Ledger, Proposed
@@ -45,7 +46,10 @@ class Round:
 
 @dataclass(frozen=True, slots=True)
 class Linked:
-    """What a link did, its rounds together and one by one; edges in all, the forest's change; seconds by stage."""
+    """What a link did, its rounds together and one by one; edges in all, the forest's change; seconds by stage.
+
+    turned: images that lay on their side or were mirrored; what that made new was linked as well.
+    """
 
     proposed: int
     verified: int
@@ -55,6 +59,7 @@ class Linked:
     rounds: list[Round]
     forest: ForestChange | None
     seconds: dict[str, float]
+    turned: list[Turned]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +83,8 @@ def link(collection: Collection, *, rounds: int | None = None, bridge_queries: b
 
     Only images that are new or have moved since they last proposed are compared with all others. Stopped at any
     moment, the same call goes on and ends in the same state: a pair once verified never is again, and a round proposes
-    from the matches of the rounds before it alone. A link that is complete does nothing more.
+    from the matches of the rounds before it alone. A link that is complete does nothing more. Images that are left
+    without certain matches are then tried turned and mirrored; where that finds some, further rounds follow.
     """
     ledger = collection.ledger
     begin = time.perf_counter()
@@ -97,14 +103,15 @@ def link(collection: Collection, *, rounds: int | None = None, bridge_queries: b
                 collection.changed()
         sync(collection)
         seconds["stores"] = time.perf_counter() - begin
-        asked = json.dumps([ledger.meta("version"), rounds, collection.settings.top])
-        run = _unfinished(ledger, rounds)
-        if run is None and ledger.meta(_LINKED) != asked:
-            run = _Run(1, rounds)
-        current = described(collection) if run is not None else None
-        while run is not None and current is not None:
-            found, run, current = _round(collection, run, asked, current)
-            done.append(found)
+        turned: list[Turned] = []
+        while True:
+            done += _rounds(collection, rounds)
+            clock = time.perf_counter()
+            found = turn_left(collection)
+            seconds["turns"] = seconds.get("turns", 0.0) + time.perf_counter() - clock
+            turned += found
+            if not found:
+                break
         collection.rest()
         begin = time.perf_counter()
         sync(collection)  # the first matches of a large collection are loaded at once
@@ -125,7 +132,22 @@ def link(collection: Collection, *, rounds: int | None = None, bridge_queries: b
         done,
         forest,
         seconds,
+        turned,
     )
+
+
+def _rounds(collection: Collection, rounds: int | None) -> list[Round]:
+    """The rounds that are left to do; none if nothing has changed since they were done."""
+    ledger, done = collection.ledger, list[Round]()
+    asked = json.dumps([ledger.meta("version"), rounds, collection.settings.top])
+    run = _unfinished(ledger, rounds)
+    if run is None and ledger.meta(_LINKED) != asked:
+        run = _Run(1, rounds)
+    current = described(collection) if run is not None else None
+    while run is not None and current is not None:
+        found, run, current = _round(collection, run, asked, current)
+        done.append(found)
+    return done
 
 
 def _unfinished(ledger: Ledger, rounds: int | None) -> _Run | None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from lmr.collection.core import Collection
+from lmr.photos.turned import degrees
 from lmr.progress import Advance
 from lmr.servers import links
 from lmr.servers.neo4j import ImportFailedError, LocalNeo4j
@@ -22,7 +23,7 @@ from lmr.values import Array, Edge
 MANY = 200_000  # matches: from here on it is quicker than the normal writer, though the database restarts
 _MATCH = (
     ":START_ID,:END_ID,inliers:long,matches:long,nfa:double,similarity:double,weight:double,transform:double[],"
-    "region_a:double[],region_b:double[],round:long,excluded"
+    "region_a:double[],region_b:double[],round:long,excluded,turn_a:long,turn_b:long"
 )
 
 # format 0: the schema is still to be made; images_seen -1: names and labels are still to be written
@@ -106,7 +107,8 @@ def _match(first: int, second: int, edge: Edge) -> Sequence[object]:
     found = edge.verification
     lists = (";".join(map(repr, values or ())) for values in (found.transform, found.region_a, found.region_b))
     measured = (found.inliers, found.matches, found.nfa, edge.similarity, edge.weight)
-    return (first, second, *measured, *lists, edge.round, edge.excluded)
+    turns = (degrees(turn) if turn else None for turn in edge.turns)
+    return (first, second, *measured, *lists, edge.round, edge.excluded, *turns)
 
 
 def _put(path: Path, header: str, rows: Iterable[Sequence[object]]) -> None:

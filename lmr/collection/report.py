@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,14 +13,17 @@ import numpy as np
 from lmr.collection.core import Collection
 from lmr.collection.search import Found, Unused, path_to, undisturbed
 from lmr.collection.start import Patience, Start, start_of_stored
+from lmr.collection.turns import Turned
 from lmr.errors import PhotoError
 from lmr.features.pack import unpack
 from lmr.outputs import replacing
+from lmr.photos.about import About
 from lmr.photos.decode import decode, read
 from lmr.photos.find import text_of
+from lmr.photos.turned import MIRRORED, degrees, turned
 from lmr.reports.gallery import Album, Card, Picture, QueryCard, ReviewCard, Section, Shown, Step, album
 from lmr.reports.pictures import PANEL, match_picture, placeholder, thumbnail
-from lmr.spanning.bridges import Bridge, bridges
+from lmr.spanning.bridges import Bridge, bridges, far_apart
 from lmr.values import Array, Features, Hop, Verification
 from lmr.verification.matching import prepare
 from lmr.verification.verify import correspondences
@@ -69,7 +72,7 @@ class Pictures:
         """Pixels (H, W, 3) of a photo, and px of the original for each; a placeholder where its file is gone."""
         settings = self._collection.settings
         try:
-            photo = decode(self._bytes(id), enough=PANEL, **settings.decoding)
+            photo = turned(decode(self._bytes(id), enough=PANEL, **settings.decoding), self._turn(id))
         except PhotoError:
             return placeholder(), self._reduction(id)
         return photo.pixels, photo.reduction
@@ -81,6 +84,11 @@ class Pictures:
         if path is None:
             raise PhotoError("it has no file")
         return read(path, self._collection.settings.max_bytes)
+
+    def _turn(self, id: str | None) -> int:
+        """How the photo is turned, so that the places of its features are right."""
+        image = None if id is None else self._collection.ledger.image(id)
+        return self._start.turn if image is None or id == self._start.id else image.turn
 
     def _reduction(self, id: str | None) -> float:
         image = self._collection.ledger.image(id or "")
@@ -125,6 +133,7 @@ def _section(collection: Collection, found: Found, made: Album) -> Section:
         f"{verified} of {len(found.hits)} results were reached over verified matches (green), the others by "
         f"similarity alone (grey). Searched in {found.seconds:.2f} s."
     )
+    summary += f" The photo {how_it_lies(found.start.turn)}." if found.start.turn else ""
     query = Picture(found.start.path or name, made.add(thumbnail(pictures.pixels(found.start.id)[0], 480)))
     return Section(name, summary, query, _cards(collection, found, pictures, made), verified)
 
@@ -156,10 +165,18 @@ def _cards(collection: Collection, found: Found, pictures: Pictures, made: Album
                     hit.similarity,
                     image.landmark if image else None,
                     path,
+                    _facts(collection.ledger.about(image.number)) if image else (),
                 )
             )
             advance(1)
     return cards
+
+
+def _facts(about: About) -> tuple[str, ...]:
+    """When, where and with what a photo was taken, and its caption, as lines for people."""
+    taken = " ".join(filter(None, ((about.taken_at or "").replace("T", " "), about.offset)))
+    place = "{:.5f}, {:.5f}".format(*about.place) if about.place else None
+    return tuple(filter(None, (taken, place, about.camera, about.caption)))
 
 
 def write_evaluation(collection: Collection, found: Evaluation, page: Path) -> None:
@@ -192,33 +209,78 @@ def _query_cards(collection: Collection, found: Evaluation, made: Album) -> list
     return cards
 
 
+def how_it_lies(turn: int) -> str:
+    """What was done to a photo (see Image.turn), for people."""
+    lies = {0: "is mirrored", 1: "lies on its side", 2: "is upside down", 3: "lies on its side"}[turn % 4]
+    done = (["mirrored"] if turn >= MIRRORED else []) + ([f"turned by {degrees(turn)}°"] if turn % 4 else [])
+    return f"{lies}: searched {' and '.join(done)}"
+
+
 def worth_a_look(collection: Collection, limit: int) -> list[Bridge]:
-    """The bridges that are worth most doubt, those left out that a person has judged."""
+    """Matches of photos that were taken far apart, then bridges, those first that are worth most doubt.
+
+    Those that a person has judged are left out.
+    """
     settled = {frozenset(pair[:2]) for pair in collection.ledger.verdicts()}
-    asked = partial(bridges, collection.graph, limit + len(settled), bridge_queries=collection.bridge_queries)
+    graph, most, metres = collection.graph, limit + len(settled), collection.settings.far_apart
+
+    def asked() -> list[Bridge]:
+        apart = {frozenset((one.a, one.b)): one for one in far_apart(graph, metres, most)}
+        held = bridges(graph, most + len(apart), bridge_queries=collection.bridge_queries)
+        for one in held:
+            if (pair := frozenset((one.a, one.b))) in apart:
+                apart[pair] = replace(one, metres=apart[pair].metres)
+        return [*apart.values(), *(one for one in held if frozenset((one.a, one.b)) not in apart)]
+
     found = undisturbed(collection, asked)
     return [one for one in found if frozenset((one.a, one.b)) not in settled][:limit]
 
 
-def write_review(collection: Collection, found: Sequence[Bridge], page: Path) -> None:
-    """Bridges with the picture of each match."""
-    matches = "1 match that alone holds" if len(found) == 1 else f"{len(found)} matches that each alone hold"
-    summary = f"{matches} two groups of photos together, the most doubtful first."
+def why_turned(one: Turned) -> str:
+    """What was done to an image that lies on its side, and what people can do about it."""
+    lies = how_it_lies(one.turn // 90 + MIRRORED * one.mirrored).partition(":")[0]
+    done = (["mirrored"] if one.mirrored else []) + ([f"turned by {one.turn}° clockwise"] if one.turn else [])
+    advice = "mend its orientation with your photo tool, or say with `lmr turn` how it is"
+    return f"{lies}: {' and '.join(done)} to match; {advice}"
+
+
+def write_review(
+    collection: Collection, found: Sequence[Bridge], page: Path, turned_ones: Sequence[Turned] = ()
+) -> None:
+    """Images that were turned and bridges, with the picture of each match."""
+    apart = sum(bridge.metres is not None for bridge in found)
+    told = [f"{apart} of photos that were taken far apart"] if apart else []
+    told += [f"{len(found) - apart} that alone hold two groups of photos together"] if len(found) > apart else []
+    summary = f"Matches: {', then '.join(told) or 'none'}; the most doubtful first."
+    if turned_ones:
+        lying = f"{len(turned_ones)} photos that lie on their side, upside down or are mirrored"
+        summary = f"{lying}; then {summary[0].lower()}{summary[1:]}"
     cards = []
-    with album(page) as made, collection.progress.task("Pictures", len(found), "matches") as advance:
-        for bridge in found:
-            pictures = Pictures(collection, start_of_stored(collection, bridge.a, Patience(rounds=0)))
-            drawn = made.add(pictures.match(Hop(bridge.a, bridge.b, bridge.inliers, 0.0)))
-            names = pictures.name(bridge.a), pictures.name(bridge.b)
-            cards.append(ReviewCard(*names, bridge.a, bridge.b, why_doubted(bridge), drawn))
-            advance(1)
+    with album(page) as made:
+        for one in turned_ones:
+            pictures = Pictures(collection, start_of_stored(collection, one.id, Patience(rounds=0)))
+            alone = one.match is None
+            picture = pictures.thumbnail(one.id) if alone else pictures.match(Hop(one.id, one.match or "", 0, 0.0))
+            names = pictures.name(one.id), "its looks" if alone else pictures.name(one.match)
+            cards.append(ReviewCard(*names, one.id, one.match or "", why_turned(one), made.add(picture)))
+        with collection.progress.task("Pictures", len(found), "matches") as advance:
+            for bridge in found:
+                pictures = Pictures(collection, start_of_stored(collection, bridge.a, Patience(rounds=0)))
+                drawn = made.add(pictures.match(Hop(bridge.a, bridge.b, bridge.inliers, 0.0)))
+                names = pictures.name(bridge.a), pictures.name(bridge.b)
+                cards.append(ReviewCard(*names, bridge.a, bridge.b, why_doubted(bridge), drawn))
+                advance(1)
         made.write_review("Matches worth a look", summary, cards)
 
 
 def why_doubted(bridge: Bridge) -> str:
     """Why a match is worth a look, for people."""
     small, large = bridge.sizes
-    told = f"{bridge.inliers} inliers alone hold {small} photo{'' if small == 1 else 's'} and {large} together"
+    told = f"{bridge.inliers} inliers"
+    if bridge.metres is not None:
+        told = f"taken {bridge.metres / 1000:,.{0 if bridge.metres >= 20_000 else 1}f} km apart; {told}"
+    if small:
+        told += f" alone hold {small} photo{'' if small == 1 else 's'} and {large} together"
     if bridge.differ:
         told += f"; labelled {bridge.landmarks[0]} on one side, {bridge.landmarks[1]} on the other"
     if bridge.mark:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -19,6 +20,7 @@ from lmr.photos.find import printable, text_of
 from lmr.spanning.ranking import Limits, Reached, path_between, rank_from_edges, rank_from_image
 from lmr.values import Array, Hit, Hop
 from lmr.verification.weights import similarity
+from lmr.where import Where
 
 MOST_PROPOSED = 1000  # with more results the vector index is asked for too much
 _PATIENCE = 60.0  # seconds to wait for a forest that is being rewritten
@@ -60,18 +62,20 @@ def search(
     query_images: bool = False,
     patience: Patience = Patience(),
     data: bytes | None = None,
+    where: Where | None = None,
 ) -> Found:
     """The ranking for a photo's path or an image id; data: the photo's bytes where it has no file.
 
     First the images reached over verified matches, in Prim's order; then, unless `verified_only`, all others by
-    similarity. `top` None gives all. max_depth counts hops in the forest, min_weight is a floor on matches.
+    similarity. `top` None gives all. max_depth counts hops in the forest, min_weight is a floor on matches. where: only
+    the images taken then and there are listed; ways pass over all.
     """
     limits = Limits(min_weight, max_depth, top, query_images)
 
     def run() -> Found:
         begin = time.perf_counter()  # the databases are up
         start = begin_at(collection, name, patience, data)
-        hits, via = rank(collection, start, limits, verified_only=verified_only)
+        hits, via = rank(collection, start, limits, verified_only=verified_only, where=where)
         return Found(start, hits, via, time.perf_counter() - begin)
 
     return undisturbed(collection, run)
@@ -157,11 +161,14 @@ def rank(
     *,
     verified_only: bool = False,
     known: Described | None = None,
+    where: Where | None = None,
 ) -> tuple[list[Hit], dict[str, str]]:
     """The rows of a search, and through which image of the forest each verified one was reached; see `undisturbed`.
 
-    `known` saves reading all descriptors again where many rankings want every image.
+    `known` saves reading all descriptors again where many rankings want every image. where: see `search`.
     """
+    if where is not None:
+        limits = replace(limits, only=_taken(collection, where))
     if start.edges is None:
         reached = rank_from_image(collection.graph, start.id, limits)
     else:
@@ -170,7 +177,7 @@ def rank(
     top = limits.limit
     if not verified_only and start.descriptor is not None and (top is None or len(hits) < top):
         taken = {hit.id for hit in hits} | {start.id}
-        for id, similar in _by_similarity(collection, start.descriptor, limits, taken, known):
+        for id, similar in _by_similarity(collection, start.descriptor, limits, taken, known, where):
             hits.append(Hit(len(hits) + 1, id, "similarity", None, None, None, similar))
             if len(hits) == top:
                 break
@@ -178,21 +185,42 @@ def rank(
 
 
 def _by_similarity(
-    collection: Collection, vector: Array, limits: Limits, taken: set[str], known: Described | None
+    collection: Collection,
+    vector: Array,
+    limits: Limits,
+    taken: set[str],
+    known: Described | None,
+    where: Where | None,
 ) -> list[tuple[str, float]]:
     """Images not yet taken, most similar first, ties by id (which is a hash); exact where all are wanted."""
-    top = limits.limit
+    top, only = limits.limit, limits.only or (lambda id: True)
     if known is None and top is not None and not limits.query_images and top + len(taken) <= MOST_PROPOSED:
-        found = collection.vectors.search(vector[None], top + len(taken))[0]
-        return [(id, similar) for id, similar in found if id not in taken]
-    known = described(collection) if known is None else known
-    order = by_similarity(known.refined, vector)
-    rows = ((known.images[k], similar) for k, similar in order)
+        asked = top + len(taken) if where is None else MOST_PROPOSED
+        found = collection.vectors.search(vector[None], asked)[0]
+        rest = [(id, similar) for id, similar in found if id not in taken and only(id)]
+        if where is None or len(rest) > top - len(taken) or len(found) < asked:
+            return rest
+    if known is None:  # of a rare filter all that pass it are compared
+        known = described(collection, of=None if where is None else collection.ledger.taken(where))
+    if not known.images:
+        return []
+    rows = ((known.images[k], similar) for k, similar in by_similarity(known.refined, vector))
     return [
         (image.id, similar)
         for image, similar in rows
-        if image.id not in taken and (limits.query_images or image.split == "index")
+        if image.id not in taken and (limits.query_images or image.split == "index") and only(image.id)
     ]
+
+
+def _taken(collection: Collection, where: Where) -> Callable[[str], bool]:
+    """Tells of an id whether that image was taken when and where a filter says."""
+
+    @functools.cache
+    def passes(id: str) -> bool:
+        image = collection.ledger.image(id)
+        return image is not None and where.passes(image.taken_at, image.latitude, image.longitude)
+
+    return passes
 
 
 def by_similarity(descriptors: Array, vector: Array) -> list[tuple[int, float]]:

@@ -12,6 +12,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from lmr.collection import turning
 from lmr.collection.core import Collection
 from lmr.collection.refined import DOUBTED, WEAK, doubts, moves, refiner, weight_of
 from lmr.errors import UsageError
@@ -19,12 +20,15 @@ from lmr.expansion.idqe import Refiner
 from lmr.features.pack import pack, unpack
 from lmr.photos.decode import content_id, decode, read
 from lmr.photos.find import text_of
+from lmr.photos.turned import TURNS, after, turned
 from lmr.stores.ledger import Image
 from lmr.values import Array, Features, Photo, QueryEdge, Verification, batches
 from lmr.verification.matching import Prepared, prepare
 from lmr.verification.pool import verify_against
 from lmr.verification.weights import similarity, weight
 
+CLEARLY = 3.0  # powers of ten that must speak for another turn: one photo and one search hang on it
+FOLLOWED = 2  # turns, at most
 Box = tuple[float, float, float, float]
 
 
@@ -55,13 +59,23 @@ class Patience:
     rounds: int = 3
     seconds: float | None = None
 
+    @property
+    def over(self) -> bool:
+        """Whether no time is left, or nothing may be compared at all."""
+        return self.rounds == 0 or (self.seconds is not None and self.seconds <= 0)
+
+    def less(self, seconds: float) -> Patience:
+        """What is left of it."""
+        return self if self.seconds is None else Patience(self.rounds, max(0.0, self.seconds - seconds))
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Start:
     """An image of the forest (edges is None), or a photo with its accepted matches as edges.
 
     number is None for a photo that is not stored, which has its features here. original and descriptor: (D,) before
-    and after its matches have moved it; None where nothing is learned yet. data: a photo that has no file.
+    and after its matches have moved it; None where nothing is learned yet. turn: how the photo was turned before all
+    this (see Image.turn). data: a photo that has no file.
     """
 
     id: str
@@ -74,6 +88,12 @@ class Start:
     effort: Effort
     features: Features | None = None
     data: bytes | None = None
+    turn: int = 0
+
+    @property
+    def best(self) -> float:
+        """-log10(false alarms) of the best match that shows a place, be it a weak one; 0 where there is none."""
+        return max((link.nfa for link in self.links if moves(link.excluded)), default=0.0)
 
 
 def begin_at(collection: Collection, name: str, patience: Patience = Patience(), data: bytes | None = None) -> Start:
@@ -107,25 +127,88 @@ def start_of_stored(collection: Collection, id: str, patience: Patience = Patien
     bare = not ledger.has_features(image.number)  # it came with imported matches
     if bare or ((image.split == "index" or collection.bridge_queries) and compared):
         refined = collection.vectors.fetch([id]).get(id, original)
-        return Start(id, path, image.number, original, refined, None, tuple(links), Effort(0, 0, "stored"))
+        effort = Effort(0, 0, "stored")
+        return Start(id, path, image.number, original, refined, None, tuple(links), effort, turn=image.turn)
     features = unpack(ledger.features(image.number))
     expansion = _Expansion(collection, id, features, original, links, compared)
-    return expansion.start(path, image.number, patience)
+    return replace(expansion.start(path, image.number, patience), turn=image.turn)
 
 
 def start_of_photo(
-    collection: Collection, path: Path, data: bytes, patience: Patience = Patience(), box: Box | None = None
+    collection: Collection,
+    path: Path,
+    data: bytes,
+    patience: Patience = Patience(),
+    box: Box | None = None,
+    turn: int | None = None,
 ) -> Start:
-    """Describe a photo that is not stored, or the part of it in a box (x1, y1, x2, y2 px), and follow its matches."""
-    settings, preset = collection.settings, collection.preset
-    photo = decode(data, enough=preset.enough, **settings.decoding)
+    """Describe a photo that is not stored, or the part of it in a box (x1, y1, x2, y2 px), and follow its matches.
+
+    turn: how it is turned then (see Image.turn); None: as it is, or as is found, if it finds little as it is.
+    """
+    begun, settings = time.monotonic(), collection.settings
+    photo = decode(data, enough=collection.preset.enough, **settings.decoding)
     if box is not None:
         photo = _cropped(photo, box)
+    photo = turned(photo, turn or 0)
+    found = described_alone(collection, photo)
+    start = replace(_followed(collection, photo, found, path, patience), turn=turn or 0)
+    if turn is not None or box is not None or turning.how(collection) == "off":
+        return start
+    return better_turned(collection, photo, found, start, patience.less(time.monotonic() - begun))
+
+
+def described_alone(collection: Collection, photo: Photo) -> tuple[Features, Array]:
+    """Local features and material of a photo that is not stored."""
     with threadpool_limits(1):  # as in a worker, so that sums round alike
-        found, material = preset.extract(photo)
-        features, original = unpack(pack(found)), None
-        if collection.can_describe:
-            original = preset.descriptor.describe(features, material, collection.model)
+        found, material = collection.preset.extract(photo)
+    return unpack(pack(found)), material
+
+
+def better_turned(
+    collection: Collection, photo: Photo, found: tuple[Features, Array], upright: Start, patience: Patience
+) -> Start:
+    """The start of a photo in another turn, if it found little as it is and clearly more speaks for that turn.
+
+    found: features and material of the photo as it is. In each turn it is compared with its nearest images; then the
+    most promising turns are followed as the upright photo was.
+    """
+    if upright.best >= turning.CERTAIN or upright.original is None or patience.over:
+        return upright
+    begun, preset = time.monotonic(), collection.preset
+    chance = turning.chances(preset, photo, *found)
+    if preset.turns_cheaply:
+        size = photo.width, photo.height
+        seen = [turning.seen_as(collection, turn, *preset.turned(*found, turn, size)) for turn in TURNS[1:]]
+    else:
+        seen = turning.from_photo(collection, photo, turning.likely(chance))
+    evidence = {}
+    for one in seen:
+        near = turning.matches(collection, one, [upright.id])[:1]
+        evidence[one.turn] = max((match.nfa for match in near), default=0.0)
+    starts: list[tuple[float, Start]] = []
+    for turn in turning.promising(evidence, upright.best, chance)[:FOLLOWED]:
+        left = patience.less(time.monotonic() - begun)
+        if left.over:
+            break
+        upright_then = turned(photo, turn)
+        start = _followed(collection, upright_then, described_alone(collection, upright_then), Path(upright.path), left)
+        gain = turning.gain(turn, max(start.best, evidence[turn]), upright.best, chance)
+        starts.append((gain, replace(start, number=upright.number, turn=after(upright.turn, turn))))
+        if gain >= turning.CERTAIN:
+            break
+    gain, best = max(starts, key=lambda one: one[0], default=(0.0, upright))
+    return best if gain >= CLEARLY else upright
+
+
+def _followed(
+    collection: Collection, photo: Photo, found: tuple[Features, Array], path: Path, patience: Patience
+) -> Start:
+    features, material = found
+    original = None
+    if collection.can_describe:
+        with threadpool_limits(1):
+            original = collection.preset.descriptor.describe(features, material, collection.model)
     return _Expansion(collection, photo.id, features, original, [], set()).start(str(path), None, patience)
 
 

@@ -10,8 +10,9 @@ from lmr.collection.load import load
 from lmr.collection.refined import REFINED_TO, Described, described
 from lmr.errors import CollectionError
 from lmr.photos.find import text_of
+from lmr.photos.turned import MIRRORED, degrees
 from lmr.spanning.forest import Changed, ForestChange, build_forest, change_forest
-from lmr.stores.graph import edge_row
+from lmr.stores.graph import edge_row, facts_row
 from lmr.stores.ledger import REBUILT, Ledger
 from lmr.values import Array, batches
 
@@ -212,6 +213,9 @@ def _image_rows(collection: Collection, since: int) -> Iterator[dict[str, Any]]:
             "height": image.height,
             "split": image.split,
             "landmark": image.landmark,
+            "turn": degrees(image.turn) if image.turn else None,
+            "mirrored": True if image.turn >= MIRRORED else None,
+            **facts_row(ledger.about(image.number)),
         }
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from lmr.errors import UsageError
-from lmr.features.sift import RootSift
+from lmr.features.sift import RootSift, turned_descriptors, turned_features
 from lmr.features.vlad import Vlad, Vocabulary
 from lmr.settings import Settings
 from lmr.values import Array, Features, Photo
@@ -121,6 +121,15 @@ class Preset:
             return self.both(prepared)
         local = self.local.finish([part for part, _ in prepared])
         return list(zip(local, self.descriptor.finish([part for _, part in prepared]), strict=True))
+
+    @property
+    def turns_cheaply(self) -> bool:
+        """Whether `turned` tells, without pixels, what a turned photo is described by."""
+        return isinstance(self.local, RootSift) and isinstance(self.descriptor, Vlad)
+
+    def turned(self, features: Features, material: Array, turn: int, size: tuple[int, int]) -> tuple[Features, Array]:
+        """Features and material of a photo of a size (width, height) px as they about are in the turned one."""
+        return turned_features(features, turn, size), turned_descriptors(material, "dense", turn)
 
     def extract(self, photo: Photo) -> tuple[Features, Array]:
         """Local features and material of one photo."""

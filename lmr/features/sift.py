@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from typing import Any
 
@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 
 from lmr.features.view import View, working_view
+from lmr.photos.turned import MIRRORED, turned_points
 from lmr.values import Array, Features, Photo, readonly, unit_rows
 
 SPARSE_DIMENSION, DENSE_DIMENSION = 64, 32
@@ -115,8 +116,57 @@ def root_sift(sift: Array) -> Array:
 def reduce(sift: Array, kind: str) -> Array:
     """(n, 128) uint8 -> (n, 64) or (n, 32) int8: RootSIFT in the fixed basis, unit length times QUANTUM."""
     mean, basis = _basis()[f"{kind}_mean"], _basis()[kind]
-    values = unit_rows((root_sift(sift) - mean) @ basis)
-    return np.clip(np.round(values * QUANTUM), -127, 127).astype(np.int8)
+    return _quantised((root_sift(sift) - mean) @ basis)
+
+
+def _quantised(values: Array) -> Array:
+    return np.clip(np.round(unit_rows(values) * QUANTUM), -127, 127).astype(np.int8)
+
+
+def turned_features(features: Features, turn: int, size: tuple[int, int]) -> Features:
+    """Features of a photo of a size (width, height) px as they about are in the turned one; see turned_descriptors."""
+    x, y, width, height = features.view
+    corners = turned_points(np.array([(x, y), (x + width - 1, y + height - 1)]), turn, size)
+    places, sides = corners.min(0), np.ptp(corners, axis=0) + 1
+    return replace(
+        features,
+        keypoints=readonly(turned_points(features.keypoints, turn, size).astype(np.float32)),
+        descriptors=readonly(turned_descriptors(features.descriptors, "sparse", turn)),
+        view=(float(places[0]), float(places[1]), float(sides[0]), float(sides[1])),
+    )
+
+
+def turned_descriptors(reduced: Array, kind: str, turn: int) -> Array:
+    """What `reduce` makes of a turned photo's patches, from what it made of these: (n, d) int8.
+
+    SIFT of a turned patch has the same numbers in another order, and the basis holds as much of them: what differs is
+    rounding.
+    """
+    mean, back, there, shift = _turning(kind, turn)
+    values = unit_rows(reduced.astype(np.float32))
+    seen = values @ back
+    along, square = seen @ mean, (seen**2).sum(1)
+    # their length was taken from them, but that of RootSIFT itself is 1
+    length = (np.sqrt(np.maximum(along**2 + square * (1 - mean @ mean), 0)) - along) / np.maximum(square, 1e-9)
+    return _quantised(length[:, None] * (values @ there) + shift)
+
+
+@functools.cache
+def _turning(kind: str, turn: int) -> tuple[Array, Array, Array, Array]:
+    """Mean (128,), the way out of the basis (d, 128), and what a turn does in it: map (d, d) and shift (d,)."""
+    mean, basis = (_basis()[name].astype(np.float32) for name in (f"{kind}_mean", kind))
+    order, back = turned_order(turn), np.linalg.pinv(basis).astype(np.float32)
+    return mean, back, back[:, order] @ basis, (mean[order] - mean) @ basis
+
+
+def turned_order(turn: int) -> Array:
+    """(128,) where the numbers of a turned patch's SIFT stand in that of the patch itself."""
+    order = np.arange(128).reshape(4, 4, 8)  # rows, columns, directions
+    if turn >= MIRRORED:
+        order = order[:, ::-1, (4 - np.arange(8)) % 8]
+    for _ in range(turn % 4):
+        order = np.rot90(order, -1)[..., (np.arange(8) + 2) % 8]
+    return order.ravel()
 
 
 @functools.cache

@@ -28,7 +28,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """One result."""
+    """One result; facts: when, where and with what it was taken, and its caption, a line each."""
 
     rank: int
     name: str
@@ -39,6 +39,7 @@ class Card:
     similarity: float
     landmark: str | None
     path: tuple[Step, ...]
+    facts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

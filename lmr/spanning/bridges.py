@@ -1,4 +1,4 @@
-"""Bridges: matches that alone hold two groups of images together, and what hangs on each."""
+"""Matches worth a look: bridges, which alone hold two groups of images together, and those of photos far apart."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ _SEEN = 2_000  # images of a side that are asked for their landmarks
 class Bridge:
     """A match that joins two groups: images on each side, the smaller first; landmarks: the most frequent of each.
 
-    mark: what agrees is small, and only moved and scaled, as a mark is that was laid over both photos.
+    mark: what agrees is small, and only moved and scaled, as a mark is that was laid over both photos. metres: how far
+    apart both photos were taken, if that was the reason to look at it; sizes are (0, 0) where it joins no groups.
     """
 
     a: str
@@ -32,6 +33,7 @@ class Bridge:
     sizes: tuple[int, int]
     landmarks: tuple[str | None, str | None]
     mark: bool
+    metres: float | None = None
 
     @property
     def differ(self) -> bool:
@@ -71,6 +73,23 @@ def bridges(graph: Queries, limit: int, *, bridge_queries: bool) -> list[Bridge]
         sides = [numbers[side] for side in rooted.sides(int(child[k]))]
         found.append(_bridge(graph, sides, int(inliers[k]), marks[one, other]))
     return sorted(found, key=lambda bridge: (-bridge.doubt, bridge.a, bridge.b))[:limit]
+
+
+def far_apart(graph: Queries, metres: float, limit: int) -> list[Bridge]:
+    """Accepted matches of photos that cameras place over so many metres apart, the furthest first."""
+    return [
+        Bridge(
+            row["a"],
+            row["b"],
+            (row["name_a"], row["name_b"]),
+            row["inliers"],
+            (0, 0),
+            (None, None),
+            False,
+            row["metres"],
+        )
+        for row in graph.run("analyst/far-apart", metres=metres, limit=limit)
+    ]
 
 
 @dataclass(frozen=True, slots=True)

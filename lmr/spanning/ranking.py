@@ -8,7 +8,7 @@ database for what lies around its frontier. Both give the same rows.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from lmr.spanning.forest import Queries
@@ -18,6 +18,7 @@ NO_LIMIT = 1_000_000_000
 _WAYS = 150  # walked by the one query; with more the loop is quicker, as a way costs what it is long
 _FRONTIER = 16  # images of the frontier to ask about in one round trip
 _HOPS = (3, 6, 12)  # around each of them, as ranking/around has it
+_PATIENCE = 30  # round trips after which the rest is asked for at once, where few images are to be listed
 _FEW, _MANY = 60, 400  # edges in an answer: the next one asks for more hops, or for fewer
 
 
@@ -41,12 +42,16 @@ class Reached:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What to leave out: matches below `floor`, images over `depth` hops away, rows after `limit`, query photos."""
+    """What to leave out: matches below `floor`, images over `depth` hops away, rows after `limit`, query photos.
+
+    only: tells which images to list, by id; ways pass over all of them.
+    """
 
     floor: float = 0.0
     depth: int | None = None
     limit: int | None = None
     query_images: bool = False
+    only: Callable[[str], bool] | None = None
 
 
 def rank_from_image(graph: Queries, id: str, limits: Limits) -> list[Reached]:
@@ -79,12 +84,13 @@ def _in_one_query(
         starts=starts,
         floor=limits.floor,
         depth=limits.depth or NO_LIMIT,
-        limit=limits.limit or NO_LIMIT,
+        limit=NO_LIMIT if limits.only or not limits.limit else limits.limit,
         query_images=limits.query_images,
         budget=_WAYS,
     )
     if rows and rows[0]["walked"] == _WAYS:
         return None
+    listed = [row for row in rows if limits.only is None or limits.only(row["id"])]
     return [
         Reached(
             row["id"],
@@ -93,7 +99,7 @@ def _in_one_query(
             row["hops"],
             row["via"],
         )
-        for row in rows
+        for row in listed[: limits.limit]
     ]
 
 
@@ -110,17 +116,22 @@ def _grown(graph: Queries, edges: Sequence[QueryEdge], start: str | None, limits
     done: set[str] = set()
     waiting = {edge.id for edge in edges}  # a match of the photo may yet turn out to be passed by a longer, better way
     rows: list[Reached] = []
+    asked = 0
     while heap and (limits.limit is None or len(rows) < limits.limit):
         _, id, reached, shown = heapq.heappop(heap)
         if id in done:
             continue
         done.add(id)
         waiting.discard(id)
-        if shown and (limits.depth is None or reached.hops <= limits.depth):
+        deep = limits.depth is not None and reached.hops > limits.depth
+        if shown and not deep and (limits.only is None or limits.only(id)):
             rows.append(reached)
         if limits.depth is not None and reached.hops >= limits.depth and not waiting:
             continue
-        if id not in around:
+        if id not in around and limits.only is not None and asked == _PATIENCE:
+            _ask_all(graph, [id], around, limits.floor)
+        elif id not in around:
+            asked += 1
             near = [id, *(row[1] for row in heapq.nsmallest(_FRONTIER, heap))]
             found = _ask_around(graph, near, around, limits.floor, _HOPS[reach])
             reach = min(max(reach + (found < _FEW) - (found > _MANY), 0), len(_HOPS) - 1)

@@ -10,11 +10,14 @@ import neo4j
 from neo4j.exceptions import AuthError, ClientError, DriverError, Neo4jError, ServiceUnavailable
 
 from lmr.errors import BrokenServerError, CollectionError, RefusedError, ServerError, UsageError
+from lmr.photos.about import About
+from lmr.photos.turned import degrees
 from lmr.servers.neo4j import Access
 from lmr.stores.cypher import Query, queries
 from lmr.values import Edge, batches
+from lmr.where import first_instant, last_instant
 
-FORMAT = 2
+FORMAT = 3
 BATCH = 10_000
 Row = dict[str, Any]
 
@@ -112,7 +115,7 @@ def _rows(runner: neo4j.Session | neo4j.ManagedTransaction, text: str, params: R
 
 def edge_row(edge: Edge) -> Row:
     """An edge as the parameters of write/edges."""
-    found = edge.verification
+    found, turns = edge.verification, [degrees(turn) if turn else None for turn in edge.turns]
     return {
         "a": edge.a,
         "b": edge.b,
@@ -127,7 +130,24 @@ def edge_row(edge: Edge) -> Row:
             "region_b": list(found.region_b or ()),
             "round": edge.round,
             "excluded": edge.excluded,
+            "turn_a": turns[0],
+            "turn_b": turns[1],
         },
+    }
+
+
+def facts_row(about: About) -> Row:
+    """What an image knows besides pixels as parameters of write/images, a time as its first and its last second."""
+    at = about.taken_at
+    return {
+        "taken_at": first_instant(at) if at else None,
+        "taken_until": last_instant(at) if at else None,
+        "latitude": about.latitude,
+        "longitude": about.longitude,
+        "from_camera": about.from_camera or None,
+        "camera": about.camera,
+        "caption": about.caption,
+        "keywords": list(about.keywords) or None,
     }
 
 

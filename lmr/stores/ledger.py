@@ -19,18 +19,25 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from lmr.errors import CollectionError, StorageError
+from lmr.photos.about import About, of_files
 from lmr.photos.find import text_of
 from lmr.stores.pairs import Pairs
 from lmr.stores.schema import EMPTY, FORMAT, MIGRATIONS, TABLES
 from lmr.values import Array, Split
+from lmr.where import Where
 
 Verdict = Literal["confirmed", "rejected"]
+TURNED_BY_HAND = -1  # in the place of how many index images there were when turns were tried
 REBUILT = "rebuilt"  # how often Milvus and Neo4j were to be made anew
 
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """One image of the collection."""
+    """One image of the collection.
+
+    width, height, px, and all coordinates kept of it are those of the photo as it is turned. turn: how the decoded
+    photo is turned before it is described, 0-3 quarter turns clockwise, 4 more: mirrored left to right before.
+    """
 
     number: int
     id: str
@@ -299,10 +306,12 @@ class Ledger:
         """Forget a file that is no longer there."""
         self._db.execute("DELETE FROM files WHERE path = ?", (path,))
 
-    def add_image(self, id: str, width: int, height: int, split: Split, features: bytes, material: bytes) -> int:
+    def add_image(
+        self, id: str, width: int, height: int, split: Split, features: bytes, material: bytes, turn: int = 0
+    ) -> int:
         """A new image with what was extracted from it; returns its number."""
-        insert = f"INSERT INTO images (id, width, height, split, version) VALUES (?, ?, ?, ?, {_COMING})"
-        number = self._db.execute(insert, (id, width, height, split)).lastrowid
+        insert = f"INSERT INTO images (id, width, height, split, turn, version) VALUES (?, ?, ?, ?, ?, {_COMING})"
+        number = self._db.execute(insert, (id, width, height, split, turn)).lastrowid
         assert number is not None
         self._db.execute("INSERT INTO features VALUES (?, ?, ?)", (number, features, zlib.crc32(features)))
         self._db.execute("INSERT INTO materials VALUES (?, ?, ?)", (number, material, zlib.crc32(material)))
@@ -324,6 +333,49 @@ class Ledger:
         if split not in (None, before):
             self.pairs.touch(number)  # its matches take part, or no longer do
         return changed
+
+    def about(self, number: int) -> About:
+        """What an image's files know besides pixels: each fact from the first path that has it (see photos.about)."""
+        select = "SELECT about FROM files WHERE image = ? AND about IS NOT NULL ORDER BY path"
+        return of_files([About.from_json(row[0]) for row in self._db.execute(select, (number,))])
+
+    def abouts(self) -> dict[int, About]:
+        """The same of all images that have files which know anything."""
+        found: dict[int, list[About]] = {}
+        select = "SELECT image, about FROM files WHERE image IS NOT NULL AND about IS NOT NULL ORDER BY path"
+        for number, about in self._db.execute(select):
+            found.setdefault(number, []).append(About.from_json(about))
+        return {number: of_files(abouts) for number, abouts in found.items()}
+
+    def refresh_facts(self, number: int) -> None:
+        """Take an image's time and position from its files, which have changed, and count it as changed."""
+        about = self.about(number)
+        update = f"UPDATE images SET taken_at = ?, latitude = ?, longitude = ?, version = {_COMING} WHERE number = ?"
+        self._db.execute(update, (about.taken_at, about.latitude, about.longitude, number))
+
+    def positions(self) -> dict[int, tuple[float, float]]:
+        """Number -> latitude and longitude, of the images whose position is known."""
+        select = "SELECT number, latitude, longitude FROM images WHERE latitude IS NOT NULL"
+        return {number: (latitude, longitude) for number, latitude, longitude in self._db.execute(select)}
+
+    def taken(self, where: Where) -> list[int]:
+        """Numbers of the images that were taken when and where a filter says, in their order."""
+        conditions, values = [], list[float | str]()
+        if where.near is not None:
+            conditions.append("latitude BETWEEN ? AND ?")
+            values += where.latitudes
+        if where.first is not None or where.last is not None:  # `1905` is before `1905-06`
+            conditions.append("taken_at BETWEEN ? AND ?")
+            values += [(where.first or "")[:4], where.last or "9999-12-31T23:59:59"]
+        select = f"SELECT number, taken_at, latitude, longitude FROM images WHERE {' AND '.join(conditions) or 'true'}"
+        rows = self._db.execute(f"{select} ORDER BY +number", values)
+        return [number for number, *facts in rows if where.passes(*facts)]
+
+    def lack(self, where: Where) -> int:
+        """How many images a filter leaves out because nothing is known of when or where they were taken."""
+        unknown = [name for name, asked in (("latitude", where.near), ("taken_at", where.first or where.last)) if asked]
+        select = f"SELECT count(*) FROM images WHERE {' OR '.join(f'{name} IS NULL' for name in unknown) or 'false'}"
+        return int(self._db.execute(select).fetchone()[0])
 
     def image(self, id: str) -> Image | None:
         """The image of that id, or None."""
@@ -396,6 +448,37 @@ class Ledger:
         ):
             self._db.execute(f"DELETE FROM {table} WHERE {column} = ?", (number,))
         self._db.execute("INSERT INTO removed (id) VALUES (?)", (id,))
+
+    def turn_image(
+        self, number: int, turn: int, width: int, height: int, features: bytes, material: bytes, vector: Array | None
+    ) -> None:
+        """Put what the turned photo is described by in the place of what is known of an image.
+
+        All its coordinates, width and height are then those of the photo as it is turned (see Image.turn). It was
+        compared with others in the wrong turn, so that is forgotten, also by the databases; verdicts stay.
+        """
+        for table, column in (("descriptors", "number"), ("proposed", "number"), ("pairs", "a"), ("pairs", "b")):
+            self._db.execute(f"DELETE FROM {table} WHERE {column} = ?", (number,))
+        for table, data in (("features", features), ("materials", material)):
+            self._db.execute(f"INSERT OR REPLACE INTO {table} VALUES (?, ?, ?)", (number, data, zlib.crc32(data)))
+        update = f"UPDATE images SET turn = ?, width = ?, height = ?, version = {_COMING} WHERE number = ?"
+        self._db.execute(update, (turn, width, height, number))
+        if vector is not None:
+            self.put_descriptors([(number, vector)])
+        self._db.execute("INSERT INTO removed (id) VALUES (?)", (self.image_numbered(number).id,))
+
+    def turns_tried(self) -> dict[int, int]:
+        """number -> how many index images there were when other turns of an image with features were last tried.
+
+        0: never; TURNED_BY_HAND: a person has said how it is turned.
+        """
+        select = "SELECT number, turns_tried FROM images WHERE number IN (SELECT number FROM features) ORDER BY number"
+        return dict(self._db.execute(select))
+
+    def set_turns_tried(self, numbers: Iterable[int], tried: int) -> None:
+        """Remember that; no other command is to see anything new in it."""
+        update = "UPDATE images SET turns_tried = ? WHERE number = ?"
+        self._db.executemany(update, ((tried, number) for number in numbers))
 
     def removed(self, after: int = 0) -> list[tuple[int, str]]:
         """(sequence, image id) of what was removed after a sequence."""

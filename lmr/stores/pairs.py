@@ -122,14 +122,17 @@ class Pairs:
     def edges(self, after: int = 0, limit: int = -1, *, only_moved: bool = False) -> Iterator[tuple[int, Edge]]:
         """(sequence, edge) of the pairs kept after a sequence, in that order; only_moved: by a scale and a shift."""
         select = (
-            "SELECT seq, x.id, y.id, similarity, weight, round, excluded, confirmed, matches, inliers, nfa, geometry"
+            "SELECT seq, x.id, y.id, x.turn, y.turn, similarity, weight, round, excluded, confirmed, matches, inliers,"
+            " nfa, geometry"
             " FROM pairs JOIN images x ON x.number = a JOIN images y ON y.number = b"
             " WHERE seq > ? AND weight IS NOT NULL AND true ORDER BY seq LIMIT ?"
         )
         if only_moved:
             select = select.replace("true", ONLY_MOVED)
-        for seq, a, b, similar, weight, round_, excluded, confirmed, *found in self._db.execute(select, (after, limit)):
-            yield seq, Edge(a, b, _verification(*found), similar, weight, round_, excluded, bool(confirmed))
+        for seq, a, b, turn_a, turn_b, *others in self._db.execute(select, (after, limit)):
+            similar, weight, round_, excluded, confirmed, *found = others
+            judged = round_, excluded, bool(confirmed)
+            yield seq, Edge(a, b, _verification(*found), similar, weight, *judged, (turn_a, turn_b))
 
     def links(self, upto: int | None = None, *, after: int = 0, of: Iterable[int] | None = None) -> Links:
         """All edges, or those after and up to a sequence, or of some images, in that order, without their geometry."""

@@ -82,6 +82,7 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
         monkeypatch.setattr(ranking, "_FRONTIER", 3)
         monkeypatch.setattr(ranking, "_FEW", 8)
         monkeypatch.setattr(ranking, "_MANY", 20)
+        monkeypatch.setattr(ranking, "_PATIENCE", 3)
     return str(request.param)
 
 
@@ -126,6 +127,34 @@ def test_a_large_component_is_ranked_exactly(write_graph: Callable[..., Graph]) 
         rows = rank_from_image(graph, start, Limits(floor=floor, limit=limit))
         expected = prim(edges, [(start, float("inf"))], floor)[1 : limit + 1]
         assert [(row.id, row.weight) for row in rows] == [(id, weight) for id, weight, _ in expected]
+        rare = {id for id in images if rng.random() < 0.01}
+        rows = rank_from_image(graph, start, Limits(floor=floor, limit=5, only=rare.__contains__))
+        listed = [row for row in prim(edges, [(start, float("inf"))], floor)[1:] if row[0] in rare]
+        assert [(row.id, row.weight, row.hops) for row in rows] == listed[:5]
+
+
+@pytest.mark.parametrize("seed", range(7, 10))
+def test_a_filter_chooses_what_is_listed_and_ways_pass_over_all(
+    write_graph: Callable[..., Graph], way: str, seed: int
+) -> None:
+    images, edges = random_graph(seed)
+    graph = built(write_graph, images, edges)
+    rng = random.Random(seed)
+    for share in (0.0, 0.1, 0.5, 1.0):
+        some = {id for id in images if rng.random() < share}
+        start, others = (
+            rng.choice(images),
+            [(id, rng.randint(5, 9) + rng.random() * 1e-6) for id in rng.sample(images, 4)],
+        )
+        own = [QueryEdge(id, int(w), w) for id, w in others]
+        for floor, depth, limit in ((0.0, None, None), (7.0, None, 3), (0.0, 2, None), (0.0, 3, 2), (0.0, None, 1)):
+            limits = Limits(floor, depth, limit, only=some.__contains__)
+            for rows, whole in (
+                (rank_from_image(graph, start, limits), prim(edges, [(start, float("inf"))], floor)[1:]),
+                (rank_from_edges(graph, own, limits), prim(edges, others, floor)),
+            ):
+                expected = [row for row in whole if row[0] in some and (depth is None or row[2] <= depth)]
+                assert [(row.id, row.weight, row.hops) for row in rows] == expected[:limit]
 
 
 @pytest.mark.parametrize("seed", range(4, 7))
