@@ -6,7 +6,7 @@ import contextlib
 import os
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from lmr import outputs
@@ -19,18 +19,23 @@ from lmr.collection.core import LEDGER
 from lmr.collection.ingest import ingest
 from lmr.collection.labels import labels_from_csv
 from lmr.collection.link import link
+from lmr.collection.locate import locate
 from lmr.collection.partition import cluster
 from lmr.collection.report import write_gallery
 from lmr.collection.search import explain, names_of, search
 from lmr.errors import UsageError
 from lmr.outputs import check_page, folder_of
-from lmr.photos.find import printable
+from lmr.photos.find import printable, text_of
 from lmr.photos.made import make_photos, photo_names, shots
+from lmr.photos.phone import ODD, make_phone
+from lmr.photos.turned import degrees
 from lmr.progress import Bars
 from lmr.servers.milvus import LocalMilvus
 from lmr.servers.neo4j import LocalNeo4j
+from lmr.stores.ledger import Image
 
 _PAGE = "report.html"
+_PHONE = "phone"
 _COLLECTION = (
     *("milvus", "neo4j", "set-aside.csv", "writer.lock", "ledger.new", "ledger.next.sqlite"),
     *(LEDGER + end for end in ("-wal", "-shm", "")),  # the ledger last: what is left is still a collection
@@ -42,7 +47,7 @@ _FLOOR = 25.0  # made walls agree by chance more often than real ones, so weak m
 def run(home: Path) -> None:
     """Make photos, ingest, link, cluster, search each place's query photo, print a table and the ways on."""
     begin = time.monotonic()
-    photos, settings = home / "photos", load_settings(home / "lmr")
+    photos, phone, settings = home / "photos", home / _PHONE, load_settings(home / "lmr")
     check(home, settings.home)
     home.mkdir(parents=True, exist_ok=True)
     progress = Bars()
@@ -50,13 +55,15 @@ def run(home: Path) -> None:
     with progress.task("Rendering photos", len(wanted), "photos") as advance:
         for _ in make_photos(photos):
             advance(1)
+    make_phone(phone, photos)
     with Collection.open(settings, progress, create=True) as collection:
-        ingest(collection, [photos], labels=labels_from_csv(photos / "labels.csv"))
+        ingest(collection, [photos, phone], labels=labels_from_csv(photos / "labels.csv"))
         link(collection)
         change, _ = cluster(collection, "components", _FLOOR)
         accepted = collection.ledger.pairs.accepted()
-        print(f"\n{len(wanted)} photos, {accepted} verified matches, {change.clusters} clusters\n")
+        print(f"\n{len(wanted) + len(ODD)} photos, {accepted} verified matches, {change.clusters} clusters\n")
         _table(collection, photos)
+        _odd(collection, phone)
         _way(collection, photos)
         page = home / _PAGE
         found = search(collection, str(photos / "town-hall-front-1.jpg"), top=24, min_weight=_FLOOR)
@@ -79,10 +86,14 @@ def check(home: Path, collection: Path) -> None:
     Photos of others are not mixed with the demo's: its figures are those of its own.
     """
     photos = home / "photos"
-    for folder in (home, photos, collection):
+    for folder in (home, photos, home / _PHONE, collection):
         if os.path.lexists(folder) and not folder.is_dir():
             raise UsageError(f"{folder} is no folder; choose another --home")
-    known = (photos, photo_names()), (collection, [] if (collection / LEDGER).exists() else _COLLECTION)
+    known = (
+        (photos, photo_names()),
+        (home / _PHONE, [one.name for one in ODD]),
+        (collection, [] if (collection / LEDGER).exists() else _COLLECTION),
+    )
     for folder, names in known:
         others = _others(folder, names) if names and folder.is_dir() else []
         if others:
@@ -108,12 +119,13 @@ def remove(home: Path) -> list[str]:
         for name in _COLLECTION:
             path = collection / name
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink(missing_ok=True)
-    photos, page = home / "photos", home / _PAGE
-    for path in (folder_of(page), page, *(photos / name for name in photo_names())):
+    photos, phone, page = home / "photos", home / _PHONE, home / _PAGE
+    made = [*(photos / name for name in photo_names()), *(phone / one.name for one in ODD)]
+    for path in (folder_of(page), page, *made):
         outputs.remove(path)
-    for folder in (photos, home):
+    for folder in (photos, phone, home):
         outputs.forget(folder)
-    for folder in (photos, collection, home):
+    for folder in (photos, phone, collection, home):
         with contextlib.suppress(OSError):
             folder.rmdir()
     return sorted(os.path.join(at, name) for at, _, names in os.walk(home) for name in names)
@@ -123,15 +135,54 @@ def _table(collection: Collection, photos: Path) -> None:
     """What a search for each place's query photo finds over verified matches."""
     print(f"Searched with photos that show each place, over matches of weight {_FLOOR:g} or more:")
     labels = {image.id: image.landmark for image in collection.ledger.images()}
+    odd = {image.id for image in _images(collection, photos.parent / _PHONE) if image.landmark is None}
     rows = []
     for shot in shots():
         if shot.split != "query":
             continue
         there = sum(other.landmark == shot.landmark and other.split == "index" for other in shots())
         hits = search(collection, str(photos / f"{shot.name}.jpg"), verified_only=True, min_weight=_FLOOR).hits
+        hits = [hit for hit in hits if hit.id not in odd]
         right = sum(labels[hit.id] == shot.landmark for hit in hits)
         rows.append((shot.landmark, there, right, len(hits) - right, max((hit.hops or 0 for hit in hits), default=0)))
     print_table(("place", "photos of it", "found", "wrong", "hops"), rows)
+
+
+def _images(collection: Collection, folder: Path) -> list[Image]:
+    """The images of the files in a folder, in the order of their names."""
+    files = (collection.ledger.file(os.fsencode(path.resolve())) for path in sorted(folder.iterdir()))
+    return [collection.ledger.image_numbered(file.image) for file in files if file and file.image is not None]
+
+
+def _odd(collection: Collection, phone: Path) -> None:
+    """What became of the photos that are not as others are."""
+    print(f"\nFrom {phone.name}/, as phones, scanners and other programs leave photos:")
+    ledger = collection.ledger
+    for one in ODD:
+        file = ledger.file(os.fsencode((phone / one.name).resolve()))
+        image = ledger.image_numbered(file.image) if file and file.image is not None else None
+        told = "it was set aside" if image is None else "; ".join(_facts(collection, image, phone / one.name))
+        print(f"  {one.name}, {one.about}: {told}")
+
+
+def _facts(collection: Collection, image: Image, path: Path) -> Iterator[str]:
+    ledger, pairs = collection.ledger, collection.ledger.pairs
+    others = [text_of(os.path.basename(other)) for other in ledger.paths(image.number)]
+    if len(others) > 1:
+        yield f"the same picture, so one image with {', '.join(name for name in others if name != path.name)}"
+    if image.turn:
+        yield f"turned by {degrees(image.turn)}° to match"
+    links = [link for link in pairs.links_of(image.number) if link.excluded is None]
+    if links:
+        best = max(links, key=lambda link: link.inliers)
+        name = text_of(os.path.basename(ledger.paths(best.other)[0]))
+        yield f"matches {len(links)} photos, {name} with {best.inliers} inliers"
+    if image.latitude is not None and image.longitude is not None:
+        near = sum(one.place is not None for one in locate(collection))
+        yield (
+            f"taken {image.taken_at} at {image.latitude:.4f}, {image.longitude:.4f}, which suggests a place for {near} "
+            "photos without one (lmr locate)"
+        )
 
 
 def _way(collection: Collection, photos: Path) -> None:

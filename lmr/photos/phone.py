@@ -1,0 +1,84 @@
+"""Four photos of the demo's places as phones, scanners and other programs leave them."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from importlib.resources import files
+from pathlib import Path
+
+import cv2
+from PIL import Image
+
+from lmr.outputs import is_ours, put
+from lmr.photos.made import Shot, photograph, shots
+
+HEIC, TURNED, TAGGED, PLACED = "IMG_0001.heic", "scan.jpg", "town-hall-rated.jpg", "mill-at-noon.jpg"
+RATED = "town-hall-front-1"  # the photo that TAGGED is a copy of
+_DESCRIPTION, _EXIF_PART, _GPS_PART, _RATING = 0x010E, 0x8769, 0x8825, 0x4746
+_TAKEN, _OFFSET = 0x9003, 0x9011
+
+
+@dataclass(frozen=True, slots=True)
+class Odd:
+    """One of them: its name, and what is odd about it, for people."""
+
+    name: str
+    about: str
+
+
+ODD = (
+    Odd(HEIC, "a HEIC, as phones write them"),
+    Odd(TURNED, "a scan on its side, without a note that says so"),
+    Odd(TAGGED, f"{RATED}.jpg with a rating written into it"),
+    Odd(PLACED, "a photo that knows when and where it was taken"),
+)
+
+
+def make_phone(folder: Path, photos: Path) -> None:
+    """Write them; `photos` has the demo's others. Raises UsageError where another file has the name of one."""
+    folder.mkdir(parents=True, exist_ok=True)
+    made: dict[str, Callable[[], bytes]] = {
+        HEIC: lambda: files("lmr.photos").joinpath(HEIC).read_bytes(),  # nothing that lmr needs writes HEIC
+        TURNED: lambda: _jpeg(_picture(another("station", 54.0)).transpose(Image.Transpose.ROTATE_90)),
+        TAGGED: lambda: _tagged((photos / f"{RATED}.jpg").read_bytes()),
+        PLACED: lambda: _jpeg(_picture(another("mill", 9.0)), _placed()),
+    }
+    for name, make in made.items():
+        if not (os.path.lexists(folder / name) and is_ours(folder / name)):
+            put(folder / name, make())
+
+
+def another(landmark: str, azimuth: float) -> Shot:
+    """One more photo of a place, from a direction in degrees."""
+    first = next(shot for shot in shots() if shot.landmark == landmark)
+    name = f"{landmark}-another"
+    return replace(first, name=name, azimuth=azimuth, distance=15.0, seed=int(azimuth * 1000), occluded=False)
+
+
+def _picture(shot: Shot) -> Image.Image:
+    return Image.fromarray(cv2.cvtColor(photograph(shot), cv2.COLOR_BGR2RGB))
+
+
+def _jpeg(picture: Image.Image, exif: Image.Exif | None = None) -> bytes:
+    stream = io.BytesIO()
+    picture.save(stream, "JPEG", quality=90, exif=exif or Image.Exif())
+    return stream.getvalue()
+
+
+def _tagged(data: bytes) -> bytes:
+    """A JPEG with EXIF before all else: the picture stays as it is, to the bit."""
+    exif = Image.Exif()
+    exif[_DESCRIPTION], exif[_RATING] = "The town hall", 5
+    block = exif.tobytes()
+    return data[:2] + b"\xff\xe1" + (len(block) + 2).to_bytes(2, "big") + block + data[2:]
+
+
+def _placed() -> Image.Exif:
+    exif = Image.Exif()
+    exif[0x010F], exif[0x0110] = "lmr", "Demo 1"
+    exif.get_ifd(_EXIF_PART).update({_TAKEN: "2019:07:14 12:03:00", _OFFSET: "+02:00"})
+    exif.get_ifd(_GPS_PART).update({1: "N", 2: (43.0, 17.0, 46.0), 3: "E", 4: (5.0, 22.0, 14.0)})
+    return exif
