@@ -38,6 +38,7 @@ class Settings:
     turns: str = _setting(
         "auto", "try photos turned and mirrored: on, off; auto = at search, and at link without networks"
     )
+    prune: bool = _setting(False, "whether ingest takes out images whose last photo is gone or shows something else")
     workers: int = _setting(0, "worker processes; 0 = one a core")
     max_pixels: int = _setting(150_000_000, "a photo with more pixels is set aside", minimum=1)
     max_bytes: int = _setting(256 * 2**20, "a larger file is set aside", minimum=1)
@@ -139,9 +140,18 @@ def _read_file(path: Path) -> dict[str, Any]:
 def _convert(spec: dataclasses.Field[Any], value: Any, source: str) -> Any:
     kind: type[Any] = type(spec.default)
     try:
-        converted = kind(value)
+        converted = _truth(value) if kind is bool else kind(value)
     except (TypeError, ValueError) as error:
         raise UsageError(f"{spec.name} from {source} is {value!r}, not a valid {kind.__name__}") from error
     if kind in (int, float) and not converted >= spec.metadata["minimum"]:
         raise UsageError(f"{spec.name} from {source} is {value}; the least is {spec.metadata['minimum']}")
     return converted
+
+
+def _truth(value: Any) -> bool:
+    """What people write for yes and no. Raises ValueError."""
+    found = {"true": True, "on": True, "yes": True, "1": True, "false": False, "off": False, "no": False, "0": False}
+    try:
+        return found[str(value).strip().lower()]
+    except KeyError:
+        raise ValueError(value) from None

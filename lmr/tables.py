@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from lmr.errors import UsageError
-from lmr.photos.find import printable
+from lmr.text import printable
 
 _DELIMITERS = ",;\t|"
 _MOST_BYTES = 8 << 30

@@ -365,9 +365,9 @@ def test_bad_input_and_hostile_names(fresh: Cli, made: Path, tmp_path: Path) -> 
     (photos / "empty.jpg").touch()
     (photos / "page.jpg").write_text("<html>no</html>")
     (photos / "half.jpg").write_bytes(whole[: len(whole) // 2])
-    (photos / "wrong-ending.png").write_bytes(good[2].read_bytes() + b"\0")
+    Image.open(good[2]).point([value * 9 // 10 for value in range(256)] * 3).save(photos / "wrong-ending.png", "JPEG")
     Image.new("RGB", (1, 1)).save(photos / "dot.png")
-    Image.new("RGB", (300, 200), "grey").save(photos / "plain.png")
+    Image.effect_noise((300, 200), 60).save(photos / "plain.png")
     os.mkfifo(photos / "pipe.jpg")
     (photos / "loop").symlink_to(photos)
     labels = tmp_path / "labels.csv"

@@ -9,8 +9,9 @@ import pillow_heif
 import pytest
 from PIL import Image
 
-from lmr.photos.find import is_gone
+from lmr.collection.plan import Look, plan
 from lmr.reports.pictures import jpeg
+from lmr.stores.ledger import File
 from tests.conftest import Cli
 
 
@@ -76,12 +77,19 @@ def test_a_phone_s_photos_are_read_and_lmr_s_own_pictures_are_not(blank: Cli, ph
 
 
 def test_gone_is_only_what_is_missing_from_a_folder_that_can_be_seen(tmp_path: Path) -> None:
-    (tmp_path / "here").mkdir()
-    (tmp_path / "here" / ".hidden").touch()
-    lost = bytes(tmp_path / "here" / "lost.jpg")
-    assert not is_gone(lost)  # nothing but hidden files: it has become empty
-    (tmp_path / "here" / "other.jpg").touch()
-    assert is_gone(lost)
-    assert not is_gone(bytes(tmp_path / "here" / "other.jpg"))
-    assert not is_gone(bytes(tmp_path / "nowhere" / "lost.jpg"))
-    assert not is_gone(bytes(tmp_path / "here" / "other.jpg" / "below.jpg"))
+    here = tmp_path / "here"
+    here.mkdir()
+    (here / ".hidden").touch()
+    lost = bytes(here / "lost.jpg")
+
+    def gone(path: bytes) -> bool:
+        return [file.path for file in plan([tmp_path], [File(path, "x", 1, 1, 1, None)], Look()).gone] == [path]
+
+    assert not gone(lost)  # nothing but hidden files: it has become empty
+    (here / "other.jpg").touch()
+    assert gone(lost)
+    assert not gone(bytes(here / "other.jpg"))
+    assert not gone(bytes(tmp_path / "nowhere" / "lost.jpg"))
+    assert not gone(bytes(here / "other.jpg" / "below.jpg"))
+    elsewhere = File(lost, "x", 1, 1, 1, None, device=here.stat().st_dev + 1)  # another disk lies there now
+    assert not plan([tmp_path], [elsewhere], Look()).gone

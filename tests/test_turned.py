@@ -15,8 +15,10 @@ import pytest
 from lmr.collection import Collection
 from lmr.collection.check import check
 from lmr.collection.core import create_ledger
-from lmr.collection.ingest import Ingested, extract, ingest
+from lmr.collection.ingest import extract, ingest
+from lmr.collection.intake import Stored
 from lmr.collection.link import link
+from lmr.collection.plan import Ingested
 from lmr.collection.report import Pictures
 from lmr.collection.start import start_of_stored
 from lmr.features.pack import pack
@@ -136,7 +138,7 @@ def test_a_photo_is_described_as_its_turned_pixels_are(made: Path, tmp_path: Pat
     with create_ledger(settings.home / "ledger.sqlite", "x", settings, CLASSIC.mark) as ledger:
         collection = Collection(settings, ledger, Silent())
         found = list(find([file]))
-        extract(collection, found, lambda item: None, None, Ingested(), False, {found[0].path: 3})
+        extract(collection, found, lambda item: None, None, Ingested(), False, {found[0].path: Stored(turn=3)})
         collection.rest()
         image = ledger.image_numbered(1)
         features, material = CLASSIC.extract(photo)

@@ -9,7 +9,7 @@ import typer
 
 from lmr.cli.app import Home, Json, app, load_settings
 from lmr.cli.show import print_json, print_table, say
-from lmr.photos.find import printable, text_of
+from lmr.text import printable, text_of
 
 
 def _servers(home: Any) -> tuple[Any, Any, Any]:
@@ -157,22 +157,31 @@ def config(home: Home = None, as_json: Json = False) -> None:
 def check(home: Home = None, as_json: Json = False) -> None:
     """Compare the ledger with its checksums, and Milvus and Neo4j with the ledger; exit code 1 if anything differs.
 
+    Images whose photo is not there any more are named too, which is no difference.
+
     Example: `lmr check`
     """
     from lmr.cli.app import open_collection
     from lmr.collection.check import check as run
+    from lmr.collection.check import without_photo
 
     with open_collection(home, quiet=as_json) as collection:
         found = run(collection)
+        lost = without_photo(collection)
     if as_json:
-        print_json(found)
-    elif found:
-        rows = ((one.where, one.what, one.count, ", ".join(one.examples)) for one in found)
+        print_json([*found, *lost])
+    elif found or lost:
+        rows = ((one.where, one.what, one.count, ", ".join(one.examples)) for one in [*found, *lost])
         print_table(("where", "what", "how many", "such as"), rows)
+    if as_json:
+        pass
+    elif found:
         ledger = any(one.where == "ledger" for one in found)
         say("`lmr restore` puts a backup in its place" if ledger else "`lmr repair` makes them anew from the ledger")
     else:
         print("ledger, Milvus and Neo4j hold the same")
+        if lost:
+            say("`lmr ingest FOLDER --prune` takes such images out")
     if found:
         raise typer.Exit(1)
 

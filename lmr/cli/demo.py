@@ -25,7 +25,6 @@ from lmr.collection.report import write_gallery
 from lmr.collection.search import explain, names_of, search
 from lmr.errors import UsageError
 from lmr.outputs import check_page, folder_of
-from lmr.photos.find import printable, text_of
 from lmr.photos.made import make_photos, photo_names, shots
 from lmr.photos.phone import ODD, make_phone
 from lmr.photos.turned import degrees
@@ -33,9 +32,10 @@ from lmr.progress import Bars
 from lmr.servers.milvus import LocalMilvus
 from lmr.servers.neo4j import LocalNeo4j
 from lmr.stores.ledger import Image
+from lmr.text import printable, text_of
 
 _PAGE = "report.html"
-_PHONE = "phone"
+_PHONE = "uploads"
 _COLLECTION = (
     *("milvus", "neo4j", "set-aside.csv", "writer.lock", "ledger.new", "ledger.next.sqlite"),
     *(LEDGER + end for end in ("-wal", "-shm", "")),  # the ledger last: what is left is still a collection

@@ -10,7 +10,7 @@ import typer
 from lmr.cli.app import Home, Json, app, check_outputs, open_collection
 from lmr.cli.show import print_json, print_table, say
 from lmr.errors import UsageError
-from lmr.photos.find import printable
+from lmr.text import printable
 
 _COLUMNS = ("rung", "mAP", "95 % of", "landmarks", "mAP@100", "P@1", "mP@5", "mP@10", "a query")
 _TOLD = 5

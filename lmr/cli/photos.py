@@ -13,6 +13,15 @@ from lmr.cli.app import Home, Json, Workers, app, check_outputs, load_settings, 
 from lmr.cli.show import print_json, print_table, say
 
 _TOLD = 5
+_LISTED = {
+    "rewritten": "rewritten, showing the same",
+    "changed": "changed",
+    "moved": "moved",
+    "vanished": "vanished",
+    "left": "images whose last photo is gone or shows another (`--prune` takes them out)",
+    "unread": "unread",
+    "passed_over": "known, but passed over now",
+}
 
 
 @app.command()
@@ -27,25 +36,35 @@ def ingest(
     ] = None,
     split: Annotated[str | None, typer.Option(help="`index` or `query`, where labels do not say it.")] = None,
     preset: Annotated[str | None, typer.Option(help="Extractors of a new collection.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would be done.")] = False,
+    only_plan: Annotated[bool, typer.Option("--dry-run", help="Only tell what would be done.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first photo that cannot be used.")] = False,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try again what was set aside.")] = False,
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PATTERN", help="Pass over files and folders of this name: `*_small.jpg`, `2019/drafts`."),
+    ] = None,
+    follow_links: Annotated[bool, typer.Option("--follow-links", help="Look into linked folders too.")] = False,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Read every file and compare its bytes, not only sizes and times.")
+    ] = False,
     prune: Annotated[
-        bool, typer.Option("--prune", help="Take out images whose photos have vanished from these folders.")
+        bool,
+        typer.Option("--prune", help="Take out images below these paths whose last photo is gone or shows another."),
     ] = False,
     workers: Workers = None,
     as_json: Json = False,
 ) -> None:
     """Take photos into the collection: find, decode, describe. Photos already known cost nothing.
 
-    A photo that cannot be used is set aside with a reason and never stops the others.
+    A photo that cannot be used is set aside with a reason and never stops the others; what is no photo is counted by
+    kind. A file with new tags is the same image as before. Thumbnails, recycle bins, hidden files and pictures that lmr
+    made are passed over.
 
     Example: `lmr ingest ~/photos --labels labels.csv`
     """
-    from lmr.collection.corrections import prune as take_out
     from lmr.collection.ingest import ingest as run
-    from lmr.collection.ingest import plan
     from lmr.collection.labels import labels_from_csv, labels_from_folders
+    from lmr.collection.plan import Look, dry_run
     from lmr.errors import UsageError
     from lmr.photos.arguments import local
     from lmr.photos.find import check_exist
@@ -55,10 +74,10 @@ def ingest(
     given = None
     if labels is not None:
         given = labels_from_folders() if labels == "folder" else labels_from_csv(Path(labels))
-    paths = [Path(local(one)) for one in photos]
+    paths, look = [Path(local(one)) for one in photos], Look(tuple(exclude or ()), follow_links, retry_failed, verify)
     check_exist(paths)
-    if dry_run:
-        counts = plan(paths, load_settings(home, preset=preset), retry_failed=retry_failed)
+    if only_plan:
+        counts = dry_run(paths, load_settings(home, preset=preset), look)
     else:
         with open_collection(home, create=True, quiet=as_json, preset=preset, workers=workers) as collection:
             counts = run(
@@ -67,26 +86,40 @@ def ingest(
                 labels=given,
                 split=split,  # type: ignore[arg-type]  # checked above
                 strict=strict,
-                retry_failed=retry_failed,
+                look=look,
+                prune=prune,
             )
-            if prune:
-                counts.pruned = take_out(collection, paths).images
     if as_json:
         print_json(counts)
-        return
+    else:
+        _tell_ingested(counts, only_plan, labels)
+
+
+def _tell_ingested(counts: Any, only_plan: bool, labels: str | None) -> None:
     before = f", {counts.set_aside_before} set aside earlier" if counts.set_aside_before else ""
     copies = f", {counts.duplicates} copies of known ones" if counts.duplicates else ""
-    would = "would read " if dry_run else ""
+    would = "would read " if only_plan else ""
     print(f"{would}{counts.new} new, {counts.known} known{copies}, {counts.set_aside} set aside{before}")
-    for what in ("changed", "moved", "vanished", "unread", "unseen"):
+    if counts.skipped:
+        say("passed over: " + ", ".join(f"{count:,} {kind}" for kind, count in counts.skipped.items()))
+    for advice in counts.advice:
+        say(f"  {advice}")
+    if counts.videos:
+        say(f"of these, key frames of {counts.videos} videos, named after them: clip.mp4@12 is at 12 seconds")
+    if counts.plain:
+        say(f"{counts.plain} of those set aside {'is' if counts.plain == 1 else 'are'} of one plain tone")
+    for what, told in _LISTED.items():
         listed = getattr(counts, what)
         if listed:
             more = f" and {len(listed) - _TOLD} more" if len(listed) > _TOLD else ""
-            say(f"{what}: {', '.join(listed[:_TOLD])}{more}")
-    if dry_run:
+            say(f"{told}: {', '.join(listed[:_TOLD])}{more}")
+    for line in counts.unlooked:
+        say(line)
+    if only_plan:
         return
     say(
-        f"{counts.bytes_a_photo / 1000:.0f} kB of features a photo" + (f", {counts.labelled} labelled" if given else "")
+        f"{counts.bytes_a_photo / 1000:.0f} kB of features a photo"
+        + (f", {counts.labelled} labelled" if labels else "")
     )
     if counts.labels_unknown:
         rows = "1 row" if counts.labels_unknown == 1 else f"{counts.labels_unknown} rows"
@@ -95,7 +128,7 @@ def ingest(
     if counts.pruned:
         say(f"{counts.pruned} images taken out whose photos are gone")
     if counts.reasons:
-        say(f"reasons for setting aside: {counts.reasons}")
+        say(f"what was set aside or passed over: {counts.reasons}")
     if counts.outgrown:
         say("the collection has outgrown its vocabulary: `lmr train` learns it again and describes everything anew")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -12,7 +13,7 @@ import typer
 
 from lmr.cli.app import Home, Json, app, check_outputs, load_settings, open_collection
 from lmr.cli.show import print_json, print_table, say
-from lmr.photos.find import printable
+from lmr.text import printable
 
 _COLUMNS = ("rank", "image", "reached", "inliers", "hops", "similarity", "landmark")
 
@@ -187,6 +188,7 @@ class _Searches:
 def _cells(row: dict[str, Any], known: Sequence[str]) -> tuple[Any, ...]:
     measured = (row[name] for name in _COLUMNS[2:])
     path = row["paths"][0] if row["paths"] else "-"
+    path += " (no file there any more)" * row["gone"]
     return (row["rank"], row["id"][:12], *measured, *(_shown(row[name]) for name in known), path)
 
 
@@ -194,6 +196,8 @@ def _told(effort: Any) -> str:
     """What was done before ranking, for people."""
     if effort.ended == "stored":
         return "the photo is in the forest"
+    if effort.ended == "plain":
+        return "the photo is one plain tone: there is nothing in it to be found by"
     why = {"nothing new": "then nothing new came up", "rounds": "more were not asked for", "time": "then time was up"}
     return f"compared with {effort.compared} photos in {effort.rounds} rounds, {why[effort.ended]}"
 
@@ -204,6 +208,7 @@ def _row(collection: Any, hit: Any) -> dict[str, Any]:
 
     image = collection.ledger.image(hit.id)
     about = collection.ledger.about(image.number) if image else About()
+    paths = names_of(collection, [hit.id])[hit.id]
     return {
         "rank": hit.rank,
         "id": hit.id,
@@ -213,13 +218,21 @@ def _row(collection: Any, hit: Any) -> dict[str, Any]:
         "hops": hit.hops,
         "similarity": hit.similarity,
         "landmark": image.landmark if image else None,
-        "paths": names_of(collection, [hit.id])[hit.id],
+        "paths": paths,
+        "gone": image is not None and _is_gone(collection.ledger, image.number),
         "taken_at": about.taken_at,
         "location": about.location,
         "camera": about.camera,
         "caption": about.caption,
         "keywords": about.keywords,
     }
+
+
+def _is_gone(ledger: Any, number: int) -> bool:
+    """Whether an image's photo is not there any more; one that came with imported matches never had any."""
+    from lmr.photos.video import source
+
+    return ledger.has_features(number) and not any(os.path.exists(source(path)) for path in ledger.paths(number))
 
 
 def _known(rows: list[dict[str, Any]]) -> list[str]:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from lmr.photos.find import printable
+from lmr.text import printable
 
 
 def print_json(value: Any) -> None:

@@ -21,11 +21,13 @@ from lmr.collection.sync import bring_up
 from lmr.errors import CollectionError, DatabaseError, UsageError
 from lmr.outputs import Ours, replacing
 from lmr.photos.about import About
+from lmr.photos.video import source
 from lmr.servers.process import private_folder
 from lmr.settings import Settings
 from lmr.spanning.forest import strongest
 from lmr.stores.graph import facts_row
 from lmr.stores.ledger import Ledger, address
+from lmr.text import text_of
 
 _CLOSE = 1e-5
 _SHOWN = 3
@@ -49,6 +51,19 @@ def check(collection: Collection) -> list[Difference]:
         return damaged
     with writer(collection.home):  # nothing may change meanwhile, and nothing is mended here
         return [*damaged, *_vectors(collection), *_graph(collection)]
+
+
+def without_photo(collection: Collection) -> list[Difference]:
+    """Images of which no photo is there any more: no fault of the databases, but results that nobody can look at."""
+    ledger = collection.ledger
+    lost = [text_of(path) or ledger.image_numbered(number).id for number, path in ledger.without_files()]
+    paths: dict[int, list[bytes]] = {}
+    for path, _, number in ledger.places():
+        paths.setdefault(number, []).append(path)
+    lost += [text_of(held[0]) for held in paths.values() if not any(os.path.lexists(source(path)) for path in held)]
+    return (
+        [Difference("photos", "images whose photo is gone or shows another", len(lost), lost[:_SHOWN])] if lost else []
+    )
 
 
 def repair(collection: Collection) -> None:

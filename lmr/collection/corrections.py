@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from lmr.collection.core import Collection
 from lmr.collection.names import StoredNames
@@ -14,10 +13,12 @@ from lmr.collection.refined import REJECTED, review
 from lmr.collection.sync import bring_up, sync, update_forest, write_edges
 from lmr.errors import UsageError
 from lmr.features.pack import unpack
-from lmr.photos.find import is_gone, printable, text_of
+from lmr.photos.find import below
+from lmr.photos.video import source
 from lmr.spanning.forest import ForestChange
-from lmr.stores.ledger import File, Image, Verdict
+from lmr.stores.ledger import File, Image, Ledger, Verdict
 from lmr.stores.pairs import PairRow
+from lmr.text import printable, text_of
 from lmr.values import Verification
 from lmr.verification.matching import prepare
 from lmr.verification.verify import verify
@@ -50,42 +51,34 @@ def remove(collection: Collection, names: Sequence[str]) -> Corrected:
         return _without(collection, collection.ledger.images_numbered(numbers))
 
 
-def prune(collection: Collection, paths: Sequence[Path]) -> Corrected:
-    """Forget images whose photos below the paths are all gone, and files that are no longer there (see `is_gone`).
+def take_out(collection: Collection, roots: Sequence[bytes], gone: Sequence[File]) -> Corrected:
+    """Forget photos that are gone, and the images below some folders that have no photo any more.
 
-    Raises UsageError, and forgets nothing, where no photo below a path is there any more: its disk may be missing.
+    Raises UsageError, and forgets nothing, where no photo below a folder is there any more: its disk may be missing.
     """
-    from lmr.collection.ingest import below
-
-    roots = [os.path.abspath(os.fsencode(path)) for path in paths]
     ledger = collection.ledger
     with _from_what_the_ledger_says(collection):
-        known = [file for file in ledger.files() if below(file.path, roots)]
-        absent = [file for file in known if not os.path.lexists(file.path)]
-        gone, kept = list[File](), list[File]()
-        for file in absent:
-            (gone if is_gone(file.path) else kept).append(file)
-        for path, root in zip(paths, roots, strict=True):
-            photos, lost_here = (sum(below(file.path, [root]) for file in files) for files in (known, absent))
-            if photos == lost_here > 0:
-                raise UsageError(
-                    f"none of the {photos:,} photos below {path} is there any more: is its disk missing? "
-                    f"Nothing was taken out; `lmr remove` with that folder's name takes them all out"
-                )
-        if kept:
-            folder = os.path.dirname(kept[0].path)
-            collection.progress.note(
-                f"{len(kept):,} photos not to be seen now are kept: {printable(text_of(folder))} "
-                "is empty, missing or cannot be read. Is its disk missing? `lmr remove` with a folder's name takes "
-                "its photos out"
-            )
-        lost = []
+        _check_not_all_gone(ledger, roots)
         with ledger.transaction():
             for file in gone:
                 ledger.forget_file(file.path)
-                if file.image is not None and not ledger.paths(file.image):
-                    lost.append(ledger.image_numbered(file.image))
-        return _without(collection, lost)
+        numbers = [number for number, _ in left(ledger, roots)]
+        return _without(collection, ledger.images_numbered(numbers))
+
+
+def left(ledger: Ledger, roots: Sequence[bytes]) -> list[tuple[int, bytes]]:
+    """Images that have no file any more, with the path of the last, below some folders or not known."""
+    return [(number, path) for number, path in ledger.without_files() if not path or below(path, roots)]
+
+
+def _check_not_all_gone(ledger: Ledger, roots: Sequence[bytes]) -> None:
+    for root in roots:
+        known = [file.path for file in ledger.files() if below(file.path, [root])]
+        if known and not any(os.path.lexists(source(path)) for path in known):
+            raise UsageError(
+                f"none of the {len(known):,} photos below {printable(text_of(root))} is there any more: is its disk "
+                f"missing? Nothing was taken out; `lmr remove` with that folder's name takes them all out"
+            )
 
 
 def judge(collection: Collection, a: str, b: str, verdict: Verdict, why: str | None = None) -> Corrected:

@@ -10,8 +10,8 @@ from xml.sax.saxutils import escape, quoteattr
 from lmr.collection.core import Collection
 from lmr.errors import UsageError
 from lmr.outputs import replacing
-from lmr.photos.find import printable
 from lmr.tables import inert
+from lmr.text import printable
 from lmr.values import batches
 
 COLUMNS = ("a", "b", "name_a", "name_b", "inliers", "nfa", "similarity", "weight", "round", "excluded")

@@ -9,14 +9,19 @@ from pathlib import Path
 
 from lmr.collection.core import EXTRACTORS, Collection, create_ledger
 from lmr.collection.describe import describe_new, reweigh
-from lmr.collection.ingest import Ingested, extract
+from lmr.collection.ingest import extract
+from lmr.collection.intake import Stored
 from lmr.collection.labels import Label
+from lmr.collection.plan import Ingested
 from lmr.collection.sync import bring_up
 from lmr.errors import CollectionError, UsageError
 from lmr.features.presets import preset
-from lmr.photos.find import Found, text_of
+from lmr.photos.about import sidecar_of
+from lmr.photos.find import Found
+from lmr.photos.video import source
 from lmr.settings import Settings
 from lmr.stores.ledger import Ledger
+from lmr.text import text_of
 
 _NEXT = "ledger.next.sqlite"
 
@@ -95,19 +100,23 @@ def _extract_all(collection: Collection, beside: Collection) -> list[str]:
     """Extract what the ledger beside lacks, from the files that the collection knows; what could not be found."""
     images = {image.number: image for image in collection.ledger.images()}
     paths: dict[int, list[Found]] = {}
+    stored = {}
     for file in collection.ledger.files():
         if file.image is not None:
-            found = Found(file.path, file.path[: len(file.path) - len(file.name.encode())], file.size, file.mtime)
+            root = file.path[: len(file.path) - len(file.name.encode())]
+            frame = file.digest if source(file.path) != file.path else None
+            found = Found(file.path, root, file.size, file.mtime, sidecar=sidecar_of(file.path), digest=frame)
             paths.setdefault(file.image, []).append(found)
+            image = images[file.image]
+            stored[file.path] = Stored(image.id, image.turn, file.digest)
     known = {image.id for image in beside.ledger.images()}
     labels = {item.path: images[number] for number, items in paths.items() for item in items}
     work = [items[0] for number, items in paths.items() if images[number].id not in known]
-    turns = {path: image.turn for path, image in labels.items() if image.turn}
 
     def given(item: Found) -> Label:
         return Label(labels[item.path].landmark, labels[item.path].split)
 
-    extract(beside, work, given, None, Ingested(), False, turns)
+    extract(beside, work, given, None, Ingested(), False, stored)
     lost, tried = [], collection.ledger.turns_tried()
     with beside.ledger.transaction():
         for image in images.values():

@@ -5,71 +5,36 @@ from __future__ import annotations
 import csv
 import functools
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from lmr.collection.core import LEDGER, Collection
+from lmr.collection.core import Collection
+from lmr.collection.corrections import left, take_out
 from lmr.collection.describe import describe_new
+from lmr.collection.intake import PLAIN, Stored, Taken, finished, take
 from lmr.collection.labels import Assigned, Label, Labels
+from lmr.collection.plan import Ingested, Look, Plan, has_moved_from, plan
 from lmr.collection.refined import review
 from lmr.collection.sync import sync
-from lmr.errors import CollectionError, LmrError, PhotoError, UnreadError
-from lmr.features.pack import pack
-from lmr.features.presets import Preset, preset
-from lmr.outputs import made_by_lmr
-from lmr.photos.about import read_about, read_sidecar
-from lmr.photos.decode import content_id, decode, read
-from lmr.photos.find import Found, find, is_gone, printable, text_of
-from lmr.photos.turned import turned
-from lmr.settings import Settings
+from lmr.collection.turning import CERTAIN
+from lmr.collection.videos import frames_of, keep_videos, look_into
+from lmr.errors import CollectionError, LmrError
+from lmr.features.pack import unpack
+from lmr.photos.find import Found
+from lmr.photos.turned import TURNS
 from lmr.stores.ledger import File, Ledger
+from lmr.text import printable, text_of
 from lmr.values import Split, batches
+from lmr.verification.matching import prepare
+from lmr.verification.verify import verify
 from lmr.workers import WorkerDied
 
 REASONS = "set-aside.csv"
 _BATCH = 16
-_HEAD = 4096
-_OWN = "a picture that lmr made, not a photo"
 _NAMED = 20  # of the rows that label no photo
-_ON_DEVICE = 64  # photos that a device is given together, to find enough of one size
-
 
 LabelOf = Callable[[Found], Label | None]
-
-
-@dataclass(slots=True)
-class Ingested:
-    """Counts of an ingest; a dry run has those of its plan. Paths are listed where something is to be told."""
-
-    new: int = 0
-    known: int = 0
-    duplicates: int = 0
-    set_aside: int = 0
-    set_aside_before: int = 0
-    changed: list[str] = field(default_factory=list)
-    moved: list[str] = field(default_factory=list)
-    vanished: list[str] = field(default_factory=list)
-    unread: list[str] = field(default_factory=list)
-    unseen: list[str] = field(default_factory=list)
-    labelled: int = 0
-    labels_unknown: int = 0
-    labels_unknown_names: list[str] = field(default_factory=list)
-    pruned: int = 0
-    bytes_a_photo: float = 0.0
-    outgrown: bool = False
-    reasons: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    """What an ingest has to do: files to read, all files found, known files that were not found, counts so far."""
-
-    work: list[Found]
-    found: list[Found]
-    gone: list[File]
-    counts: Ingested
 
 
 def ingest(
@@ -79,152 +44,38 @@ def ingest(
     labels: Labels | None = None,
     split: Split | None = None,
     strict: bool = False,
-    retry_failed: bool = False,
+    look: Look = Look(),
+    prune: bool = False,
 ) -> Ingested:
     """Take photos in. A photo is done when its features are durable in the ledger; the same call again does the rest.
 
-    Raises UsageError for a path that does not exist and, if `strict`, LmrError at the first photo set aside.
+    prune: also take out the images below these paths whose last photo is gone, or shows something else now. Raises
+    UsageError for a path that does not exist and, if `strict`, LmrError at the first photo set aside.
     """
     with collection.writing():
-        made = _plan(paths, collection.ledger.files(), retry_failed)
-        counts, assigned = made.counts, Assigned() if labels is None else labels.among(made.found)
+        made = plan(paths, collection.ledger.files(), look)
+        counts, videos = made.counts, [item for item in made.work if item.video]
+        looked = look_into(collection, videos, counts)
+        frames = frames_of(videos, looked)
+        found = [*made.found, *frames]
+        assigned = Assigned() if labels is None else labels.among(found)
         counts.labels_unknown, counts.labels_unknown_names = len(assigned.unknown), assigned.unknown[:_NAMED]
-        extract(collection, made.work, assigned.of, split, counts, strict)
-        _note_vanished(collection.ledger, made.gone, counts)
-        counts.labelled = _label(collection, made.found, assigned, split)
+        work = [item for item in made.work if not item.video] + frames
+        extract(collection, work, assigned.of, split, counts, strict)
+        keep_videos(collection, videos, looked)
+        roots = [os.path.abspath(os.fsencode(path)) for path in paths]
+        gone = _note(collection.ledger, made, roots)
+        counts.labelled = _label(collection, found, assigned, split)
         counts.reasons = _write_reasons(collection)
         counts.bytes_a_photo = collection.ledger.feature_bytes()
         describe_new(collection)
         counts.outgrown = _outgrown(collection)
         collection.rest()
         sync(collection)
+    if prune or collection.settings.prune:
+        counts.pruned = take_out(collection, roots, gone).images
+    counts.left = [text_of(path) for _, path in left(collection.ledger, roots)]
     return counts
-
-
-def plan(paths: Sequence[Path], settings: Settings, *, retry_failed: bool = False) -> Ingested:
-    """What an ingest would read, without reading or writing anything; there need not be a collection yet."""
-    known: list[File] = []
-    if (settings.home / LEDGER).exists():
-        with Ledger.open(settings.home / LEDGER, readonly=True) as ledger:
-            known = list(ledger.files())
-    made = _plan(paths, known, retry_failed)
-    made.counts.new = len(made.work)
-    for file in made.gone:
-        _count_missing(file, made.counts)
-    return made.counts
-
-
-def _plan(paths: Sequence[Path], files: Iterable[File], retry_failed: bool) -> _Plan:
-    known = {file.path: file for file in files}
-    counts, found = Ingested(), list(find(paths))
-    work = [item for item in found if _is_work(item, known, counts, retry_failed)]
-    seen = {item.path for item in found}
-    roots = [os.path.abspath(os.fsencode(path)) for path in paths]
-    gone = [file for file in known.values() if file.path not in seen and below(file.path, roots)]
-    return _Plan(work, found, gone, counts)
-
-
-def _is_work(item: Found, known: dict[bytes, File], counts: Ingested, retry_failed: bool) -> bool:
-    """Whether a found file has to be read: it is new, or looks changed, or failed before and is to be tried again."""
-    before = known.get(item.path)
-    if before is None:
-        return True
-    if (before.size, before.mtime) != (item.size, item.mtime):
-        return True
-    if before.again:
-        return True
-    if before.reason is not None:
-        counts.set_aside_before += not retry_failed
-        return retry_failed
-    counts.known += 1
-    return False
-
-
-def below(path: bytes, roots: Iterable[bytes]) -> bool:
-    """Whether a path is one of the roots or lies in one."""
-    return any(path == root or path.startswith(root.rstrip(b"/") + b"/") for root in roots)
-
-
-@dataclass(frozen=True, slots=True)
-class _Extracted:
-    """What was made of a file; features is None where the image is known already.
-
-    prepared: what a network on a device makes features and material of, in the main process.
-    """
-
-    id: str = ""
-    width: int = 0
-    height: int = 0
-    features: bytes | None = None
-    material: bytes = b""
-    reason: str | None = None
-    prepared: Any = None
-    again: bool = False
-    about: str | None = None
-    sidecar: int = 0
-    turn: int = 0
-
-
-@functools.lru_cache(1)
-def _extractor(settings: Settings, path: Path) -> tuple[Preset, Ledger]:
-    """What a worker describes photos with, and the ledger that tells it which are known."""
-    return preset(settings.preset, settings), Ledger.open(path, readonly=True)
-
-
-def _extract_one(settings: Settings, path: Path, turns: Mapping[bytes, int], item: Found) -> _Extracted:
-    if item.reason:
-        return _Extracted(reason=item.reason, again=item.again)
-    made, ledger = _extractor(settings, path)
-    try:
-        data = read(item.path, settings.max_bytes)
-        id = content_id(data)
-        beside, sidecar = read_sidecar(item.path)
-        about = read_about(data, beside).to_json()
-        if ledger.image(id):
-            return _Extracted(id, about=about, sidecar=sidecar)
-        if made_by_lmr(data[:_HEAD]):
-            return _Extracted(reason=_OWN)
-        turn = turns.get(item.path, 0)
-        photo = turned(decode(data, enough=made.enough, **settings.decoding), turn)
-        if made.on_device:
-            prepared = made.prepare(photo)
-            return _Extracted(id, photo.width, photo.height, prepared=prepared, about=about, sidecar=sidecar, turn=turn)
-        features, material = made.extract(photo)
-    except PhotoError as error:
-        return _Extracted(reason=str(error), again=isinstance(error, UnreadError))
-    except Exception as error:  # an extractor's failure on one photo must not end the run
-        return _Extracted(reason=_cannot_be_described(error))
-    packed = pack(features), material.tobytes()
-    return _Extracted(id, photo.width, photo.height, *packed, about=about, sidecar=sidecar, turn=turn)
-
-
-def _cannot_be_described(error: Exception) -> str:
-    return f"cannot be described: {type(error).__name__}: {str(error)[:200]}"
-
-
-_Result = tuple[Found, _Extracted | WorkerDied]
-
-
-def _finished(made: Preset, results: Iterable[_Result]) -> Iterator[_Result]:
-    """Results of workers, those that were prepared for a device described there, many at once, in the same order."""
-    for window in batches(results, _ON_DEVICE):
-        waiting = [one for _, one in window if isinstance(one, _Extracted) and one.prepared is not None]
-        described = iter(_on_device(made, waiting))
-        for item, one in window:
-            yield item, next(described) if isinstance(one, _Extracted) and one.prepared is not None else one
-
-
-def _on_device(made: Preset, waiting: list[_Extracted]) -> list[_Extracted]:
-    try:
-        found = made.finish([one.prepared for one in waiting])
-    except Exception as error:  # one by one, so that what fails on one photo costs that one only
-        if len(waiting) == 1:
-            return [_Extracted(reason=_cannot_be_described(error))]
-        return [done for one in waiting for done in _on_device(made, [one])]
-    return [
-        replace(one, features=pack(features), material=material.tobytes(), prepared=None)
-        for one, (features, material) in zip(waiting, found, strict=True)
-    ]
 
 
 def extract(
@@ -234,89 +85,153 @@ def extract(
     split: Split | None,
     counts: Ingested,
     strict: bool,
-    turns: Mapping[bytes, int] | None = None,
+    stored: Mapping[bytes, Stored] | None = None,
 ) -> None:
-    """Read, describe and keep files; inside the writer's lock. turns: of some paths, how each is turned before."""
+    """Read, describe and keep files; inside the writer's lock. stored: what some paths are to be read as."""
     if not work:
         return
     ledger, settings = collection.ledger, collection.settings
-    results = collection.workers.results(functools.partial(_extract_one, settings, ledger.path, turns or {}), work)
+    results = collection.workers.results(functools.partial(take, settings, ledger.path, stored or {}), work)
+    keeper = _Keeper(collection, label_of, split, counts)
     with collection.progress.task("Photos", len(work), "photos") as advance:
-        for batch in batches(_finished(collection.preset, results), _BATCH):
+        for batch in batches(finished(collection.preset, results), _BATCH):
             with ledger.transaction():
                 for item, made in batch:
-                    if isinstance(made, WorkerDied):
-                        made = _Extracted(reason=str(made))
-                    _keep(collection, item, made, _split_of(item, label_of, split), counts)
+                    keeper.keep(item, Taken(reason=str(made)) if isinstance(made, WorkerDied) else made)
                 collection.changed()
             advance(len(batch))
             failed = [(item, made) for item, made in batch if isinstance(made, WorkerDied) or made.reason]
             if strict and failed:
                 item, made = failed[0]
-                reason = made.reason if isinstance(made, _Extracted) else str(made)
+                reason = made.reason if isinstance(made, Taken) else str(made)
                 raise LmrError(f"{printable(text_of(item.path))}: {reason} (stopped because of --strict)")
 
 
-def _split_of(item: Found, label_of: LabelOf, split: Split | None) -> Split:
-    label = label_of(item)
-    return (label.split if label and label.split else None) or split or "index"
+class _Keeper:
+    """What becomes of files once they are read: inside transactions of the ledger."""
 
+    def __init__(self, collection: Collection, label_of: LabelOf, split: Split | None, counts: Ingested) -> None:
+        self._collection, self._ledger = collection, collection.ledger
+        self._label_of, self._split, self._counts = label_of, split, counts
 
-def _keep(collection: Collection, item: Found, made: _Extracted, split: Split, counts: Ingested) -> None:
-    ledger = collection.ledger
-    number = None
-    before = ledger.file(item.path)
-    if made.again and before and before.image is not None:  # that it cannot be read now says nothing about the photo
-        counts.unread.append(text_of(item.path))
-        ledger.put_file(replace(before, again=True))
-        return
-    if before and before.image is not None:
-        counts.changed.append(text_of(item.path))
-    if made.reason is not None:
-        counts.set_aside += 1
-    else:
-        image = ledger.image(made.id)
-        if image is None and made.features is not None:
-            number = ledger.add_image(made.id, made.width, made.height, split, made.features, made.material, made.turn)
-            counts.new += 1
-        elif image is not None:
-            number = image.number
-            _count_known(ledger, item, number, before, counts)
+    def keep(self, item: Found, made: Taken) -> None:
+        """Keep a file with the image that it shows, or with the reason why it shows none."""
+        ledger, counts = self._ledger, self._counts
+        before = ledger.file(item.path)
+        if made.again and before and before.image is not None:  # it says nothing about the photo
+            counts.unread.append(text_of(item.path))
+            ledger.put_file(replace(before, again=True))
+            return
+        number = None if made.reason else self._image(item, made, before)
+        if made.reason:
+            counts.set_aside += 1
+            counts.plain += made.reason == PLAIN
+        if before and before.image is not None and before.image != number:
+            counts.changed.append(text_of(item.path))
+        ledger.put_file(_row(item, made, number))
+        if number is not None:
+            ledger.refresh_facts(number)
+
+    def _image(self, item: Found, made: Taken, before: File | None) -> int:
+        """The number of the image that a file shows, which is made if it is new."""
+        ledger = self._ledger
+        id = made.id or self._known(made, before) or made.digest or ""
+        image = ledger.image(id)
+        if image is not None:
+            self._count_known(item, image.number, made, before)
+            return image.number
+        if made.features is None:
+            raise CollectionError(f"image {id[:12]} vanished from the ledger while it was read")
+        label = self._label_of(item)
+        split = (label.split if label else None) or self._split or "index"
+        size = made.width, made.height
+        number = ledger.add_image(id, *size, split, made.features, made.material, made.turn, made.pixels)
+        self._counts.new += 1
+        if before and before.image is not None and self._is_edited(before.image, made):
+            self._pass_on(before.image, number, label)
+        return number
+
+    def _known(self, made: Taken, before: File | None) -> str | None:
+        """The id of the image that a file is of, by its bytes, by what it shows, or by what that is described by."""
+        ledger = self._ledger
+        found = ledger.image_of_digest(made.digest or "") or ledger.id_of_pixels(made.pixels or "")
+        if found or before is None or before.image is None or made.features is None or made.pixels is None:
+            return found
+        if ledger.shows(before.image) is None and ledger.features(before.image) == made.features:
+            ledger.set_pixels(before.image, made.pixels)  # it was taken in before this was kept
+            return ledger.image_numbered(before.image).id
+        return None
+
+    def _count_known(self, item: Found, number: int, made: Taken, before: File | None) -> None:
+        """What a file shows is known: the same file touched or rewritten, one that moved, or one more copy."""
+        counts, ledger = self._counts, self._ledger
+        if before and before.image == number:
+            if before.digest in (None, made.digest):
+                counts.known += 1
+            else:
+                counts.rewritten.append(text_of(item.path))
+            return
+        others = [ledger.file(path) for path in ledger.paths(number) if path != item.path]
+        moved = [file for file in others if file is not None and has_moved_from(file)]
+        if moved:
+            ledger.forget_file(moved[0].path)
+            counts.moved.append(f"{text_of(moved[0].path)} -> {text_of(item.path)}")
         else:
-            raise CollectionError(f"image {made.id[:12]} vanished from the ledger while it was read")
-    file = File(item.path, item.name, item.size, item.mtime, number, made.reason, again=made.again)
-    ledger.put_file(replace(file, about=made.about, sidecar=made.sidecar))
-    if number is not None:
-        ledger.refresh_facts(number)
+            counts.duplicates += 1
+
+    def _is_edited(self, old: int, made: Taken) -> bool:
+        """Whether what a file shows now is certainly what it showed before, cut, toned or turned."""
+        ledger, preset = self._ledger, self._collection.preset
+        if not ledger.has_features(old) or made.features is None:
+            return False
+        features, theirs = unpack(made.features), prepare(unpack(ledger.features(old)))
+        seen, size = [features], (made.width, made.height)
+        if preset.turns_cheaply:
+            material = preset.descriptor.material_from(made.material)
+            seen += [preset.turned(features, material, turn, size)[0] for turn in TURNS[1:]]
+        return any(verify(theirs, prepare(one)).nfa >= CERTAIN for one in seen)
+
+    def _pass_on(self, old: int, new: int, label: Label | None) -> None:
+        """Let an edited photo have the label, split and rulings of what it was made of."""
+        before, after = self._ledger.image_numbered(old), self._ledger.image_numbered(new)
+        if label is None:
+            self._ledger.set_label(new, before.landmark, self._split or before.split)
+        self._ledger.pass_on_rulings(before.id, after.id)
 
 
-def _count_known(ledger: Ledger, item: Found, number: int, before: File | None, counts: Ingested) -> None:
-    """The bytes are known: the same file touched, a file that moved, or one more copy."""
-    others = [path for path in ledger.paths(number) if path != item.path]
-    moved = [path for path in others if not os.path.lexists(path)]
-    if before and before.image == number:
-        counts.changed.remove(text_of(item.path))
-        counts.known += 1
-    elif moved:
-        ledger.forget_file(moved[0])
-        counts.moved.append(f"{text_of(moved[0])} -> {text_of(item.path)}")
-    else:
-        counts.duplicates += 1
+def _row(item: Found, made: Taken, number: int | None) -> File:
+    return File(
+        item.path,
+        item.name,
+        item.size,
+        item.mtime,
+        number,
+        made.reason,
+        item.ctime,
+        item.inode,
+        item.device,
+        made.digest,
+        made.again,
+        item.sidecar_mtime,
+        made.about,
+    )
 
 
-def _note_vanished(ledger: Ledger, gone: list[File], counts: Ingested) -> None:
+def _note(ledger: Ledger, made: Plan, roots: Sequence[bytes]) -> list[File]:
+    """Tell what is gone, forget what was set aside and is, keep what was passed over; the photos that are gone."""
+    gone = []
     with ledger.transaction():
-        for file in gone:
+        for file in made.gone:
             if ledger.file(file.path) is None:
                 continue  # it moved, and is told as that
             if file.image is None:
                 ledger.forget_file(file.path)
             else:
-                _count_missing(file, counts)
-
-
-def _count_missing(file: File, counts: Ingested) -> None:
-    (counts.vanished if is_gone(file.path) else counts.unseen).append(text_of(file.path))
+                made.counts.vanished.append(text_of(file.path))
+                gone.append(file)
+        rows = made.survey.skipped.items()
+        ledger.put_skipped(roots, ((root, kind, count, text_of(one)) for (root, kind), (count, one) in rows))
+    return gone
 
 
 def _label(collection: Collection, found: Sequence[Found], assigned: Assigned, split: Split | None) -> int:
@@ -338,9 +253,11 @@ def _label(collection: Collection, found: Sequence[Found], assigned: Assigned, s
 
 
 def _write_reasons(collection: Collection) -> str:
-    """The list of what was set aside, as a file beside the ledger; empty text if there is nothing to list."""
+    """The list of what was not taken in, as a file beside the ledger; empty text if there is nothing to list."""
     target = collection.home / REASONS
     rows = [(text_of(file.path), file.reason) for file in collection.ledger.files() if file.reason]
+    for root, kind, count, example in collection.ledger.skipped():
+        rows.append((text_of(root), f"passed over: {count:,} {kind}, such as {example}"))
     if not rows:
         target.unlink(missing_ok=True)
         return ""

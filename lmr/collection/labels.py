@@ -13,8 +13,9 @@ from typing import NamedTuple, Protocol
 
 from lmr.collection.names import Names, Place, ambiguous
 from lmr.errors import UsageError
-from lmr.photos.find import Found, printable, text_of
+from lmr.photos.find import Found
 from lmr.tables import read_table
+from lmr.text import printable, text_of
 from lmr.values import Split
 
 _COLUMNS = {

@@ -11,8 +11,8 @@ from lmr.collection.core import Collection
 from lmr.collection.search import undisturbed
 from lmr.collection.start import begin_at
 from lmr.errors import UsageError
-from lmr.photos.find import text_of
 from lmr.spanning.locate import Place, Suggestion, suggest
+from lmr.text import text_of
 
 _KEPT = 100_000  # images whose matches are kept at hand
 _OUTSIDE = 0  # number of a photo that is not stored; those of images begin at 1

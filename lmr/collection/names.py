@@ -21,8 +21,8 @@ from typing import NamedTuple
 
 from lmr.errors import PhotoError, UsageError
 from lmr.photos.decode import content_id, read
-from lmr.photos.find import printable, text_of
 from lmr.stores.ledger import Ledger
+from lmr.text import printable, text_of
 
 _ENDING = re.compile(r"(?<=[^/])\.(?=[0-9]*[a-z])[a-z0-9]{1,5}$", re.IGNORECASE)
 _ID = re.compile(r"[0-9a-f]{64}")

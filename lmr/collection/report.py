@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lmr.collection.core import Collection
+from lmr.collection.originals import original
 from lmr.collection.search import Found, Unused, path_to, undisturbed
 from lmr.collection.start import Patience, Start, start_of_stored
 from lmr.collection.turns import Turned
@@ -19,12 +20,12 @@ from lmr.features.pack import unpack
 from lmr.outputs import replacing
 from lmr.photos.about import About
 from lmr.photos.decode import decode, read
-from lmr.photos.find import text_of
 from lmr.photos.turned import MIRRORED, degrees, turned
 from lmr.reports.gallery import Album, Card, Picture, QueryCard, ReviewCard, Section, Shown, Step, album
 from lmr.reports.pictures import PANEL, match_picture, placeholder, thumbnail
 from lmr.spanning.bridges import Bridge, bridges, far_apart
-from lmr.values import Array, Features, Hop, Verification
+from lmr.text import text_of
+from lmr.values import Array, Features, Hop, Photo, Verification
 from lmr.verification.matching import prepare
 from lmr.verification.verify import correspondences
 
@@ -70,25 +71,21 @@ class Pictures:
 
     def pixels(self, id: str | None) -> tuple[Array, float]:
         """Pixels (H, W, 3) of a photo, and px of the original for each; a placeholder where its file is gone."""
-        settings = self._collection.settings
         try:
-            photo = turned(decode(self._bytes(id), enough=PANEL, **settings.decoding), self._turn(id))
+            photo = self._photo(id)
         except PhotoError:
             return placeholder(), self._reduction(id)
         return photo.pixels, photo.reduction
 
-    def _bytes(self, id: str | None) -> bytes:
-        if self._start.data is not None and id in (None, self._start.id):
-            return self._start.data
-        path = self._path(id)
-        if path is None:
-            raise PhotoError("it has no file")
-        return read(path, self._collection.settings.max_bytes)
-
-    def _turn(self, id: str | None) -> int:
-        """How the photo is turned, so that the places of its features are right."""
+    def _photo(self, id: str | None) -> Photo:
+        """The photo that is searched for, or that of an image: turned so that the places of its features are right."""
+        settings, start = self._collection.settings, self._start
         image = None if id is None else self._collection.ledger.image(id)
-        return self._start.turn if image is None or id == self._start.id else image.turn
+        if image is not None and (start.data is None or id != start.id):
+            turn = start.turn if id == start.id else image.turn
+            return original(self._collection, image, enough=PANEL, turn=turn)
+        data = read(os.fsencode(start.path), settings.max_bytes) if start.data is None else start.data
+        return turned(decode(data, enough=PANEL, **settings.decoding), start.turn)
 
     def _reduction(self, id: str | None) -> float:
         image = self._collection.ledger.image(id or "")

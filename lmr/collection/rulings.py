@@ -15,9 +15,9 @@ from lmr.collection.corrections import Corrected, follow_rulings
 from lmr.collection.names import StoredNames
 from lmr.errors import UsageError
 from lmr.outputs import replacing
-from lmr.photos.find import printable
 from lmr.stores.ledger import Ledger, Ruling, Verdict
 from lmr.tables import inert, read_table
+from lmr.text import printable
 
 COLUMNS = ("a", "b", "verdict", "why", "at", "name_a", "name_b", "pixels_a", "pixels_b")
 _VERDICTS: dict[str, Verdict] = {

@@ -16,8 +16,8 @@ from lmr.collection.start import Patience, Start, begin_at, start_of_stored
 from lmr.collection.sync import check_counts, check_whole
 from lmr.errors import CollectionError, DatabaseError, PhotoError, UsageError
 from lmr.photos.arguments import Asked
-from lmr.photos.find import printable, text_of
 from lmr.spanning.ranking import Limits, Reached, path_between, rank_from_edges, rank_from_image
+from lmr.text import printable, text_of
 from lmr.values import Array, Hit, Hop
 from lmr.verification.weights import similarity
 from lmr.where import Where

@@ -18,10 +18,10 @@ from lmr.collection.refined import DOUBTED, WEAK, doubts, moves, refiner, weight
 from lmr.errors import UsageError
 from lmr.expansion.idqe import Refiner
 from lmr.features.pack import pack, unpack
-from lmr.photos.decode import content_id, decode, read
-from lmr.photos.find import text_of
+from lmr.photos.decode import content_id, decode, pixel_id, plain, read
 from lmr.photos.turned import TURNS, after, turned
 from lmr.stores.ledger import Image
+from lmr.text import text_of
 from lmr.values import Array, Features, Photo, QueryEdge, Verification, batches
 from lmr.verification.matching import Prepared, prepare
 from lmr.verification.pool import verify_against
@@ -49,7 +49,7 @@ class Effort:
 
     rounds: int
     compared: int
-    ended: Literal["stored", "nothing new", "rounds", "time"]
+    ended: Literal["stored", "nothing new", "rounds", "time", "plain"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,12 @@ def begin_at(collection: Collection, name: str, patience: Patience = Patience(),
     stored = collection.ledger.image_of_digest(content_id(data))
     if stored is not None:
         return start_of_stored(collection, stored, patience)
-    start = start_of_photo(collection, path, data, patience)
+    begun = time.monotonic()
+    photo = _decoded(collection, data)
+    stored = collection.ledger.id_of_pixels(pixel_id(photo))
+    if stored is not None and collection.ledger.image(stored) is not None:  # a copy with other tags
+        return start_of_stored(collection, stored, patience)
+    start = _start_of(collection, path, photo, patience.less(time.monotonic() - begun))
     return replace(start, data=data) if piped else start
 
 
@@ -146,14 +151,25 @@ def start_of_photo(
 
     turn: how it is turned then (see Image.turn); None: as it is, or as is found, if it finds little as it is.
     """
-    begun, settings = time.monotonic(), collection.settings
-    photo = decode(data, enough=collection.preset.enough, **settings.decoding)
+    photo = _decoded(collection, data)
     if box is not None:
         photo = _cropped(photo, box)
+        turn = turn or 0
+    return _start_of(collection, path, photo, patience, turn)
+
+
+def _decoded(collection: Collection, data: bytes) -> Photo:
+    return decode(data, enough=collection.preset.enough, **collection.settings.decoding)
+
+
+def _start_of(collection: Collection, path: Path, photo: Photo, patience: Patience, turn: int | None = None) -> Start:
+    if plain(photo):  # there is nothing in it to be found by
+        return Start(photo.id, str(path), None, None, None, (), (), Effort(0, 0, "plain"))
+    begun = time.monotonic()
     photo = turned(photo, turn or 0)
     found = described_alone(collection, photo)
     start = replace(_followed(collection, photo, found, path, patience), turn=turn or 0)
-    if turn is not None or box is not None or turning.how(collection) == "off":
+    if turn is not None or turning.how(collection) == "off":
         return start
     return better_turned(collection, photo, found, start, patience.less(time.monotonic() - begun))
 

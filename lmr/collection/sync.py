@@ -9,11 +9,11 @@ from lmr.collection.core import Collection
 from lmr.collection.load import load
 from lmr.collection.refined import REFINED_TO, Described, described
 from lmr.errors import CollectionError
-from lmr.photos.find import text_of
 from lmr.photos.turned import MIRRORED, degrees
 from lmr.spanning.forest import Changed, ForestChange, build_forest, change_forest
 from lmr.stores.graph import edge_row, facts_row
 from lmr.stores.ledger import REBUILT, Ledger
+from lmr.text import text_of
 from lmr.values import Array, batches
 
 _EDGES = 10_000

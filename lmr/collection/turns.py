@@ -20,6 +20,7 @@ from threadpoolctl import threadpool_limits
 from lmr.collection import turning
 from lmr.collection.core import MODEL, Collection
 from lmr.collection.corrections import judge_again
+from lmr.collection.originals import original
 from lmr.collection.refined import moves, review
 from lmr.collection.start import CLEARLY, Patience, better_turned, described_alone, start_of_stored
 from lmr.collection.sync import bring_up, sync
@@ -28,11 +29,10 @@ from lmr.errors import PhotoError, UsageError
 from lmr.features.pack import pack, unpack
 from lmr.features.presets import Preset, preset
 from lmr.features.upright import likelihoods
-from lmr.photos.decode import content_id, decode, read
-from lmr.photos.find import printable, text_of
-from lmr.photos.turned import MIRRORED, after, back, degrees, turned
+from lmr.photos.turned import MIRRORED, after, back, degrees
 from lmr.settings import Settings
 from lmr.stores.ledger import TURNED_BY_HAND, Image, Ledger
+from lmr.text import printable, text_of
 from lmr.values import Array, Features, Photo, batches
 from lmr.verification.matching import Prepared, prepare
 from lmr.verification.verify import verify
@@ -191,7 +191,7 @@ def _of_query(collection: Collection, image: Image) -> Finding | None:
     if upright.best >= turning.CERTAIN:
         return None
     try:
-        photo = _photo(collection, image, image.turn)
+        photo = original(collection, image, enough=collection.preset.enough)
         start = better_turned(collection, photo, described_alone(collection, photo), upright, Patience())
     except PhotoError as error:
         collection.progress.note(f"{_name(collection.ledger, image.number)} is not tried turned: {error}")
@@ -221,7 +221,7 @@ def _of_image(
             return None
         turns = [found.turn]
     try:
-        photo = _photo(collection, image, image.turn)
+        photo = original(collection, image, enough=collection.preset.enough)
     except PhotoError as error:
         collection.progress.note(f"{_name(ledger, image.number)} may lie on its side; it is left so: {error}")
         return None
@@ -395,7 +395,7 @@ def _turn_found(collection: Collection, found: list[Finding]) -> list[Turned]:
 
 
 def _made(collection: Collection, image: Image, turn: int) -> _Made:
-    photo = _photo(collection, image, turn)
+    photo = original(collection, image, enough=collection.preset.enough, turn=turn)
     features, material = described_alone(collection, photo)
     vector = None
     if collection.can_describe:
@@ -424,21 +424,6 @@ def _put(collection: Collection, made: Sequence[_Made], again: Sequence[int] = (
     if made:
         collection.rest()  # workers keep features of images
         sync(collection, moved)
-
-
-def _photo(collection: Collection, image: Image, turn: int) -> Photo:
-    """The pixels of an image in a turn, from the first of its files that holds them. Raises PhotoError."""
-    settings, reason = collection.settings, PhotoError("it has no file any more")
-    for path in collection.ledger.paths(image.number):
-        try:
-            data, file = read(path, settings.max_bytes), collection.ledger.file(path)
-            if content_id(data) not in (image.id, file.digest if file else None):
-                raise PhotoError("its file has changed; `lmr ingest` looks at it again")
-            limits = {"max_pixels": settings.max_pixels, "min_side": settings.min_side}
-            return turned(decode(data, enough=collection.preset.enough, **limits), turn)
-        except PhotoError as error:
-            reason = error
-    raise reason
 
 
 def _told(collection: Collection, id: str, other: int | None, nfa: float) -> Turned:

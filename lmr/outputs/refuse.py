@@ -11,7 +11,7 @@ from pathlib import Path
 from lmr.errors import UsageError
 from lmr.outputs.listed import LIST, holding, is_ours, read
 from lmr.outputs.owned import MANIFEST, owner, strangers
-from lmr.photos.find import printable
+from lmr.text import printable
 
 Ours = Callable[[Path], bool]
 _PICTURES = ".files"

@@ -20,7 +20,7 @@ from lmr.errors import StorageError
 from lmr.outputs.listed import LIST, Listed, holding, is_ours
 from lmr.outputs.owned import digest, discard_folder, own_folder, owner, strangers
 from lmr.outputs.refuse import Ours, check, check_page, folder_of, foreign_folder, never, not_ours, refuse_page, refused
-from lmr.photos.find import printable
+from lmr.text import printable
 
 _NO_ANSWER = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
 

@@ -146,15 +146,12 @@ def _sidecars(folder: bytes, changed: int) -> dict[bytes, bytes]:
     return {name.lower(): name for name in names}
 
 
-def read_sidecar(path: bytes) -> tuple[bytes | None, int]:
-    """What the .xmp beside a photo holds, and its time stamp in ns; (None, 0) if there is none, or none to be read."""
+def read_sidecar(sidecar: bytes | None) -> bytes | None:
+    """What a sidecar holds; None if there is none, or none to be read."""
     from lmr.photos.blocks import MOST
     from lmr.photos.decode import read
 
-    found = sidecar_of(path)
-    if found is None:
-        return None, 0
     try:
-        return read(found, MOST), os.stat(found).st_mtime_ns
+        return None if sidecar is None else read(sidecar, MOST)
     except (PhotoError, OSError):
-        return None, 0
+        return None

@@ -11,7 +11,8 @@ from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
 from lmr.errors import PhotoError, UsageError
-from lmr.photos.find import find, printable, text_of
+from lmr.photos.find import find
+from lmr.text import printable, text_of
 
 STANDARD_INPUT = "-"
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://|file:/|data:", re.IGNORECASE)

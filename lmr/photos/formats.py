@@ -47,6 +47,10 @@ _STARTS = (  # at byte 0; longer ones first where one begins like another
     (b"\0\0\1\xba", "video"),
     (b"\0\0\1\xb3", "video"),
     (b"0&\xb2u\x8ef\xcf\x11", "video"),
+    (b"\x06\x0e\x2b\x34\2\5\1\1", "video"),
+    (b"\x1f\7\0\x3f", "video"),
+    (b"\x1f\7\0\xbf", "video"),
+    (b".RMF\0", "video"),
     (b"PK\3\4", "archive"),
     (b"Rar!", "archive"),
     (b"7z\xbc\xaf", "archive"),
@@ -60,7 +64,9 @@ _BRANDS = {  # of the ISO base media file format, the major one first
     "JPEG XL": (b"jxl ",),
 }
 _PICTURES_OF_ANY_CODEC = (b"mif1", b"mif2", b"miaf", b"msf1", b"jpeg", b"avci", b"vvic", b"heif")
-_HEADS_OF_VIDEO = (b"moov", b"mdat", b"wide", b"free", b"skip")
+_SOUND = (b"M4A ", b"M4B ", b"M4P ")
+_HEADS_OF_VIDEO = (b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot", b"styp")
+_PACKETS = ((188, 0), (192, 4))  # of an MPEG transport stream, and with a time before each as cameras write them
 _NETPBM = re.compile(rb"P[1-6Ff]\s+(#|\d)")
 _INSTALL = {"HEIC": "pi-heif", "RAW": "rawpy", "JPEG XL": "imagecodecs", "TIFF": "tifffile imagecodecs"}
 READ = frozenset(
@@ -69,7 +75,7 @@ READ = frozenset(
 
 
 def sniff(head: bytes) -> str | None:
-    """The format's name by magic bytes (32 are enough, more are no harm), None if unknown.
+    """The format's name by magic bytes (32 are enough, 512 for some videos, more are no harm), None if unknown.
 
     "JPEG", "PNG", "HEIC", "AVIF", "JPEG XL", "RAW (Canon CR3)", "video", ...; `family` of it is in READ where photos of
     the format are decoded. Most RAW files begin as a TIFF does and are told apart only where they are decoded.
@@ -85,9 +91,7 @@ def sniff(head: bytes) -> str | None:
         return "BMP"
     if _NETPBM.match(head):
         return "PPM"
-    if head[4:8] in _HEADS_OF_VIDEO or (head[:1] == b"G" and head[188:189] in (b"G", b"") and head[1:3] == b"\x40\0"):
-        return "video"
-    return None
+    return "video" if head[4:8] in _HEADS_OF_VIDEO or _is_transport_stream(head) else None
 
 
 def family(name: str) -> str:
@@ -113,4 +117,18 @@ def _by_brands(head: bytes) -> str:
         for name, known in _BRANDS.items():
             if brand in known:
                 return name
-    return "HEIC" if any(brand in _PICTURES_OF_ANY_CODEC for brand in brands) else "video"
+    if any(brand in _PICTURES_OF_ANY_CODEC for brand in brands):
+        return "HEIC"
+    return "sound" if brands[0] in _SOUND else "video"
+
+
+def _is_transport_stream(head: bytes) -> bool:
+    """Whether packets begin with their mark as far as is seen; one packet alone must be the table of programmes."""
+    for size, start in _PACKETS:
+        packets = [head[k : k + 4] for k in range(start, min(len(head), 512) - 3, size)]
+        if len(packets) == 1 and packets[0][:3] != b"G\x40\0":
+            continue
+        # no mark of an error in transmission, and a payload or something in its place
+        if packets and all(one[0] == 0x47 and not one[1] & 0x80 and one[3] & 0x30 for one in packets):
+            return b"\0" in head or b"\xff" in head
+    return False

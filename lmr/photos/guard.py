@@ -24,22 +24,25 @@ import numpy as np
 from lmr.errors import PhotoError
 from lmr.photos.limits import Decoded, Limits
 
-_BEGIN = "import sys; sys.path[:0] = {path!r}; from lmr.photos.guard import serve; serve({number})"
+_BEGIN = "import sys; sys.path[:0] = {path!r}; from {module} import serve; serve({numbers})"
 _MEMORY, _MEMORY_A_PIXEL = 2 * 2**30, 24
 _lock = threading.Lock()
-_child: _Child | None = None
+_child: Child | None = None
 
 
-class _Child:
-    """The process and the way to it."""
+class Child:
+    """A process that runs `serve` of a module with the numbers of its end of a connection and of open files."""
 
-    def __init__(self) -> None:
+    def __init__(self, module: str = __name__, *files: int) -> None:
         self.connection, far = Pipe()
-        code = _BEGIN.format(path=[path for path in sys.path if path], number=far.fileno())
+        numbers = [far.fileno(), *files]
+        code = _BEGIN.format(
+            path=[path for path in sys.path if path], module=module, numbers=", ".join(map(str, numbers))
+        )
         environment = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
         self.process = subprocess.Popen(
             [sys.executable, "-c", code],
-            pass_fds=[far.fileno()],
+            pass_fds=numbers,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -63,13 +66,13 @@ def decode(data: bytes, limits: Limits) -> Decoded:
     global _child
     with _lock:
         if _child is None or _child.process.poll() is not None:
-            _child = _Child()
+            _child = Child()
         child, done = _child, False
         try:
             answer = _ask(child.connection, data, limits)
             done = True
         except (EOFError, OSError) as error:
-            raise PhotoError(_why(child.end(), limits)) from error
+            raise PhotoError(why(child.end(), limits)) from error
         finally:
             if not done:  # also after Ctrl-C, as the answer to this question must not be taken for that to the next
                 child.process.kill()
@@ -88,7 +91,8 @@ def _ask(connection: Connection, data: bytes, limits: Limits) -> Decoded:
     return Decoded(pixels, answer["width"], answer["height"])
 
 
-def _why(status: int, limits: Limits) -> str:
+def why(status: int, limits: Limits) -> str:
+    """The reason where a child has ended, by its exit status."""
     if status == -signal.SIGALRM:
         return f"took longer than {limits.max_seconds:g} s to decode (setting max_seconds)"
     return f"its decoder crashed (exit status {status}), so the file is most likely damaged"
@@ -105,7 +109,7 @@ def serve(number: int) -> None:
         while True:
             limits = replace(Limits(**json.loads(connection.recv_bytes())), guarded=True)
             data = connection.recv_bytes()
-            _limit_memory(limits)
+            limit_memory(limits)
             signal.setitimer(signal.ITIMER_REAL, limits.max_seconds)
             try:
                 found = decode_here(data, limits)
@@ -119,7 +123,7 @@ def serve(number: int) -> None:
             connection.send_bytes(found.pixels.tobytes())
 
 
-def _limit_memory(limits: Limits) -> None:
+def limit_memory(limits: Limits) -> None:
     """What the largest photo that is allowed may need, in any depth; more is a decoder that was misled."""
     import resource
 

@@ -20,9 +20,10 @@ import numpy as np
 
 from lmr.errors import CollectionError, StorageError
 from lmr.photos.about import About, of_files
-from lmr.photos.find import text_of
+from lmr.photos.video import parted
 from lmr.stores.pairs import Pairs
 from lmr.stores.schema import EMPTY, FORMAT, MIGRATIONS, TABLES
+from lmr.text import text_of
 from lmr.values import Array, Split
 from lmr.where import Where
 
@@ -296,26 +297,87 @@ class Ledger:
         return File(*row) if row else None
 
     def put_file(self, file: File) -> None:
-        """Remember a file, or what has changed about it."""
+        """Remember a file, or what has changed about it; an image that it was of until now loses it."""
+        before = self.file(file.path)
         self._db.execute(
             f"INSERT OR REPLACE INTO files ({_FILE}) VALUES ({', '.join('?' * len(fields(File)))})", astuple(file)
         )
-        self._db.execute(f"UPDATE images SET version = {_COMING} WHERE number = ?", (file.image,))
+        self._db.execute(f"UPDATE images SET last_path = NULL, version = {_COMING} WHERE number = ?", (file.image,))
+        if before and before.image is not None and before.image != file.image:
+            self._left(before.image, file.path)
 
     def forget_file(self, path: bytes) -> None:
         """Forget a file that is no longer there."""
+        before = self.file(path)
         self._db.execute("DELETE FROM files WHERE path = ?", (path,))
+        if before and before.image is not None:
+            self._left(before.image, path)
+
+    def _left(self, number: int, path: bytes) -> None:
+        """An image has one file less: what that knew is no longer known, and after the last its place is kept."""
+        self.refresh_facts(number)
+        update = (
+            "UPDATE images SET last_path = ?1 WHERE number = ?2 AND NOT EXISTS (SELECT 1 FROM files WHERE image = ?2)"
+        )
+        self._db.execute(update, (path, number))
+
+    def frames(self, video: bytes) -> list[bytes]:
+        """The paths of what is stored of a video, in a fixed order."""
+        select = "SELECT path FROM files WHERE path > ? AND path < ? ORDER BY path"
+        rows = self._db.execute(select, (video + b"@", video + b"A"))
+        return [path for (path,) in rows if (parted(path) or (None,))[0] == video]
+
+    def without_files(self) -> list[tuple[int, bytes]]:
+        """(number, path of the last file, empty where that is not known) of images that had files and have none."""
+        select = "SELECT number, last_path FROM images WHERE last_path IS NOT NULL ORDER BY last_path, number"
+        return list(self._db.execute(select))
 
     def add_image(
-        self, id: str, width: int, height: int, split: Split, features: bytes, material: bytes, turn: int = 0
+        self,
+        id: str,
+        width: int,
+        height: int,
+        split: Split,
+        features: bytes,
+        material: bytes,
+        turn: int = 0,
+        pixels: str | None = None,
     ) -> int:
-        """A new image with what was extracted from it; returns its number."""
-        insert = f"INSERT INTO images (id, width, height, split, turn, version) VALUES (?, ?, ?, ?, ?, {_COMING})"
-        number = self._db.execute(insert, (id, width, height, split, turn)).lastrowid
+        """A new image with what was extracted from it; returns its number. pixels: hash of what it shows."""
+        insert = (
+            f"INSERT INTO images (id, width, height, split, turn, pixels, version) VALUES (?, ?, ?, ?, ?, ?, {_COMING})"
+        )
+        number = self._db.execute(insert, (id, width, height, split, turn, pixels)).lastrowid
         assert number is not None
         self._db.execute("INSERT INTO features VALUES (?, ?, ?)", (number, features, zlib.crc32(features)))
         self._db.execute("INSERT INTO materials VALUES (?, ?, ?)", (number, material, zlib.crc32(material)))
+        if pixels is not None:
+            self.expect(pixels, id)
         return number
+
+    def set_pixels(self, number: int, pixels: str) -> None:
+        """Keep the hash of what an image shows, which was not known of it."""
+        self._db.execute("UPDATE images SET pixels = ? WHERE number = ?", (pixels, number))
+        self.expect(pixels, self.image_numbered(number).id)
+
+    def shows(self, number: int) -> str | None:
+        """The hash of what an image shows; None where that is not known."""
+        row = self._db.execute("SELECT pixels FROM images WHERE number = ?", (number,)).fetchone()
+        return row[0] if row else None
+
+    def id_of_pixels(self, pixels: str) -> str | None:
+        """The id of what a file shows, of images that are here, were here, or are expected; None if it is none's."""
+        row = self._db.execute("SELECT id FROM identities WHERE pixels = ?", (pixels,)).fetchone()
+        return row[0] if row else None
+
+    def put_skipped(self, roots: Iterable[bytes], rows: Iterable[tuple[bytes, str, int, str]]) -> None:
+        """Remember what was passed over below some folders: (folder, kind, how many, one of them)."""
+        self._db.executemany("DELETE FROM skipped WHERE root = ?", ((root,) for root in roots))
+        self._db.executemany("INSERT OR REPLACE INTO skipped (root, kind, count, example) VALUES (?, ?, ?, ?)", rows)
+
+    def skipped(self) -> list[tuple[bytes, str, int, str]]:
+        """The same of all folders."""
+        return list(self._db.execute("SELECT root, kind, count, example FROM skipped ORDER BY root, kind"))
 
     def add_bare_image(self, id: str) -> int:
         """A new index image of which nothing but its matches is known; returns its number."""
@@ -521,6 +583,14 @@ class Ledger:
     def rulings(self) -> list[Ruling]:
         """The same with the time of each."""
         return [Ruling(*row) for row in self._db.execute("SELECT a, b, verdict, why, at FROM verdicts ORDER BY a, b")]
+
+    def pass_on_rulings(self, old: str, new: str) -> None:
+        """Let what people said of an image hold for another as well, where nothing was said of that."""
+        for one in self.rulings():
+            if old in (one.a, one.b):
+                other = one.b if one.a == old else one.a
+                if other != new and self.ruling(new, other) is None:
+                    self.set_verdict(new, other, one.verdict, one.why, one.at)
 
     def disobeyed(self) -> list[tuple[Ruling, int, int]]:
         """Rulings with the numbers of their images, both of which are here, that the outcome of the pair is not as."""

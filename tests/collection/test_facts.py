@@ -14,11 +14,11 @@ import pytest
 
 from lmr.collection import Collection, search
 from lmr.photos.about import About
-from lmr.photos.find import text_of
 from lmr.progress import Silent
 from lmr.servers.neo4j import LocalNeo4j
 from lmr.settings import load
 from lmr.stores.ledger import File, Ledger
+from lmr.text import text_of
 from lmr.where import Where, first_instant, last_instant, metres
 from tests.conftest import Cli, stop_databases
 from tests.photos.tagged import bag, exif, iptc, jpeg, xmp

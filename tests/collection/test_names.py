@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from lmr.collection.names import Names, Place, StoredNames, normal_form
 from lmr.errors import UsageError
-from lmr.photos.find import text_of
 from lmr.stores.ledger import File, Ledger
+from lmr.text import text_of
 
 ROOT = "/data/photos"
 PART = st.text("abAB1éÉñß ._-日", min_size=1, max_size=5).filter(lambda text: text.strip(". ") != "")

@@ -14,7 +14,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs PyTorch (`make setup`)")
 
 from lmr.collection import ingest as ingest_module  # noqa: E402
-from lmr.collection.ingest import _Extracted, _finished  # noqa: E402
+from lmr.collection.intake import Taken, finished  # noqa: E402
 from lmr.errors import CheckpointError, UsageError  # noqa: E402
 from lmr.features import neural  # noqa: E402
 from lmr.features.checkpoints.store import Store  # noqa: E402
@@ -127,9 +127,9 @@ def test_workers_prepare_and_the_main_process_describes_where_a_device_is(
     settings: Settings, photos: list[Photo], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = replace(preset("dir-delf", settings), on_device=True)
-    waiting = [("a", _Extracted("a", 4, 4, prepared=made.prepare(photos[0]))), ("b", _Extracted(reason="bad"))]
-    waiting += [("c", _Extracted("c", 4, 4, prepared=made.prepare(photos[1])))]
-    found = dict(_finished(made, waiting))
+    waiting = [("a", Taken(id="a", width=4, height=4, prepared=made.prepare(photos[0]))), ("b", Taken(reason="bad"))]
+    waiting += [("c", Taken(id="c", width=4, height=4, prepared=made.prepare(photos[1])))]
+    found = dict(finished(made, waiting))
     assert list(found) == ["a", "b", "c"] and found["b"].reason == "bad"
     assert found["a"].features == pack(made.extract(photos[0])[0]) and found["a"].prepared is None
 
@@ -140,7 +140,7 @@ def test_workers_prepare_and_the_main_process_describes_where_a_device_is(
             return made.finish(prepared)
 
     monkeypatch.setattr(ingest_module, "_ON_DEVICE", 2)
-    found = dict(_finished(Failing(), waiting))
+    found = dict(finished(Failing(), waiting))
     assert "out of memory" in found["a"].reason and found["c"].features is not None
 
 

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lmr.errors import UsageError
-from lmr.photos.find import find, printable, text_of
+from lmr.photos.find import find
+from lmr.text import printable, text_of
 
 
 def test_finds_recursively_in_a_fixed_order_and_survives_what_is_no_file(tmp_path: Path) -> None:
