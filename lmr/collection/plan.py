@@ -105,7 +105,8 @@ def plan(paths: Sequence[Path], files: Iterable[File], look: Look) -> Plan:
     gone = _gone(missing, survey, devices, counts)
     for (_, kind), (count, _) in survey.skipped.items():
         counts.skipped[kind] = counts.skipped.get(kind, 0) + count
-    counts.advice = [f"{kind}: {kinds.ADVICE[kind]}" for kind in counts.skipped if kind in kinds.ADVICE]
+    advice = {kind: text for kind, text in kinds.ADVICE.items() if kind != kinds.VIDEOS or not video.available()}
+    counts.advice = [f"{kind}: {advice[kind]}" for kind in counts.skipped if kind in advice]
     return Plan(work, list(found.values()), gone, survey, counts)
 
 

@@ -36,6 +36,10 @@ _OF_SENSORS = (32803, 34892)  # photometric: colour filter array, linear RAW
 _OF_CAMERAS = (32767, 32769, 32770, 34713, 65000, 65535)  # compression: ARW, packed, SRW, NEF, DCR, PEF
 _OLD_JPEG, _JPEG = 6, 7
 _PASSES = 60
+_NO_PAGE = (
+    "it begins as a TIFF or a camera's RAW file does, and holds no picture that can be read: is it damaged or cut short? "
+    "Else convert it to JPEG, PNG or TIFF"
+)
 _ALIKE, _LARGER = 0.02, 2  # of aspects; each side of the picture against that of its thumbnail
 _ACCOUNTED = 0.5  # of a camera's file
 
@@ -54,7 +58,7 @@ def _of_pages(data: bytes, limits: Limits) -> Decoded:
     with tifffile.TiffFile(io.BytesIO(data)) as file:
         pages = _pages(file)
         if not pages:
-            raise PhotoError("cannot be decoded: a TIFF without a page")
+            raise PhotoError(_NO_PAGE)
         if _is_raw(pages, limits, len(data)):
             return raw.decode(data, limits, "RAW")
         chosen = _pictures(pages)
