@@ -37,7 +37,7 @@ _OF_CAMERAS = (32767, 32769, 32770, 34713, 65000, 65535)  # compression: ARW, pa
 _OLD_JPEG, _JPEG = 6, 7
 _PASSES = 60
 _NO_PAGE = (
-    "it begins as a TIFF or a camera's RAW file does, and holds no picture that can be read: is it damaged or cut short? "
+    "it begins as a TIFF or a camera's RAW file does, and holds no readable picture: is it damaged or cut short? "
     "Else convert it to JPEG, PNG or TIFF"
 )
 _ALIKE, _LARGER = 0.02, 2  # of aspects; each side of the picture against that of its thumbnail
