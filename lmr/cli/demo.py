@@ -157,7 +157,8 @@ def _odd(collection: Collection, photos: Path, phone: Path) -> None:
         near = sum(one.place is not None for one in locate(collection))
         print(
             f"\n{PLACED}.jpg knows that it was taken {stored.taken_at} at {stored.latitude:.4f}, "
-            f"{stored.longitude:.4f}:\nlmr locate suggests places near it for {near} photos that match it over at most three others"
+            f"{stored.longitude:.4f}:\nlmr locate suggests places near it for {near} photos "
+            "that match it over at most three others"
         )
 
 
