@@ -209,7 +209,7 @@ def test_folders_as_people_have_them(blank: Cli, photos: Path) -> None:
         "videos": 1,
     }
     listed = Path(counts["reasons"]).read_text()
-    assert "passed over: 1 videos" in listed and "not an image in a known format" in listed
+    assert "IMG_1.MOV" in listed and "passed over: 1 archives" in listed and "not an image in a known format" in listed
     told = blank.run("ingest", folder, "--exclude", "drafts")
     assert "1 videos" in told.stderr and "--follow-links looks into them" in told.stderr
     assert blank.json("ingest", folder, "--exclude", "drafts", "--follow-links")["new"] == 7
