@@ -266,7 +266,7 @@ class LocalNeo4j(proc.LocalServer):
             proc.write_private(self._password, secrets.token_urlsafe(24))
         access = self.access(state)
         begin = time.monotonic()
-        while proc.pause(begin + self._settings.start_timeout):
+        while True:
             self._check_alive(state, process)
             self.check_hindered(begin, process)
             try:
@@ -287,6 +287,8 @@ class LocalNeo4j(proc.LocalServer):
             except (DriverError, Neo4jError, OSError) as error:
                 if _too_many(error):
                     time.sleep(_SILENCE)
+            if not proc.pause(begin + self._settings.start_timeout):
+                break
         raise ServerError(
             f"Neo4j (process {state.pid}) did not answer in {self._settings.start_timeout:.0f} s. Try again with more "
             "time (LMR_START_TIMEOUT=600), or after `lmr down`, which ends it.\n"
