@@ -14,11 +14,10 @@ from lmr.errors import PhotoError
 from lmr.photos.decode import content_id, decode, read
 
 LIMITS = {"max_pixels": 1_000_000, "min_side": 16, "enough": 640}
-RNG = np.random.default_rng(0)
 
 
 def scene(width: int = 96, height: int = 64) -> Image.Image:
-    blocks = RNG.integers(0, 255, (height // 8, width // 8, 3), np.uint8)
+    blocks = np.random.default_rng(0).integers(0, 255, (height // 8, width // 8, 3), np.uint8)
     return Image.fromarray(blocks.repeat(8, 0).repeat(8, 1))
 
 

@@ -67,7 +67,9 @@ def test_bridges_are_what_falls_apart_without_them(write_graph: Callable[..., Gr
     found = bridges(graph, len(edges), bridge_queries=False)
     assert sorted(map(key, found)) == sorted(map(key, wanted))
     assert [one.doubt for one in found] == pytest.approx([one.doubt for one in wanted])
-    assert bridges(graph, 3, bridge_queries=False)[0].doubt <= wanted[0].doubt
+    few = len(wanted) // 4 + 1  # four times as many are asked for what they show, which is all of them
+    first = bridges(graph, few, bridge_queries=False)
+    assert [one.doubt for one in first] == pytest.approx([one.doubt for one in wanted[:few]])
 
 
 def key(bridge: Bridge) -> tuple:

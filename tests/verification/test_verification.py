@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -53,14 +55,47 @@ def test_matching_equals_the_plain_reference(n: int, m: int, seed: int, spread: 
     assert (np.diff(found.ratios) >= 0).all()
 
 
+def of_one_place(rng: np.random.Generator, shared: int, others: int, unit: float) -> tuple[Features, Features]:
+    """Two photos of `shared` points of one place, seen through an affine map, each among `others` of its own."""
+    map_ = np.array([[1.1, 0.12], [-0.08, 1.0]]) * rng.uniform(0.8, 1.2)
+    place, described = rng.random((shared, 2)) * 400, rng.integers(-60, 61, (shared, 64))
+    found = []
+    for points, size in ((place, 1.0), (place @ map_.T + 30 + rng.normal(0, 1, (shared, 2)), unit)):
+        photo = features(rng, shared + others, keypoints=np.concatenate([points, rng.random((others, 2)) * 600]) * size)
+        photo.descriptors[:shared] = np.clip(described + rng.integers(-5, 6, (shared, 64)), -127, 127)
+        photo.scales[:shared] = 5.0 * size
+        found.append(replace(photo, view=(0.0, 0.0, 640.0 * size, 640.0 * size), unit=size))
+    return found[0], found[1]
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(30, 120), st.integers(0, 60), st.sampled_from([1.0, 1.7, 6.25]), st.integers(0, 2**32 - 1))
+def test_verification_is_the_same_in_either_order_to_the_bit(shared: int, others: int, unit: float, seed: int) -> None:
+    """All that is told of a pair, the map included; and the map leads there and back."""
+    first, second = map(prepare, of_one_place(np.random.default_rng(seed), shared, others, unit))
+    there, *places = correspondences(first, second)
+    back, *others_places = correspondences(second, first)
+    assert there.transform is not None and back.transform is not None
+    assert there.nfa > 3 and there.inliers >= 0.5 * shared
+    whole, swapped = (there, back) if first.key <= second.key else (back, there)
+    assert swapped == whole.swapped()
+    assert (swapped.region_a, swapped.region_b) == (whole.region_b, whole.region_a) != (whole.region_a, whole.region_b)
+    assert all(np.array_equal(one, other) for one, other in zip(places, others_places[::-1], strict=True))
+    forth, home = (np.vstack([np.reshape(v.transform, (2, 3)), [0, 0, 1]]) for v in (there, back))
+    assert np.allclose(home @ forth, np.eye(3), atol=1e-6)
+    errors = np.linalg.norm(places[0] @ forth[:2, :2].T + forth[:2, 2] - places[1], axis=1)
+    assert np.median(errors) < 3 * unit
+
+
 @settings(deadline=None, max_examples=30)
 @given(st.integers(0, 120), st.integers(0, 120), st.integers(0, 2**32 - 1))
-def test_verification_is_the_same_in_either_order_to_the_bit(n: int, m: int, seed: int) -> None:
+def test_noise_is_told_the_same_in_either_order(n: int, m: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     first, second = prepare(features(rng, n, 2)), prepare(features(rng, m, 2))
     there, back = verify(first, second), verify(second, first)
     assert (there.matches, there.inliers, there.nfa) == (back.matches, back.inliers, back.nfa)
     assert (there.region_a, there.region_b) == (back.region_b, back.region_a)
+    assert there.matches == len(match(first, second).first)
 
 
 def test_a_known_affine_map_is_recovered_among_outliers() -> None:
