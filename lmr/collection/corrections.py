@@ -158,10 +158,11 @@ def judge_again(collection: Collection, image: Image) -> None:
 
 def _compared(collection: Collection, a: Image, b: Image) -> PairRow:
     """The outcome of a pair that nobody proposed."""
-    ledger = collection.ledger
+    ledger, by = collection.ledger, collection.verifier
     found = Verification(0, 0, 0.0)
     if ledger.has_features(a.number) and ledger.has_features(b.number):
-        found = verify(*(prepare(unpack(ledger.features(image.number))) for image in (a, b)))
+        first, second = (prepare(unpack(ledger.features(image.number)), by.matching) for image in (a, b))
+        found = verify(first, second, by)
     return PairRow(a.number, b.number, found, 0, None, None, None)
 
 

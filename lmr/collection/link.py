@@ -316,7 +316,9 @@ def verify_and_keep(collection: Collection, pairs: Array, round_: int) -> None:
     ledger = collection.ledger
     ids = {image.number: image.id for image in ledger.images()}
     items = ((int(a), int(b)) for a, b in pairs)
-    outcomes = verify_pairs(items, open_features, ledger.path, collection.workers, _matching_device(collection))
+    outcomes = verify_pairs(
+        items, open_features, ledger.path, collection.workers, _matching_device(collection), collection.verifier
+    )
     with collection.progress.task(f"Verification, round {round_}", len(pairs), "pairs") as advance:
         for batch in batches(outcomes, _KEEPING):
             with ledger.transaction():
