@@ -25,6 +25,7 @@ from lmr.settings import Settings
 from lmr.stores.graph import Graph
 from lmr.stores.ledger import Ledger
 from lmr.stores.vectors import Milvus
+from lmr.verification.parameters import VERIFIER
 from lmr.workers import Workers
 
 LEDGER = "ledger.sqlite"
@@ -51,6 +52,7 @@ class Collection:
     def __init__(self, settings: Settings, ledger: Ledger, progress: Progress) -> None:
         self.settings, self.ledger, self.progress = settings, ledger, progress
         self.home = settings.home
+        self.verifier = VERIFIER  # the parameters that pairs are verified with
         self._databases: list[Graph | Milvus] = []
         self._writes = False
 

@@ -15,7 +15,7 @@ from lmr.features.presets import preset
 from lmr.settings import Settings
 from lmr.stores.ledger import Ledger
 from lmr.values import Array, batches
-from lmr.verification.weights import counted, similarity, weight
+from lmr.verification.weights import counted, similarity, weights
 
 _CHUNK = 16
 _LEARNED = "learned"
@@ -105,20 +105,9 @@ def reweigh(collection: Collection) -> None:
         ledger.pairs.clear_weights()
         for seq, a, b, inliers, confirmed in rows:
             similar = similarity(vectors[a], vectors[b])
-            attempt = 0
-            while not ledger.pairs.set_weight(
-                seq,
-                similar,
-                weight(
-                    ids[a],
-                    ids[b],
-                    counted(inliers, bool(confirmed)),
-                    similar,
-                    similarity_weight=settings.similarity_weight,
-                    attempt=attempt,
-                ),
-            ):
-                attempt += 1
+            inliers = counted(inliers, bool(confirmed))
+            tried = weights(ids[a], ids[b], inliers, similar, similarity_weight=settings.similarity_weight)
+            ledger.pairs.set_weight((seq, a, b), similar, tried)
         ledger.set_meta("weights", str(int(ledger.meta("weights") or 0) + 1))
 
 

@@ -57,7 +57,9 @@ class Pictures:
         if key not in self._drawn:
             found, places = Verification(0, 0, 0.0), (np.zeros((0, 2)), np.zeros((0, 2)))
             if self._has_features(hop.a) and self._has_features(hop.b):
-                found, *both = correspondences(prepare(self._features(hop.a)), prepare(self._features(hop.b)))
+                by = self._collection.verifier
+                first, second = (prepare(self._features(id), by.matching) for id in (hop.a, hop.b))
+                found, *both = correspondences(first, second, by)
                 places = both[0], both[1]
             self._drawn[key] = match_picture(self.pixels(hop.a), self.pixels(hop.b), places, found)
         return self._drawn[key]
