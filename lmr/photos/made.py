@@ -21,7 +21,7 @@ from lmr.outputs import is_ours, put
 from lmr.values import Array
 
 LABELS = "labels.csv"
-PLACED = "mill-front-3"  # the photo that knows when and where it was taken
+PLACED = "station-front-2"  # the photo that knows when and where it was taken
 WIDTH, HEIGHT = 640, 480
 _TEXTURE = 64  # px of texture for each unit of length
 _FOCAL = 620.0
