@@ -63,6 +63,12 @@ def test_a_tag_makes_no_other_image(blank: Cli, photos: Path) -> None:
     tag(copy, b"another tag")
     told = blank.json("search", copy)
     assert told["query"]["stored"]  # it shows what is stored
+    twin = told["results"][0]
+    assert (twin["paths"], twin["reached"], twin["hops"], twin["rank"]) == ([str(first)], "verified", 0, 1)
+    assert [row["id"] for row in told["results"][1:]] == [row["id"] for row in results(blank, first)][:19]
+    page = photos.parent / "copy.html"
+    blank("search", copy, "--html", page)
+    assert page.read_text().count("bank-1.jpg") > 1
     assert blank.json("ingest", photos)["known"] == 10  # the same again costs nothing
     assert blank.json("ingest", copy)["duplicates"] == 1
     assert blank.json("check") == []

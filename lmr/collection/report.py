@@ -149,7 +149,7 @@ def _cards(collection: Collection, found: Found, pictures: Pictures, made: Album
     with collection.progress.task("Pictures", len(found.hits), "results") as advance:
         for hit in found.hits:
             path: tuple[Step, ...] = ()
-            if hit.reached == "verified" and hit.rank <= _PATHS_SHOWN:
+            if hit.id in found.via and hit.rank <= _PATHS_SHOWN:
                 hops = path_to(collection, found.start, hit.id, found.via[hit.id])
                 path = tuple(Step(pictures.name(h.a), pictures.name(h.b), h.inliers, picture_of(h)) for h in hops)
             image = collection.ledger.image(hit.id)

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from lmr.collection.copies import stored_twin
 from lmr.collection.core import Collection, last_writer
 from lmr.collection.refined import Described, described
 from lmr.collection.start import Patience, Start, begin_at, start_of_stored
@@ -66,9 +67,9 @@ def search(
 ) -> Found:
     """The ranking for a photo's path or an image id; data: the photo's bytes where it has no file.
 
-    First the images reached over verified matches, in Prim's order; then, unless `verified_only`, all others by
-    similarity. `top` None gives all. max_depth counts hops in the forest, min_weight is a floor on matches. where: only
-    the images taken then and there are listed; ways pass over all.
+    First the stored photo that this one is a copy of; the images reached over verified matches, in Prim's order; then,
+    unless `verified_only`, all others by similarity. `top` None gives all. max_depth counts hops in the forest,
+    min_weight is a floor on matches. where: only the images taken then and there are listed; ways pass over all.
     """
     limits = Limits(min_weight, max_depth, top, query_images)
 
@@ -76,6 +77,9 @@ def search(
         begin = time.perf_counter()  # the databases are up
         start = begin_at(collection, name, patience, data)
         hits, via = rank(collection, start, limits, verified_only=verified_only, where=where)
+        passes = where is None or _taken(collection, where)(start.id)
+        twin = stored_twin(collection, start, name, data, limits, passes)
+        hits = [replace(hit, rank=position) for position, hit in enumerate([*twin, *hits][:top], 1)]
         return Found(start, hits, via, time.perf_counter() - begin)
 
     return undisturbed(collection, run)
