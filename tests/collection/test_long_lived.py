@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import shutil
-import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from pymilvus import MilvusClient
 
-import lmr.collection.search
 from lmr.collection import Collection
-from lmr.collection.generation import redescribe
 from lmr.collection.search import search
 from lmr.settings import load
 from tests.conftest import Cli
