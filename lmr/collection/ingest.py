@@ -19,8 +19,13 @@ from lmr.collection.refined import review
 from lmr.collection.sync import sync
 from lmr.collection.turning import CERTAIN
 from lmr.collection.videos import frames_of, keep_videos, look_into
+<<<<<<< HEAD
 from lmr.errors import CollectionError, LmrError
 from lmr.features.pack import pack, unpack
+=======
+from lmr.errors import CollectionError, LmrError, WorkerDied
+from lmr.features.pack import unpack
+>>>>>>> stale
 from lmr.photos.find import Found
 from lmr.photos.turned import TURNS
 from lmr.stores.ledger import File, Ledger
@@ -28,7 +33,6 @@ from lmr.text import printable, text_of
 from lmr.values import Split, batches
 from lmr.verification.matching import prepare
 from lmr.verification.verify import verify
-from lmr.workers import WorkerDied
 
 REASONS = "set-aside.csv"
 _BATCH = 16

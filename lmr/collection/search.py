@@ -15,7 +15,7 @@ from lmr.collection.core import Collection, last_writer
 from lmr.collection.refined import Described, described
 from lmr.collection.start import Patience, Start, begin_at, start_of_stored
 from lmr.collection.sync import check_counts, check_whole
-from lmr.errors import CollectionError, DatabaseError, PhotoError, UsageError
+from lmr.errors import CollectionError, DatabaseError, PhotoError, ServerError, UsageError
 from lmr.photos.arguments import Asked
 from lmr.spanning.ranking import Limits, Reached, path_between, rank_from_edges, rank_from_image
 from lmr.text import printable, text_of
@@ -130,9 +130,10 @@ def undisturbed(collection: Collection, read: Callable[[], T]) -> T:
     or DatabaseError where ledger and databases differ, or that command does not come to an end within a minute.
     While it is writing, the ledger is ahead of the databases: what is found is what these have.
     """
-    begin, told = time.monotonic(), False
+    begin, told, renewed = time.monotonic(), False, False
     while True:
-        writer = last_writer(collection.home)
+        writer, connections = last_writer(collection.home), collection.connections
+        collection.ledger.follow()
         try:
             before = check_whole(collection)
             if not writer[0]:
@@ -140,7 +141,11 @@ def undisturbed(collection: Collection, read: Callable[[], T]) -> T:
             found = read()
             if check_whole(collection) == before:
                 return found
-        except (CollectionError, DatabaseError):
+        except (CollectionError, DatabaseError) as error:
+            if isinstance(error, ServerError) and connections and not renewed:
+                renewed = True  # what was open before may lead to databases that are no more
+                collection.renew(connections)
+                continue
             disturbed = writer[0] or last_writer(collection.home) != writer
             if not disturbed or time.monotonic() - begin > _PATIENCE:
                 raise
@@ -149,7 +154,6 @@ def undisturbed(collection: Collection, read: Callable[[], T]) -> T:
         if time.monotonic() - begin > _QUIET and not told:
             collection.progress.note("Another command is rewriting what this reads; waiting ...")
             told = True
-        collection.forget_model()
         time.sleep(0.2)
 
 

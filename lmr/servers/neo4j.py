@@ -22,7 +22,7 @@ import psutil
 if TYPE_CHECKING:
     import neo4j
 
-from lmr.errors import ServerError, StorageError
+from lmr.errors import ImportFailedError, ServerError, StorageError
 from lmr.progress import Progress, Silent
 from lmr.resources import resource
 from lmr.servers import jars, java, links
@@ -356,10 +356,6 @@ class _Rehearsal(LocalNeo4j):
 
     def _classes(self, archive: Path) -> list[str]:
         return [f"-XX:ArchiveClassesAtExit={self._made}"]
-
-
-class ImportFailedError(ServerError):
-    """The offline importer did not make a database; the one that was there is as it was."""
 
 
 class _EndedEarlyError(ServerError):
