@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lmr.collection.ladder import RUNGS, Neighbour, explore
+from lmr.collection.ladder import DEPTHS, RUNGS, Neighbour, explore
 from lmr.collection.search import by_similarity
 
 Region = tuple[float, ...]
@@ -108,9 +108,8 @@ def test_ties_of_similarity_stay_in_the_order_of_ids() -> None:
 
 
 def test_the_rungs_are_in_the_order_of_the_ladder() -> None:
-    names = list(RUNGS)
-    for earlier, later in zip(
-        ("descriptor", "aqe", "alpha-qe", "dba+qe", "rerank", "verified-qe", "diffusion", "egt", "idqe", "mmst"),
-        ("aqe", "alpha-qe", "dba+qe", "rerank", "verified-qe", "diffusion", "egt", "idqe", "mmst", "idqe+mmst"),
-    ):
-        assert names.index(earlier) < names.index(later)
+    """From the bare descriptor to the whole method, which comes after itself at lesser depths."""
+    bare, verified = ["descriptor", "aqe", "alpha-qe", "dba+qe"], ["rerank", "verified-qe", "diffusion", "egt"]
+    parts = ["idqe", "mmst", "idqe+regions"]
+    whole = [*(f"idqe+mmst, depth {depth}" for depth in sorted(DEPTHS)), "idqe+mmst"]
+    assert list(RUNGS) == bare + verified + parts + whole
