@@ -86,11 +86,8 @@ class Collection:
     def __init__(self, settings: Settings, ledger: Ledger, progress: Progress) -> None:
         self.ledger, self.progress = ledger, progress
         self.home = settings.home
-<<<<<<< HEAD
         self.verifier = VERIFIER  # the parameters that pairs are verified with
-=======
         self.settings = settings
->>>>>>> stale
         self._databases: list[Graph | Milvus] = []
         self._graph: Graph | None = None
         self._vectors: Milvus | None = None

@@ -19,13 +19,8 @@ from lmr.collection.refined import review
 from lmr.collection.sync import sync
 from lmr.collection.turning import CERTAIN
 from lmr.collection.videos import frames_of, keep_videos, look_into
-<<<<<<< HEAD
-from lmr.errors import CollectionError, LmrError
-from lmr.features.pack import pack, unpack
-=======
 from lmr.errors import CollectionError, LmrError, WorkerDied
-from lmr.features.pack import unpack
->>>>>>> stale
+from lmr.features.pack import pack, unpack
 from lmr.photos.find import Found
 from lmr.photos.turned import TURNS
 from lmr.stores.ledger import File, Ledger
