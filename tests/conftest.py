@@ -41,6 +41,12 @@ LONG = (  # the first two after the demo's go on while its photos are rendered, 
     "test_storage",
     "test_corrections",
     "test_readme",
+    "test_homes",
+    "test_arguments",
+    "test_names_of_others",
+    "test_writing",
+    "test_servers",
+    "test_cli",
 )
 
 
