@@ -24,7 +24,8 @@ from lmr.features.presets import preset
 from lmr.photos.decode import decode
 from lmr.photos.made import make_photos
 from lmr.values import Array
-from lmr.verification.matching import POINTS, Prepared, match, prepare
+from lmr.verification.matching import Prepared, match, prepare
+from lmr.verification.parameters import MATCHING
 from lmr.verification.verify import verify
 from lmr.workers import single_threaded
 
@@ -42,8 +43,8 @@ def main() -> None:
     prepared = described(options.photos)
     rng = random.Random(0)
     pairs = [tuple(rng.sample(prepared, 2)) for _ in range(options.pairs)]
-    print(f"{len(prepared)} photos with {POINTS} points each, {len(pairs)} random pairs, one core")
-    verify(*pairs[0])  # compiled code is loaded
+    print(f"{len(prepared)} photos with {MATCHING.points} points each, {len(pairs)} random pairs, one core")
+    verify(pairs[0][0], pairs[0][1])  # compiled code is loaded
     own = speed("lmr: match and verify", verify, pairs)
     speed("lmr: the match alone", match, pairs, own)
     speed("OpenCV brute force + findHomography", opencv, pairs[:40], own)
@@ -58,7 +59,7 @@ def described(folder: Path) -> list[Prepared]:
     for path in paths:
         photo = decode(path.read_bytes(), max_pixels=10**8, min_side=16, enough=made.enough)
         features = unpack(pack(made.local.prepare(photo)))
-        if len(features) >= POINTS:
+        if len(features) >= MATCHING.points:
             found.append(prepare(features))
         if len(found) == _PHOTOS:
             break

@@ -8,10 +8,12 @@ LmrError                 one base to catch; its text says what, which, and what 
 ├── PhotoError           a photo cannot be used; its text is the reason kept in the ledger
 │   └── UnreadError      its file cannot be read now; every ingest tries it again
 ├── QueryFileError       a file under cypher/ contradicts its header
+├── WorkerDied           the process that worked on something was killed or crashed
 ├── StorageError         a file cannot be written: the disk is full, or the folder is read-only
 └── DatabaseError        a database does not do what it should
     ├── RefusedError     a query failed in it
     └── ServerError      it cannot be fetched, started or reached
+        ├── ImportFailedError  the offline importer made no database; the one that was there is as it was
         ├── BrokenServerError  it runs, and does nothing until it is restarted
         └── DownloadError    a file could not be fetched, or is not the one expected
 """
@@ -57,6 +59,10 @@ class StorageError(LmrError):
     """A file cannot be written: the disk is full, or the folder is read-only."""
 
 
+class WorkerDied(LmrError):
+    """The process that worked on an item was killed or crashed."""
+
+
 class DatabaseError(LmrError):
     """A database does not do what it should."""
 
@@ -67,6 +73,10 @@ class RefusedError(DatabaseError):
 
 class ServerError(DatabaseError):
     """A database cannot be fetched, started or reached."""
+
+
+class ImportFailedError(ServerError):
+    """The offline importer did not make a database; the one that was there is as it was."""
 
 
 class BrokenServerError(ServerError):

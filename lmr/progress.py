@@ -73,7 +73,7 @@ class Bars:
             rich.TextColumn("{task.description}"),
             rich.BarColumn(),
             rich.MofNCompleteColumn(),
-            rich.TextColumn("{task.fields[unit]}  {task.speed_text}" if False else "{task.fields[unit]}"),
+            rich.TextColumn("{task.fields[unit]}"),
             _speed_column(),
             rich.TimeRemainingColumn(),
         )

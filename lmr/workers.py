@@ -16,16 +16,12 @@ from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context, parent_process
 from typing import TypeVar
 
-from lmr.errors import LmrError
+from lmr.errors import WorkerDied
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 _SINGLE = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
-
-
-class WorkerDied(LmrError):
-    """The process that worked on an item was killed or crashed."""
 
 
 class Workers:

@@ -13,7 +13,9 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+import neo4j  # noqa: F401
 import pymilvus  # noqa: F401
+import scipy.sparse.csgraph  # noqa: F401
 
 import lmr.cli.demo  # all that commands import
 import lmr.collection.check

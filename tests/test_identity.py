@@ -63,6 +63,12 @@ def test_a_tag_makes_no_other_image(blank: Cli, photos: Path) -> None:
     tag(copy, b"another tag")
     told = blank.json("search", copy)
     assert told["query"]["stored"]  # it shows what is stored
+    twin = told["results"][0]
+    assert (twin["paths"], twin["reached"], twin["hops"], twin["rank"]) == ([str(first)], "verified", 0, 1)
+    assert [row["id"] for row in told["results"][1:]] == [row["id"] for row in results(blank, first)][:19]
+    page = photos.parent / "copy.html"
+    blank("search", copy, "--html", page)
+    assert page.read_text().count("bank-1.jpg") > 1
     assert blank.json("ingest", photos)["known"] == 10  # the same again costs nothing
     assert blank.json("ingest", copy)["duplicates"] == 1
     assert blank.json("check") == []
@@ -210,7 +216,7 @@ def test_folders_as_people_have_them(blank: Cli, photos: Path) -> None:
         "videos": 1,
     }
     listed = Path(counts["reasons"]).read_text()
-    assert "passed over: 1 videos" in listed and "not an image in a known format" in listed
+    assert "IMG_1.MOV" in listed and "passed over: 1 archives" in listed and "not an image in a known format" in listed
     told = blank.run("ingest", folder, "--exclude", "drafts")
     assert "1 videos" in told.stderr and "--follow-links looks into them" in told.stderr
     assert blank.json("ingest", folder, "--exclude", "drafts", "--follow-links")["new"] == 7

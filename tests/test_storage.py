@@ -66,7 +66,7 @@ def test_a_full_and_a_read_only_disk_are_told_and_the_same_command_goes_on(made:
         lmr link                                  # the graph database is full while it runs
         rm "$LMR_HOME/neo4j/filler"
         log=$(ls "$LMR_HOME"/neo4j/data/transactions/neo4j/neostore.transaction.db.*)
-        dd if=/dev/urandom of="$log" bs=4096 seek=$(($(stat -c %s "$log") / 4096 - 1)) count=1 conv=notrunc
+        tr '\\0' '\\377' </dev/zero | dd iflag=fullblock of="$log" bs=4096 seek=$(($(stat -c %s "$log") / 4096 - 1)) count=1 conv=notrunc
         lmr link                                  # a full disk may tear the log's end so that it does not open
         lmr check
         lmr down

@@ -6,6 +6,7 @@ import contextlib
 import os
 import shutil
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -22,16 +23,15 @@ from lmr.collection.link import link
 from lmr.collection.locate import locate
 from lmr.collection.partition import cluster
 from lmr.collection.report import write_gallery
-from lmr.collection.search import explain, names_of, search
+from lmr.collection.search import Found, explain, names_of, search
 from lmr.errors import UsageError
 from lmr.outputs import check_page, folder_of
-from lmr.photos.made import make_photos, photo_names, shots
+from lmr.photos.made import PLACED, make_photos, photo_names, shots
 from lmr.photos.phone import ODD, make_phone
 from lmr.photos.turned import degrees
 from lmr.progress import Bars
 from lmr.servers.milvus import LocalMilvus
 from lmr.servers.neo4j import LocalNeo4j
-from lmr.stores.ledger import Image
 from lmr.text import printable, text_of
 
 _PAGE = "report.html"
@@ -57,13 +57,13 @@ def run(home: Path) -> None:
             advance(1)
     make_phone(phone, photos)
     with Collection.open(settings, progress, create=True) as collection:
-        ingest(collection, [photos, phone], labels=labels_from_csv(photos / "labels.csv"))
+        ingest(collection, [photos], labels=labels_from_csv(photos / "labels.csv"))
         link(collection)
         change, _ = cluster(collection, "components", _FLOOR)
         accepted = collection.ledger.pairs.accepted()
-        print(f"\n{len(wanted) + len(ODD)} photos, {accepted} verified matches, {change.clusters} clusters\n")
+        print(f"\n{len(wanted)} photos, {accepted} verified matches, {change.clusters} clusters\n")
         _table(collection, photos)
-        _odd(collection, phone)
+        _odd(collection, photos, phone)
         _way(collection, photos)
         page = home / _PAGE
         found = search(collection, str(photos / "town-hall-front-1.jpg"), top=24, min_weight=_FLOOR)
@@ -135,54 +135,42 @@ def _table(collection: Collection, photos: Path) -> None:
     """What a search for each place's query photo finds over verified matches."""
     print(f"Searched with photos that show each place, over matches of weight {_FLOOR:g} or more:")
     labels = {image.id: image.landmark for image in collection.ledger.images()}
-    odd = {image.id for image in _images(collection, photos.parent / _PHONE) if image.landmark is None}
     rows = []
     for shot in shots():
         if shot.split != "query":
             continue
         there = sum(other.landmark == shot.landmark and other.split == "index" for other in shots())
         hits = search(collection, str(photos / f"{shot.name}.jpg"), verified_only=True, min_weight=_FLOOR).hits
-        hits = [hit for hit in hits if hit.id not in odd]
         right = sum(labels[hit.id] == shot.landmark for hit in hits)
         rows.append((shot.landmark, there, right, len(hits) - right, max((hit.hops or 0 for hit in hits), default=0)))
     print_table(("place", "photos of it", "found", "wrong", "hops"), rows)
 
 
-def _images(collection: Collection, folder: Path) -> list[Image]:
-    """The images of the files in a folder, in the order of their names."""
-    files = (collection.ledger.file(os.fsencode(path.resolve())) for path in sorted(folder.iterdir()))
-    return [collection.ledger.image_numbered(file.image) for file in files if file and file.image is not None]
-
-
-def _odd(collection: Collection, phone: Path) -> None:
-    """What became of the photos that are not as others are."""
-    print(f"\nFrom {phone.name}/, as phones, scanners and other programs leave photos:")
-    ledger = collection.ledger
+def _odd(collection: Collection, photos: Path, phone: Path) -> None:
+    """What is found with photos that are not as others are, and what one knows besides pixels."""
+    print(f"\nSearched with {phone.name}/, photos as phones, scanners and other programs leave them:")
     for one in ODD:
-        file = ledger.file(os.fsencode((phone / one.name).resolve()))
-        image = ledger.image_numbered(file.image) if file and file.image is not None else None
-        told = "it was set aside" if image is None else "; ".join(_facts(collection, image, phone / one.name))
-        print(f"  {one.name}, {one.about}: {told}")
-
-
-def _facts(collection: Collection, image: Image, path: Path) -> Iterator[str]:
-    ledger, pairs = collection.ledger, collection.ledger.pairs
-    others = [text_of(os.path.basename(other)) for other in ledger.paths(image.number)]
-    if len(others) > 1:
-        yield f"the same picture, so one image with {', '.join(name for name in others if name != path.name)}"
-    if image.turn:
-        yield f"turned by {degrees(image.turn)}° to match"
-    links = [link for link in pairs.links_of(image.number) if link.excluded is None]
-    if links:
-        best = max(links, key=lambda link: link.inliers)
-        name = text_of(os.path.basename(ledger.paths(best.other)[0]))
-        yield f"matches {len(links)} photos, {name} with {best.inliers} inliers"
-    if image.latitude is not None and image.longitude is not None:
+        found = search(collection, str(phone / one.name), verified_only=True, min_weight=_FLOOR)
+        print(f"  {one.name}, {one.about}: {'; '.join(_facts(collection, found, phone / one.name))}")
+    stored = collection.ledger.image(collection.resolve(str(photos / f"{PLACED}.jpg")))
+    if stored is not None and stored.latitude is not None and stored.longitude is not None:
         near = sum(one.place is not None for one in locate(collection))
-        yield (
-            f"taken {image.taken_at} at {image.latitude:.4f}, {image.longitude:.4f}, which suggests a place for {near} "
-            "photos without one (lmr locate)"
+        print(
+            f"\n{PLACED}.jpg knows that it was taken {stored.taken_at} at {stored.latitude:.4f}, "
+            f"{stored.longitude:.4f}:\nlmr locate suggests places near it for {near} photos "
+            "that match it over at most three others"
         )
+
+
+def _facts(collection: Collection, found: Found, path: Path) -> Iterator[str]:
+    start = found.start
+    if start.number is not None:
+        names = [text_of(os.path.basename(other)) for other in collection.ledger.paths(start.number)]
+        yield f"the same picture, so it is {', '.join(names)}"
+    if start.turn:
+        yield f"turned by {degrees(start.turn)}° to match"
+    places = Counter(image.landmark for hit in found.hits if (image := collection.ledger.image(hit.id)))
+    yield f"finds {', '.join(f'{count} photos of {place}' for place, count in places.most_common())}"
 
 
 def _way(collection: Collection, photos: Path) -> None:

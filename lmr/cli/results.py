@@ -162,6 +162,8 @@ class _Searches:
         verified = sum(row["reached"] == "verified" for row in rows)
         say(f"{verified} verified, {len(rows) - verified} by similarity, in {found.seconds:.2f} s")
         say(_told(start.effort))
+        if any(hit.hops == 0 for hit in found.hits):
+            say("the collection holds this photo already: it is the first result")
         if start.turn:
             say(f"the photo {how_it_lies(start.turn)}")
 

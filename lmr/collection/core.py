@@ -6,9 +6,10 @@ import contextlib
 import fcntl
 import os
 import secrets
+import threading
 import time
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -23,8 +24,9 @@ from lmr.servers.neo4j import Access, LocalNeo4j
 from lmr.servers.process import LocalServer, private_folder
 from lmr.settings import Settings
 from lmr.stores.graph import Graph
-from lmr.stores.ledger import Ledger
+from lmr.stores.ledger import REBUILT, Ledger
 from lmr.stores.vectors import Milvus
+from lmr.verification.parameters import VERIFIER
 from lmr.workers import Workers
 
 LEDGER = "ledger.sqlite"
@@ -42,17 +44,72 @@ _FIXED = (  # what stored results were made with
 )
 MODEL = "descriptor"
 EXTRACTORS = "extractors"  # what described the photos, down to the weights
+LEARNED = "learned"  # how often descriptors became others
+_MARKS = (REBUILT, LEARNED, EXTRACTORS)  # one of these moves with whatever `_Made` holds
 _GLANCE = 1.0  # seconds: a search that looks whether somebody writes holds the lock for an instant
 
 
+@dataclass(frozen=True)
+class _Made:
+    """What photos are described with, as the marks of the ledger were when it was read (or before, never after)."""
+
+    marks: tuple[str | None, ...]
+    settings: Settings
+    ledger: Ledger
+
+    @cached_property
+    def preset(self) -> Preset:
+        """See Collection."""
+        found, made_with = preset(self.settings.preset, self.settings), self.marks[_MARKS.index(EXTRACTORS)]
+        if made_with not in (None, found.mark):  # None: made by an older lmr
+            raise CollectionError(
+                f"{self.settings.home} was made with {made_with}, but {self.settings.preset!r} now means {found.mark}; "
+                "`lmr checkpoints list` shows what is at hand, `lmr train --preset` describes all photos anew"
+            )
+        return found
+
+    @cached_property
+    def model(self) -> Any:
+        """See Collection."""
+        stored = self.ledger.model(MODEL)
+        return None if stored is None else self.preset.descriptor.model_from(stored)
+
+
 class Collection:
-    """One collection; use `open` and close it, or use it as a context manager."""
+    """One collection; use `open` and close it, or use it as a context manager.
+
+    It may be kept open while other commands write, and read by several threads: what it keeps of settings, extractors
+    and what was learned is read anew when the ledger's marks have moved. A search holds together what it reads, see
+    `search.undisturbed`.
+    """
 
     def __init__(self, settings: Settings, ledger: Ledger, progress: Progress) -> None:
-        self.settings, self.ledger, self.progress = settings, ledger, progress
+        self.ledger, self.progress = ledger, progress
         self.home = settings.home
+        self.verifier = VERIFIER  # the parameters that pairs are verified with
+        self.settings = settings
         self._databases: list[Graph | Milvus] = []
+        self._graph: Graph | None = None
+        self._vectors: Milvus | None = None
+        self._connecting = threading.RLock()
         self._writes = False
+
+    @property
+    def settings(self) -> Settings:
+        """The settings, with those that stored results depend on as the collection is made with at this moment."""
+        return self._made.settings
+
+    @settings.setter
+    def settings(self, settings: Settings) -> None:
+        self._last_made = _Made(self.ledger.metas(_MARKS), settings, self.ledger)
+
+    @property
+    def _made(self) -> _Made:
+        made, marks = self._last_made, self.ledger.metas(_MARKS)
+        if made.marks != marks:
+            settings = replace(made.settings, **_fixed(self.ledger))
+            made = self._last_made = _Made(marks, settings, self.ledger)
+        return made
 
     @classmethod
     def open(cls, settings: Settings, progress: Progress | None = None, *, create: bool = False) -> Collection:
@@ -98,30 +155,29 @@ class Collection:
         """Random name of this collection, by which its databases know it."""
         return self.ledger.meta("id") or ""
 
-    @cached_property
+    @property
     def preset(self) -> Preset:
         """Extractors of the collection. Raises CollectionError where their weights are others than it was made with."""
-        found, made_with = preset(self.settings.preset, self.settings), self.ledger.meta(EXTRACTORS)
-        if made_with not in (None, found.mark):  # None: made by an older lmr
-            raise CollectionError(
-                f"{self.home} was made with {made_with}, but {self.settings.preset!r} now means {found.mark}; "
-                "`lmr checkpoints list` shows what is at hand, `lmr train --preset` describes all photos anew"
-            )
-        return found
+        return self._made.preset
 
-    @cached_property
+    @property
     def model(self) -> Any:
         """What the global descriptor has learned; None if nothing yet."""
-        stored = self.ledger.model(MODEL)
-        return None if stored is None else self.preset.descriptor.model_from(stored)
+        return self._made.model
 
-    @cached_property
+    @property
     def graph(self) -> Graph:
         """The graph database, started if it is the local one; refuses a database of another collection.
 
         One that stopped its database after an error is started again. One that cannot open it even so (the end of
         its log is torn: the disk was full) begins with no data, under a command that writes: that then writes all.
         """
+        with self._connecting:
+            if self._graph is None:
+                self._graph = self._connected_graph()
+            return self._graph
+
+    def _connected_graph(self) -> Graph:
         try:
             return self._opened()
         except BrokenServerError:
@@ -149,12 +205,12 @@ class Collection:
 
     def forget_graph(self) -> None:
         """Close the connection to a graph database that is replaced; the next use opens one to what is there then."""
-        self._forget("graph")
+        self._forget(self._graph)
 
     def set_databases_aside(self) -> None:
         """Let the local databases begin with no data; what they held stays in folders beside them."""
-        self._forget("graph")
-        self._forget("vectors")
+        self._forget(self._graph)
+        self._forget(self._vectors)
         settings = self.settings
         servers: list[LocalServer] = [] if settings.neo4j_uri else [LocalNeo4j(self.home, settings)]
         servers += [] if settings.milvus_uri else [LocalMilvus(self.home, settings)]
@@ -165,29 +221,45 @@ class Collection:
         aside = server.set_aside()
         self.progress.note(f"What {server.name} held is now in {aside}; remove it when nothing is missed")
 
-    def _forget(self, name: str) -> None:
-        database = self.__dict__.pop(name, None)
+    def _forget(self, database: Graph | Milvus | None) -> None:
         if database is not None:
+            self._drop(database)
             self._databases.remove(database)
             database.close()
 
-    @cached_property
+    def _drop(self, database: Graph | Milvus) -> None:
+        if database is self._graph:
+            self._graph = None
+        if database is self._vectors:
+            self._vectors = None
+
+    @property
+    def connections(self) -> list[Graph | Milvus]:
+        """To the databases, as far as they are open."""
+        return [database for database in (self._graph, self._vectors) if database is not None]
+
+    def renew(self, failed: Sequence[Graph | Milvus]) -> None:
+        """Let the next use of these connections open others: databases may have been stopped, moved or replaced."""
+        with self._connecting:
+            for database in failed:  # another thread may still use it, so it is closed with the others
+                self._drop(database)
+
+    @property
     def vectors(self) -> Milvus:
         """The vector index, started if it is the local one."""
-        settings = self.settings
-        uri = settings.milvus_uri or LocalMilvus(self.home, settings).start(self.progress)
-        vectors = Milvus(uri, settings.milvus_token, f"lmr_{self.id}")
-        self._databases.append(vectors)
-        return vectors
-
-    def forget_model(self) -> None:
-        """Read what was learned again at the next use: it is another now, perhaps."""
-        self.__dict__.pop("model", None)
+        with self._connecting:
+            if self._vectors is None:
+                settings = self.settings
+                uri = settings.milvus_uri or LocalMilvus(self.home, settings).start(self.progress)
+                self._vectors = Milvus(uri, settings.milvus_token, f"lmr_{self.id}")
+                self._databases.append(self._vectors)
+            return self._vectors
 
     @property
     def can_describe(self) -> bool:
         """Whether all has been learned that the global descriptor needs."""
-        return self.model is not None or not self.preset.descriptor.training_photos
+        made = self._made
+        return made.model is not None or not made.preset.descriptor.training_photos
 
     @property
     def bridge_queries(self) -> bool:
@@ -277,14 +349,21 @@ def _locked(file: int, kind: int) -> bool:
     return True
 
 
-def _as_made(settings: Settings, ledger: Ledger) -> Settings:
-    """The settings with those that stored results depend on as the collection was made with."""
+def _fixed(ledger: Ledger) -> dict[str, Any]:
+    """What stored results depend on, as the collection is made with."""
     default = Settings()
     values: dict[str, Any] = {}
     for name in _FIXED:
-        kind = type(getattr(default, name))
+        value = getattr(default, name)
         made_with = ledger.meta(name)
-        stored = getattr(default, name) if made_with is None else kind(made_with)  # None: made by an older lmr
+        values[name] = value if made_with is None else type(value)(made_with)  # None: made by an older lmr
+    return values
+
+
+def _as_made(settings: Settings, ledger: Ledger) -> Settings:
+    """The settings with those that stored results depend on as the collection was made with."""
+    default, fixed = Settings(), _fixed(ledger)
+    for name, stored in fixed.items():
         given = getattr(settings, name)
         if given not in (stored, getattr(default, name)):
             anew = f"`lmr train --preset {given}` describes all its photos anew, " if name == "preset" else ""
@@ -293,5 +372,4 @@ def _as_made(settings: Settings, ledger: Ledger) -> Settings:
                 f"{'--home' if anew else 'make another collection for that (--home)'}"
                 f"{' makes another collection' if anew else ''}"
             )
-        values[name] = stored
-    return replace(settings, **values)
+    return replace(settings, **fixed)

@@ -22,7 +22,7 @@ from lmr.text import printable, text_of
 from lmr.values import Verification
 from lmr.verification.matching import prepare
 from lmr.verification.verify import verify
-from lmr.verification.weights import counted, similarity, weight
+from lmr.verification.weights import counted, similarity, weights
 
 
 @dataclass(slots=True)
@@ -132,7 +132,7 @@ def apply_verdict(collection: Collection, row: PairRow, a: str, b: str, verdict:
     """Keep the outcome of a pair as a person judged it: inside a transaction."""
     ledger, settings = collection.ledger, collection.settings
     if verdict == "rejected":
-        ledger.pairs.judge(replace(row, excluded=REJECTED, confirmed=False))
+        ledger.pairs.keep(replace(row, excluded=REJECTED, confirmed=False), [row.weight], anew=True)
         return
     similar = row.similarity
     if similar is None:
@@ -140,10 +140,7 @@ def apply_verdict(collection: Collection, row: PairRow, a: str, b: str, verdict:
         similar = 0.0 if first is None or second is None else similarity(first, second)
     inliers, lam = counted(row.verification.inliers, True), settings.similarity_weight
     judged = replace(row, excluded=None, confirmed=True, similarity=similar)
-    for attempt in range(100):
-        value = weight(a, b, inliers, similar, similarity_weight=lam, attempt=attempt)
-        if ledger.pairs.judge(replace(judged, weight=value)):
-            return
+    ledger.pairs.keep(judged, weights(a, b, inliers, similar, similarity_weight=lam), anew=True)
 
 
 def judge_again(collection: Collection, image: Image) -> None:
@@ -158,10 +155,11 @@ def judge_again(collection: Collection, image: Image) -> None:
 
 def _compared(collection: Collection, a: Image, b: Image) -> PairRow:
     """The outcome of a pair that nobody proposed."""
-    ledger = collection.ledger
+    ledger, by = collection.ledger, collection.verifier
     found = Verification(0, 0, 0.0)
     if ledger.has_features(a.number) and ledger.has_features(b.number):
-        found = verify(*(prepare(unpack(ledger.features(image.number))) for image in (a, b)))
+        first, second = (prepare(unpack(ledger.features(image.number)), by.matching) for image in (a, b))
+        found = verify(first, second, by)
     return PairRow(a.number, b.number, found, 0, None, None, None)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 
-from lmr.collection.core import MODEL, Collection
+from lmr.collection.core import LEARNED, MODEL, Collection
 from lmr.collection.refined import review
 from lmr.collection.sync import bring_up
 from lmr.features.pack import unpack
@@ -15,10 +15,9 @@ from lmr.features.presets import preset
 from lmr.settings import Settings
 from lmr.stores.ledger import Ledger
 from lmr.values import Array, batches
-from lmr.verification.weights import counted, similarity, weight
+from lmr.verification.weights import counted, similarity, weights
 
 _CHUNK = 16
-_LEARNED = "learned"
 
 
 def train(collection: Collection) -> int:
@@ -53,7 +52,7 @@ def describe_new(collection: Collection) -> int:
         with ledger.transaction():
             _learned_otherwise(collection)
     chunks = [missing[start : start + _CHUNK] for start in range(0, len(missing), _CHUNK)]
-    job = functools.partial(_describe, collection.settings, ledger.path, ledger.meta(_LEARNED))
+    job = functools.partial(_describe, collection.settings, ledger.path, ledger.meta(LEARNED))
     with collection.progress.task("Descriptors", len(missing), "photos") as advance:
         for batch in batches(collection.workers.results(job, chunks), 4):
             with ledger.transaction():
@@ -84,13 +83,12 @@ def _learn(collection: Collection) -> None:
         ledger.clear_descriptors()
         _learned_otherwise(collection)
         collection.changed()
-    collection.forget_model()
 
 
 def _learned_otherwise(collection: Collection) -> None:
     """Note that any descriptor may be another now."""
     ledger = collection.ledger
-    ledger.set_meta(_LEARNED, str(int(ledger.meta(_LEARNED) or 0) + 1))
+    ledger.set_meta(LEARNED, str(int(ledger.meta(LEARNED) or 0) + 1))
 
 
 def reweigh(collection: Collection) -> None:
@@ -105,20 +103,9 @@ def reweigh(collection: Collection) -> None:
         ledger.pairs.clear_weights()
         for seq, a, b, inliers, confirmed in rows:
             similar = similarity(vectors[a], vectors[b])
-            attempt = 0
-            while not ledger.pairs.set_weight(
-                seq,
-                similar,
-                weight(
-                    ids[a],
-                    ids[b],
-                    counted(inliers, bool(confirmed)),
-                    similar,
-                    similarity_weight=settings.similarity_weight,
-                    attempt=attempt,
-                ),
-            ):
-                attempt += 1
+            inliers = counted(inliers, bool(confirmed))
+            tried = weights(ids[a], ids[b], inliers, similar, similarity_weight=settings.similarity_weight)
+            ledger.pairs.set_weight((seq, a, b), similar, tried)
         ledger.set_meta("weights", str(int(ledger.meta("weights") or 0) + 1))
 
 

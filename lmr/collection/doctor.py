@@ -23,6 +23,7 @@ from lmr.settings import Settings
 from lmr.stores.graph import asks_for_password
 
 _LEAST_MEMORY = 3 * 2**30
+_VERSIONS = ("5.26.", "2.13.")  # of Neo4j and GDS
 _LEAST_DISK = 2 * 2**30
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _ENCRYPTED = ("bolt+s", "bolt+ssc", "neo4j+s", "neo4j+ssc", "https")
@@ -173,9 +174,16 @@ def _tried(check: Callable[[Collection], Check], collection: Collection) -> Chec
 
 def _versions(collection: Collection) -> Check:
     row = collection.graph.run("read/versions")[0]
-    compatible = row["neo4j"].startswith("5.26.") == row["gds"].startswith("2.13.")
-    advice = "" if compatible else ": these do not belong together; see the GDS compatibility table"
-    return Check("versions", compatible, f"Neo4j {row['neo4j']} with GDS {row['gds']}{advice}")
+    return together(row["neo4j"], row["gds"])
+
+
+def together(neo4j: str, gds: str) -> Check:
+    """Whether these versions are of the one pair that lmr is made for."""
+    known = [version.startswith(line) for version, line in zip((neo4j, gds), _VERSIONS, strict=True)]
+    advice = f": lmr is made for Neo4j {_VERSIONS[0]}x with GDS {_VERSIONS[1]}x"
+    if any(known) and not all(known):
+        advice = f": these do not belong together (see the GDS compatibility table){advice}"
+    return Check("versions", all(known), f"Neo4j {neo4j} with GDS {gds}{'' if all(known) else advice}")
 
 
 def _password(collection: Collection) -> Check:

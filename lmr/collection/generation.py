@@ -142,5 +142,6 @@ def _carry_pairs(old: Ledger, new: Ledger) -> int:
         for row in old.pairs.rows():
             a, b = theirs.get(ours[row.a]), theirs.get(ours[row.b])
             if a is not None and b is not None:
-                count += new.pairs.put(replace(row, a=a, b=b))
+                new.pairs.keep(replace(row, a=a, b=b), [row.weight])
+                count += 1
     return count

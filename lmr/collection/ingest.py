@@ -19,8 +19,8 @@ from lmr.collection.refined import review
 from lmr.collection.sync import sync
 from lmr.collection.turning import CERTAIN
 from lmr.collection.videos import frames_of, keep_videos, look_into
-from lmr.errors import CollectionError, LmrError
-from lmr.features.pack import unpack
+from lmr.errors import CollectionError, LmrError, WorkerDied
+from lmr.features.pack import pack, unpack
 from lmr.photos.find import Found
 from lmr.photos.turned import TURNS
 from lmr.stores.ledger import File, Ledger
@@ -28,7 +28,6 @@ from lmr.text import printable, text_of
 from lmr.values import Split, batches
 from lmr.verification.matching import prepare
 from lmr.verification.verify import verify
-from lmr.workers import WorkerDied
 
 REASONS = "set-aside.csv"
 _BATCH = 16
@@ -157,7 +156,7 @@ class _Keeper:
         found = ledger.image_of_digest(made.digest or "") or ledger.id_of_pixels(made.pixels or "")
         if found or before is None or before.image is None or made.features is None or made.pixels is None:
             return found
-        if ledger.shows(before.image) is None and ledger.features(before.image) == made.features:
+        if ledger.shows(before.image) is None and pack(unpack(ledger.features(before.image))) == made.features:
             ledger.set_pixels(before.image, made.pixels)  # it was taken in before this was kept
             return ledger.image_numbered(before.image).id
         return None
@@ -184,12 +183,13 @@ class _Keeper:
         ledger, preset = self._ledger, self._collection.preset
         if not ledger.has_features(old) or made.features is None:
             return False
-        features, theirs = unpack(made.features), prepare(unpack(ledger.features(old)))
+        by = self._collection.verifier
+        features, theirs = unpack(made.features), prepare(unpack(ledger.features(old)), by.matching)
         seen, size = [features], (made.width, made.height)
         if preset.turns_cheaply:
             material = preset.descriptor.material_from(made.material)
             seen += [preset.turned(features, material, turn, size)[0] for turn in TURNS[1:]]
-        return any(verify(theirs, prepare(one)).nfa >= CERTAIN for one in seen)
+        return any(verify(theirs, prepare(one, by.matching), by).nfa >= CERTAIN for one in seen)
 
     def _pass_on(self, old: int, new: int, label: Label | None) -> None:
         """Let an edited photo have the label, split and rulings of what it was made of."""

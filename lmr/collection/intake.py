@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lmr.errors import PhotoError, UnreadError
+from lmr.errors import PhotoError, UnreadError, WorkerDied
 from lmr.features.pack import pack
 from lmr.features.presets import Preset, preset
 from lmr.outputs import made_by_lmr
@@ -21,7 +21,6 @@ from lmr.photos.turned import turned
 from lmr.settings import Settings
 from lmr.stores.ledger import Ledger
 from lmr.values import Photo, batches
-from lmr.workers import WorkerDied
 
 OWN = "a picture that lmr made, not a photo"
 PLAIN = "a picture of one tone, without any detail to be found by"

@@ -129,11 +129,11 @@ class Field:
 
     def inliers(self, start: Start, ids: list[str]) -> list[tuple[int, bool]]:
         """Inliers of a start with index images and whether that is accepted; what is not known yet is verified."""
-        ledger, settings = self.collection.ledger, self.collection.settings
+        ledger, settings, by = self.collection.ledger, self.collection.settings, self.collection.verifier
         if start.features is not None:
-            own = prepare(start.features)
+            own = prepare(start.features, by.matching)
         else:
-            own = prepare(unpack(ledger.features(start.number or 0)))
+            own = prepare(unpack(ledger.features(start.number or 0)), by.matching)
         numbers = [self.described.images[self.rows[self.number[id]]].number for id in ids]
         found: dict[int, tuple[int, bool]] = {}
         for number in numbers:
@@ -142,8 +142,8 @@ class Field:
                 found[number] = outcome[0].inliers, outcome[0].nfa >= settings.nfa_accept and moves(outcome[2])
         threads = settings.worker_count
         for part in batches([number for number in numbers if number not in found], 2 * threads):
-            others = [prepare(unpack(ledger.features(number))) for number in part]
-            for number, seen in zip(part, verify_against(own, others, threads), strict=True):
+            others = [prepare(unpack(ledger.features(number)), by.matching) for number in part]
+            for number, seen in zip(part, verify_against(own, others, threads, by), strict=True):
                 found[number] = seen.inliers, seen.nfa >= settings.nfa_accept and seen.artefact is None
         return [found[number] for number in numbers]
 

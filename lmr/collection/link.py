@@ -23,7 +23,7 @@ from lmr.stores.ledger import Ledger, Proposed
 from lmr.stores.pairs import PairRow
 from lmr.values import Array, Features, Verification, batches
 from lmr.verification.pool import Reader, verify_pairs
-from lmr.verification.weights import similarity, weight
+from lmr.verification.weights import similarity, weights
 
 MOST_ROUNDS = 4
 _EXACT_UP_TO = 100_000  # images: up to here exact products are quicker than an index for all pairs
@@ -316,7 +316,9 @@ def verify_and_keep(collection: Collection, pairs: Array, round_: int) -> None:
     ledger = collection.ledger
     ids = {image.number: image.id for image in ledger.images()}
     items = ((int(a), int(b)) for a, b in pairs)
-    outcomes = verify_pairs(items, open_features, ledger.path, collection.workers, _matching_device(collection))
+    outcomes = verify_pairs(
+        items, open_features, ledger.path, collection.workers, _matching_device(collection), collection.verifier
+    )
     with collection.progress.task(f"Verification, round {round_}", len(pairs), "pairs") as advance:
         for batch in batches(outcomes, _KEEPING):
             with ledger.transaction():
@@ -345,21 +347,12 @@ def _keep(collection: Collection, ids: dict[int, str], a: int, b: int, found: Ve
         apply_verdict(collection, PairRow(a, b, found, round_, None, None, None), ids[a], ids[b], verdict)
         return
     if found.nfa < settings.nfa_weak or found.transform is None:
-        ledger.pairs.put(PairRow(a, b, found, round_, None, None, None))
+        ledger.pairs.keep(PairRow(a, b, found, round_, None, None, None), [None])
         return
     similar = pair_similarity(ledger, a, b)
     excluded = found.artefact or (None if found.nfa >= settings.nfa_accept else WEAK)
-    for attempt in range(100):
-        value = weight(
-            ids[a],
-            ids[b],
-            found.inliers,
-            similar,
-            similarity_weight=settings.similarity_weight,
-            attempt=attempt,
-        )
-        if ledger.pairs.put(PairRow(a, b, found, round_, excluded, similar, value)):
-            return
+    tried = weights(ids[a], ids[b], found.inliers, similar, similarity_weight=settings.similarity_weight)
+    ledger.pairs.keep(PairRow(a, b, found, round_, excluded, similar, None), tried)
 
 
 def pair_similarity(ledger: Ledger, a: int, b: int) -> float:

@@ -11,10 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from lmr.collection.core import Collection
+from lmr.errors import ImportFailedError
 from lmr.photos.turned import degrees
 from lmr.progress import Advance
 from lmr.servers import links
-from lmr.servers.neo4j import ImportFailedError, LocalNeo4j
+from lmr.servers.neo4j import LocalNeo4j
 from lmr.servers.process import private_folder
 from lmr.spanning.forest import Weighted
 from lmr.stores.ledger import REBUILT

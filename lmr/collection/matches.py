@@ -20,7 +20,7 @@ from lmr.stores.ledger import File, Image
 from lmr.stores.pairs import PairRow
 from lmr.tables import places_of, read_rows
 from lmr.values import Verification, batches
-from lmr.verification.weights import weight
+from lmr.verification.weights import weights
 
 _SURE = 20.0  # -log10(false alarms) of a match that somebody else has verified: the review does not doubt it
 _BATCH = 10_000
@@ -191,10 +191,8 @@ def _weigh(collection: Collection, row: PairRow, a: str, b: str, inliers: float)
     if ledger.descriptor(row.a) is not None and ledger.descriptor(row.b) is not None:
         similar, lam = pair_similarity(ledger, row.a, row.b), collection.settings.similarity_weight
         inliers = row.verification.inliers
-    for attempt in range(100):
-        value = weight(a, b, inliers, similar, similarity_weight=lam, attempt=attempt)
-        if ledger.pairs.judge(replace(row, similarity=similar, weight=value)):
-            return
+    tried = weights(a, b, inliers, similar, similarity_weight=lam)
+    ledger.pairs.keep(replace(row, similarity=similar), tried, anew=True)
 
 
 def read_matches(path: Path) -> Iterator[Match]:

@@ -49,7 +49,7 @@ class Names:
 
     def find(self, name: str) -> list[Place]:
         """All files at the first of these steps that has any: the absolute path, the path below a folder that was
-        ingested, an ending of the path, one of these in other case, one of these without the file's ending,
+        ingested, an ending of the path, one of these in other case or without the file's ending, without both,
         a path seen from the current folder or through links. More than one: the name does not tell them apart.
         """
         if name not in self._found:
@@ -123,9 +123,10 @@ class Names:
         yield [row for row in exact if len(self._whole(row)) == len(wanted)]
         yield [row for row in exact if lengths[row] == len(wanted)]
         yield exact
-        yield similar
         stems = self._range(caseless[::-1], wanted)
-        yield [row for row in stems if _ends(_stem(self._whole(row)), wanted)] or stems
+        spelled = [row for row in stems if _ends(_stem(self._whole(row)), wanted)]
+        yield sorted({*similar, *spelled}) if similar else []  # `A` may be a file `a` as well as `A.jpg`
+        yield spelled or stems
 
     def _as_spelled(self, rows: list[int], form: str) -> list[int]:
         """Those whose very bytes are spelled so, if there are any: two files may differ in the accents' form alone."""

@@ -9,7 +9,7 @@ from functools import cache, cached_property
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from lmr.collection.core import Collection
+from lmr.collection.core import LEARNED, Collection
 from lmr.expansion.idqe import Refiner, link_weights, refine
 from lmr.stores.ledger import Image
 from lmr.stores.pairs import Links
@@ -235,7 +235,7 @@ def _moved(collection: Collection, bereft: Iterable[int]) -> set[int] | None:
 
 def _basis(collection: Collection) -> str:
     """What descriptors were learned from, and whether queries bridge: if that changes, all may move."""
-    return f"{collection.ledger.meta('learned')} {collection.bridge_queries}"
+    return f"{collection.ledger.meta(LEARNED)} {collection.bridge_queries}"
 
 
 def _mark_shared(collection: Collection) -> None:

@@ -57,7 +57,9 @@ class Pictures:
         if key not in self._drawn:
             found, places = Verification(0, 0, 0.0), (np.zeros((0, 2)), np.zeros((0, 2)))
             if self._has_features(hop.a) and self._has_features(hop.b):
-                found, *both = correspondences(prepare(self._features(hop.a)), prepare(self._features(hop.b)))
+                by = self._collection.verifier
+                first, second = (prepare(self._features(id), by.matching) for id in (hop.a, hop.b))
+                found, *both = correspondences(first, second, by)
                 places = both[0], both[1]
             self._drawn[key] = match_picture(self.pixels(hop.a), self.pixels(hop.b), places, found)
         return self._drawn[key]
@@ -147,7 +149,7 @@ def _cards(collection: Collection, found: Found, pictures: Pictures, made: Album
     with collection.progress.task("Pictures", len(found.hits), "results") as advance:
         for hit in found.hits:
             path: tuple[Step, ...] = ()
-            if hit.reached == "verified" and hit.rank <= _PATHS_SHOWN:
+            if hit.id in found.via and hit.rank <= _PATHS_SHOWN:
                 hops = path_to(collection, found.start, hit.id, found.via[hit.id])
                 path = tuple(Step(pictures.name(h.a), pictures.name(h.b), h.inliers, picture_of(h)) for h in hops)
             image = collection.ledger.image(hit.id)

@@ -10,11 +10,12 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from lmr.collection.copies import stored_twin
 from lmr.collection.core import Collection, last_writer
 from lmr.collection.refined import Described, described
 from lmr.collection.start import Patience, Start, begin_at, start_of_stored
 from lmr.collection.sync import check_counts, check_whole
-from lmr.errors import CollectionError, DatabaseError, PhotoError, UsageError
+from lmr.errors import CollectionError, DatabaseError, PhotoError, ServerError, UsageError
 from lmr.photos.arguments import Asked
 from lmr.spanning.ranking import Limits, Reached, path_between, rank_from_edges, rank_from_image
 from lmr.text import printable, text_of
@@ -66,9 +67,9 @@ def search(
 ) -> Found:
     """The ranking for a photo's path or an image id; data: the photo's bytes where it has no file.
 
-    First the images reached over verified matches, in Prim's order; then, unless `verified_only`, all others by
-    similarity. `top` None gives all. max_depth counts hops in the forest, min_weight is a floor on matches. where: only
-    the images taken then and there are listed; ways pass over all.
+    First the stored photo that this one is a copy of; the images reached over verified matches, in Prim's order; then,
+    unless `verified_only`, all others by similarity. `top` None gives all. max_depth counts hops in the forest,
+    min_weight is a floor on matches. where: only the images taken then and there are listed; ways pass over all.
     """
     limits = Limits(min_weight, max_depth, top, query_images)
 
@@ -76,6 +77,9 @@ def search(
         begin = time.perf_counter()  # the databases are up
         start = begin_at(collection, name, patience, data)
         hits, via = rank(collection, start, limits, verified_only=verified_only, where=where)
+        passes = where is None or _taken(collection, where)(start.id)
+        twin = stored_twin(collection, start, name, data, limits, passes)
+        hits = [replace(hit, rank=position) for position, hit in enumerate([*twin, *hits][:top], 1)]
         return Found(start, hits, via, time.perf_counter() - begin)
 
     return undisturbed(collection, run)
@@ -126,9 +130,10 @@ def undisturbed(collection: Collection, read: Callable[[], T]) -> T:
     or DatabaseError where ledger and databases differ, or that command does not come to an end within a minute.
     While it is writing, the ledger is ahead of the databases: what is found is what these have.
     """
-    begin, told = time.monotonic(), False
+    begin, told, renewed = time.monotonic(), False, False
     while True:
-        writer = last_writer(collection.home)
+        writer, connections = last_writer(collection.home), collection.connections
+        collection.ledger.follow()
         try:
             before = check_whole(collection)
             if not writer[0]:
@@ -136,7 +141,11 @@ def undisturbed(collection: Collection, read: Callable[[], T]) -> T:
             found = read()
             if check_whole(collection) == before:
                 return found
-        except (CollectionError, DatabaseError):
+        except (CollectionError, DatabaseError) as error:
+            if isinstance(error, ServerError) and connections and not renewed:
+                renewed = True  # what was open before may lead to databases that are no more
+                collection.renew(connections)
+                continue
             disturbed = writer[0] or last_writer(collection.home) != writer
             if not disturbed or time.monotonic() - begin > _PATIENCE:
                 raise
@@ -145,7 +154,6 @@ def undisturbed(collection: Collection, read: Callable[[], T]) -> T:
         if time.monotonic() - begin > _QUIET and not told:
             collection.progress.note("Another command is rewriting what this reads; waiting ...")
             told = True
-        collection.forget_model()
         time.sleep(0.2)
 
 

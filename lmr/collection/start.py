@@ -255,7 +255,7 @@ class _Expansion:
         self._links = list(links)
         self._stored = len(links)  # the review of the collection has judged these
         self._compared = set(compared)
-        self._own: Prepared = prepare(features)
+        self._own: Prepared = prepare(features, collection.verifier.matching)
         self._refiner: Refiner = refiner(collection)
 
     def start(self, path: str, number: int | None, patience: Patience) -> Start:
@@ -284,7 +284,7 @@ class _Expansion:
         """Propose and verify until nothing new comes up, or patience ends."""
         collection, ledger = self._collection, self._collection.ledger
         end = None if patience.seconds is None else time.monotonic() + patience.seconds
-        before, threads = len(self._compared), collection.settings.worker_count
+        before, threads, by = len(self._compared), collection.settings.worker_count, collection.verifier
         for round_ in range(1, patience.rounds + 1):
             proposed = collection.vectors.search(self._refined(original)[None], collection.settings.top + 1)[0]
             images = [ledger.image(id) for id, _ in proposed if id != self._id]
@@ -295,8 +295,8 @@ class _Expansion:
             for part in batches(fresh, 2 * threads):
                 if end is not None and time.monotonic() > end:
                     return Effort(round_, len(self._compared) - before, "time")
-                others = [prepare(unpack(ledger.features(image.number))) for image in part]
-                for image, found in zip(part, verify_against(self._own, others, threads), strict=True):
+                others = [prepare(unpack(ledger.features(image.number)), by.matching) for image in part]
+                for image, found in zip(part, verify_against(self._own, others, threads, by), strict=True):
                     self._keep(image, found, original, round_)
         return Effort(patience.rounds, len(self._compared) - before, "rounds")
 

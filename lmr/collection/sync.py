@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from lmr.collection.core import Collection
+from lmr.collection.core import LEARNED, Collection
 from lmr.collection.load import load
 from lmr.collection.refined import REFINED_TO, Described, described
 from lmr.errors import CollectionError
@@ -115,7 +115,7 @@ def _empty_vectors(collection: Collection) -> None:
 
 def _vectors_wanted(ledger: Ledger) -> tuple[str, int]:
     """What refined descriptors are a function of beside the originals, and the version of these."""
-    facts = [ledger.meta(key) or "0" for key in ("learned", REFINED_TO, "bridge_queries")]
+    facts = [ledger.meta(key) or "0" for key in (LEARNED, REFINED_TO, "bridge_queries")]
     return " ".join([*facts, str(ledger.last_removed())]), int(ledger.meta("version") or 0)
 
 
@@ -177,7 +177,7 @@ def check_whole(collection: Collection) -> str:
         raise CollectionError("the databases are being made anew from the ledger; `lmr link` completes that")
     if marker["stale"]:
         raise CollectionError("the forest is being rewritten, or that was interrupted; `lmr link` completes it")
-    learned, described_by = ledger.meta("learned") or "0", _vectors_seen(ledger)[0].split(" ")[0]
+    learned, described_by = ledger.meta(LEARNED) or "0", _vectors_seen(ledger)[0].split(" ")[0]
     if learned != described_by and ledger.count("descriptors"):
         raise CollectionError("the descriptors in Milvus are being made anew; `lmr link` completes that")
     return f"{marker['rebuilt']} {marker['generation']} {learned}"

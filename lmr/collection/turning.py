@@ -91,14 +91,15 @@ def seen_as(collection: Collection, turn: int, features: Features, material: Arr
 def matches(collection: Collection, seen: Seen, but: Iterable[str], proposed: Iterable[str] = ()) -> list[Match]:
     """What a photo matches among its nearest index images and some that are proposed, but some; the best first."""
     ledger, threads, left_out = collection.ledger, collection.settings.worker_count, set(but)
+    by = collection.verifier
     near = collection.vectors.search(seen.descriptor[None], NEAREST + len(left_out))[0]
     ids = dict.fromkeys([*proposed, *(id for id, _ in near)])
     images = [image for id in ids if id not in left_out and (image := ledger.image(id)) is not None]
     images = [image for image in images if ledger.has_features(image.number)]
-    own, found = prepare(seen.features), list[Match]()
+    own, found = prepare(seen.features, by.matching), list[Match]()
     for part in batches(images, 2 * threads):
-        others = [prepare(unpack(ledger.features(image.number))) for image in part]
-        for image, outcome in zip(part, verify_against(own, others, threads), strict=True):
+        others = [prepare(unpack(ledger.features(image.number)), by.matching) for image in part]
+        for image, outcome in zip(part, verify_against(own, others, threads, by), strict=True):
             if outcome.transform is not None and outcome.artefact is None:
                 found.append(Match(image, outcome.nfa))
     return sorted(found, key=lambda match: (-match.nfa, match.image.id))

@@ -35,6 +35,7 @@ from lmr.stores.ledger import TURNED_BY_HAND, Image, Ledger
 from lmr.text import printable, text_of
 from lmr.values import Array, Features, Photo, batches
 from lmr.verification.matching import Prepared, prepare
+from lmr.verification.parameters import Verifier
 from lmr.verification.verify import verify
 
 _FOUND = "turns_found"  # of a look at what was left without matches that is not over yet
@@ -273,7 +274,7 @@ def _worth_reading(
         yield from ((number, [*_TRIED], []) for number in numbers)
         return
     ledger, workers = collection.ledger, collection.workers
-    job = (collection.settings, ledger.path, f"{ledger.meta('learned')} {ledger.meta('version')}")
+    job = (collection.settings, ledger.path, collection.verifier, f"{ledger.meta('learned')} {ledger.meta('version')}")
     asked = []
     for number, vectors in workers.results(functools.partial(_glance, *job), list(numbers)):
         if isinstance(vectors, Exception):
@@ -297,9 +298,10 @@ def _worth_reading(
 class _Worker:
     """What a worker keeps for a glance at many images."""
 
-    def __init__(self, settings: Settings, path: Path) -> None:
+    def __init__(self, settings: Settings, path: Path, by: Verifier) -> None:
         self.preset: Preset = preset(settings.preset, settings)
         self.ledger = Ledger.open(path, readonly=True)
+        self.by = by
         stored = self.ledger.model(MODEL)
         self.model = None if stored is None else self.preset.descriptor.model_from(stored)
         self.prepared = functools.lru_cache(256)(self._prepared)
@@ -310,17 +312,17 @@ class _Worker:
     def _prepared(self, number: int) -> Prepared | None:
         if not self.ledger.has_features(number):
             return None
-        return prepare(turning.fewer(self.features(number), _COMPARED))
+        return prepare(turning.fewer(self.features(number), _COMPARED), self.by.matching)
 
 
 @functools.lru_cache(1)
-def _worker(settings: Settings, path: Path, state: str) -> _Worker:
-    return _Worker(settings, path)
+def _worker(settings: Settings, path: Path, by: Verifier, state: str) -> _Worker:
+    return _Worker(settings, path, by)
 
 
-def _glance(settings: Settings, path: Path, state: str, number: int) -> Array:
+def _glance(settings: Settings, path: Path, by: Verifier, state: str, number: int) -> Array:
     """About the descriptor (T, D) in each turn that is tried."""
-    one = _worker(settings, path, state)
+    one = _worker(settings, path, by, state)
     features = one.features(number)
     material = one.preset.descriptor.material_from(one.ledger.material(number))
     few = turning.fewer(features, _POINTS), material[:: max(1, len(material) // _PATCHES)]
@@ -329,16 +331,19 @@ def _glance(settings: Settings, path: Path, state: str, number: int) -> Array:
     return np.stack([one.preset.descriptor.describe(*each, one.model) for each in made])
 
 
-def _compare(settings: Settings, path: Path, state: str, asked: tuple[int, int, list[int]]) -> tuple[int, float]:
+def _compare(
+    settings: Settings, path: Path, by: Verifier, state: str, asked: tuple[int, int, list[int]]
+) -> tuple[int, float]:
     """Which of some images one matches best in a turn, by its place among them, and -log10(false alarms)."""
     number, turn, others = asked
-    one = _worker(settings, path, state)
+    one = _worker(settings, path, by, state)
     features = turning.fewer(one.features(number), _COMPARED)
-    own = prepare(one.preset.turned(features, np.zeros((0, 32), np.int8), turn, _size(one.ledger, number))[0])
+    turned = one.preset.turned(features, np.zeros((0, 32), np.int8), turn, _size(one.ledger, number))[0]
+    own = prepare(turned, by.matching)
     best = (0, -np.inf)
     for place, other in enumerate(others):
         theirs = one.prepared(other)
-        found = None if theirs is None else verify(own, theirs)
+        found = None if theirs is None else verify(own, theirs, by)
         if found is not None and found.transform is not None and found.artefact is None and found.nfa > best[1]:
             best = (place, found.nfa)
     return best

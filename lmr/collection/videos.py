@@ -8,13 +8,12 @@ from dataclasses import dataclass, replace
 
 from lmr.collection.core import Collection
 from lmr.collection.plan import Ingested
-from lmr.errors import PhotoError, UnreadError
+from lmr.errors import PhotoError, UnreadError, WorkerDied
 from lmr.photos import kinds, video
 from lmr.photos.find import Found
 from lmr.settings import Settings
 from lmr.stores.ledger import File
 from lmr.text import text_of
-from lmr.workers import WorkerDied
 
 
 @dataclass(frozen=True, slots=True)

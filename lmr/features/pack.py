@@ -15,16 +15,21 @@ import numpy as np
 from lmr.errors import CollectionError
 from lmr.values import Features, readonly
 
-_HEAD = struct.Struct("<BHI5d16s")
-_PLAIN, _CODED = 1, 2  # versions: with plain descriptors as lmr 0.1 first wrote them, and coded
+_VERSION = struct.Struct("<B")
+_HEAD = struct.Struct("<BHI5dH")  # then as many bytes of the extractor's name
+_OLD_HEAD = struct.Struct("<BHI5d16s")
+# versions: with plain descriptors as lmr 0.1 first wrote them, coded, and coded with the whole name
+_PLAIN, _CODED, _NAMED = 1, 2, 3
 _STEPS = 65535.0
+CUT = "…"  # ends a name of which older versions kept no more
 
 
 def pack(features: Features) -> bytes:
     """See unpack."""
     count, width = features.descriptors.shape
     x, y, w, h = features.view
-    head = _HEAD.pack(_CODED, width, count, x, y, w, h, features.unit, features.extractor.encode())
+    name = features.extractor.encode()
+    head = _HEAD.pack(_NAMED, width, count, x, y, w, h, features.unit, len(name)) + name
     places = (features.keypoints.astype(np.float64) - (x - 0.5, y - 0.5)) / (w, h) * _STEPS
     places = np.clip(np.round(places), 0, _STEPS).astype("<u2")
     sizes = features.scales.astype("<f2")
@@ -34,19 +39,19 @@ def pack(features: Features) -> bytes:
 def unpack(data: bytes) -> Features:
     """Features from their bytes. Raises CollectionError if these are not such features."""
     try:
-        version, width, count, x, y, w, h, unit, extractor = _HEAD.unpack_from(data)
-        if version not in (_PLAIN, _CODED):
+        (version,) = _VERSION.unpack_from(data)
+        if version not in (_PLAIN, _CODED, _NAMED):
             raise ValueError(f"version {version}")
-        places = np.frombuffer(data, "<u2", 2 * count, _HEAD.size).reshape(count, 2)
-        sizes = np.frombuffer(data, "<f2", count, _HEAD.size + 4 * count)
-        rest = data[_HEAD.size + 6 * count :]
-        if version == _CODED:
+        (_, width, count, x, y, w, h, unit), name, begin = _named(data) if version == _NAMED else _cut(data)
+        places = np.frombuffer(data, "<u2", 2 * count, begin).reshape(count, 2)
+        sizes = np.frombuffer(data, "<f2", count, begin + 4 * count)
+        rest = data[begin + 6 * count :]
+        if version != _PLAIN:
             rest = _decoded(rest, count * width)
         descriptors = np.frombuffer(rest, np.int8).reshape(count, width)
     except (struct.error, zlib.error, ValueError) as error:
         raise CollectionError(f"stored local features are damaged: {error}") from error
     keypoints = places.astype(np.float64) / _STEPS * (w, h) + (x - 0.5, y - 0.5)
-    name = extractor.rstrip(b"\0").decode("utf-8", "replace")
     view = (x, y, w, h)
     return Features(
         readonly(keypoints.astype(np.float32)),
@@ -56,6 +61,22 @@ def unpack(data: bytes) -> Features:
         unit,
         name,
     )
+
+
+def _named(data: bytes) -> tuple[tuple, str, int]:
+    """What the head holds, the extractor's name, and where the head ends."""
+    *head, length = _HEAD.unpack_from(data)
+    end = _HEAD.size + length
+    if len(data) < end:
+        raise ValueError("it is cut short")
+    return tuple(head), data[_HEAD.size : end].decode("utf-8", "replace"), end
+
+
+def _cut(data: bytes) -> tuple[tuple, str, int]:
+    """The same of older versions, which kept 16 bytes of the name."""
+    *head, name = _OLD_HEAD.unpack_from(data)
+    whole = name.rstrip(b"\0")
+    return tuple(head), whole.decode("utf-8", "ignore") + (CUT if len(whole) == len(name) else ""), _OLD_HEAD.size
 
 
 def _coded(data: bytes) -> bytes:

@@ -15,11 +15,13 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from lmr.outputs import is_ours, put
 from lmr.values import Array
 
 LABELS = "labels.csv"
+PLACED = "station-front-2"  # the photo that knows when and where it was taken
 WIDTH, HEIGHT = 640, 480
 _TEXTURE = 64  # px of texture for each unit of length
 _FOCAL = 620.0
@@ -82,7 +84,8 @@ def make_photos(folder: Path, seed: int = 0) -> Iterator[Path]:
     for shot in sorted(listed, key=lambda shot: shot not in known):
         target = folder / f"{shot.name}.jpg"
         if not is_ours(target):
-            put(target, _jpeg(photograph(shot)))
+            data = _jpeg(photograph(shot))
+            put(target, with_exif(data, _placed()) if shot.name == PLACED else data)
         yield target
     put(folder / LABELS, _labels(listed))
 
@@ -102,6 +105,20 @@ def _labels(listed: list[Shot]) -> bytes:
 
 def _jpeg(pixels: Array) -> bytes:
     return cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, 90])[1].tobytes()
+
+
+def with_exif(jpeg: bytes, exif: Image.Exif) -> bytes:
+    """A JPEG with EXIF before all else: the picture stays as it is, to the bit."""
+    block = exif.tobytes()
+    return jpeg[:2] + b"\xff\xe1" + (len(block) + 2).to_bytes(2, "big") + block + jpeg[2:]
+
+
+def _placed() -> Image.Exif:
+    exif = Image.Exif()
+    exif[0x010F], exif[0x0110] = "lmr", "Demo 1"  # make and model of the camera
+    exif.get_ifd(0x8769).update({0x9003: "2019:07:14 12:03:00", 0x9011: "+02:00"})  # when it was taken, and the offset
+    exif.get_ifd(0x8825).update({1: "N", 2: (43.0, 17.0, 46.0), 3: "E", 4: (5.0, 22.0, 14.0)})  # degrees, minutes, ...
+    return exif
 
 
 def photograph(shot: Shot) -> Array:

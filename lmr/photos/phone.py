@@ -1,4 +1,4 @@
-"""Four photos of the demo's places as phones, scanners and other programs leave them."""
+"""Three photos of the demo's places as phones, scanners and other programs leave them."""
 
 from __future__ import annotations
 
@@ -13,12 +13,11 @@ import cv2
 from PIL import Image
 
 from lmr.outputs import is_ours, put
-from lmr.photos.made import Shot, photograph, shots
+from lmr.photos.made import Shot, photograph, shots, with_exif
 
-HEIC, TURNED, TAGGED, PLACED = "IMG_0001.heic", "scan.jpg", "town-hall-rated.jpg", "mill-at-noon.jpg"
+HEIC, TURNED, TAGGED = "IMG_0001.heic", "scan.jpg", "town-hall-rated.jpg"
 RATED = "town-hall-front-1"  # the photo that TAGGED is a copy of
-_DESCRIPTION, _EXIF_PART, _GPS_PART, _RATING = 0x010E, 0x8769, 0x8825, 0x4746
-_TAKEN, _OFFSET = 0x9003, 0x9011
+_DESCRIPTION, _RATING = 0x010E, 0x4746
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +32,6 @@ ODD = (
     Odd(HEIC, "a HEIC, as phones write them"),
     Odd(TURNED, "a scan on its side, without a note that says so"),
     Odd(TAGGED, f"{RATED}.jpg with a rating written into it"),
-    Odd(PLACED, "a photo that knows when and where it was taken"),
 )
 
 
@@ -43,8 +41,7 @@ def make_phone(folder: Path, photos: Path) -> None:
     made: dict[str, Callable[[], bytes]] = {
         HEIC: lambda: files("lmr.photos").joinpath(HEIC).read_bytes(),  # nothing that lmr needs writes HEIC
         TURNED: lambda: _jpeg(_picture(another("station", 54.0)).transpose(Image.Transpose.ROTATE_90)),
-        TAGGED: lambda: _tagged((photos / f"{RATED}.jpg").read_bytes()),
-        PLACED: lambda: _jpeg(_picture(another("mill", 9.0)), _placed()),
+        TAGGED: lambda: with_exif((photos / f"{RATED}.jpg").read_bytes(), _rating()),
     }
     for name, make in made.items():
         if not (os.path.lexists(folder / name) and is_ours(folder / name)):
@@ -62,23 +59,13 @@ def _picture(shot: Shot) -> Image.Image:
     return Image.fromarray(cv2.cvtColor(photograph(shot), cv2.COLOR_BGR2RGB))
 
 
-def _jpeg(picture: Image.Image, exif: Image.Exif | None = None) -> bytes:
+def _jpeg(picture: Image.Image) -> bytes:
     stream = io.BytesIO()
-    picture.save(stream, "JPEG", quality=90, exif=exif or Image.Exif())
+    picture.save(stream, "JPEG", quality=90)
     return stream.getvalue()
 
 
-def _tagged(data: bytes) -> bytes:
-    """A JPEG with EXIF before all else: the picture stays as it is, to the bit."""
+def _rating() -> Image.Exif:
     exif = Image.Exif()
     exif[_DESCRIPTION], exif[_RATING] = "The town hall", 5
-    block = exif.tobytes()
-    return data[:2] + b"\xff\xe1" + (len(block) + 2).to_bytes(2, "big") + block + data[2:]
-
-
-def _placed() -> Image.Exif:
-    exif = Image.Exif()
-    exif[0x010F], exif[0x0110] = "lmr", "Demo 1"
-    exif.get_ifd(_EXIF_PART).update({_TAKEN: "2019:07:14 12:03:00", _OFFSET: "+02:00"})
-    exif.get_ifd(_GPS_PART).update({1: "N", 2: (43.0, 17.0, 46.0), 3: "E", 4: (5.0, 22.0, 14.0)})
     return exif

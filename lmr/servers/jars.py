@@ -18,6 +18,7 @@ from lmr.servers import links
 from lmr.servers.process import locked
 from lmr.settings import Settings
 
+_MAVEN_CENTRAL = "https://repo.maven.apache.org/maven2"
 _THREADS = 16
 _ATTEMPTS = 3
 
@@ -111,11 +112,7 @@ def _unpack_browser(folder: Path) -> None:
 
 
 def _repository(settings: Settings) -> str:
-    if settings.maven_repository:
-        return settings.maven_repository.rstrip("/")
-    from jgo.constants import MAVEN_CENTRAL_URL
-
-    return str(MAVEN_CENTRAL_URL).rstrip("/")
+    return (settings.maven_repository or _MAVEN_CENTRAL).rstrip("/")
 
 
 def _fetch_all(jars: Iterable[Jar], folder: Path, repository: str, progress: Progress) -> None:

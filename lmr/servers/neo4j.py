@@ -22,7 +22,7 @@ import psutil
 if TYPE_CHECKING:
     import neo4j
 
-from lmr.errors import ServerError, StorageError
+from lmr.errors import ImportFailedError, ServerError, StorageError
 from lmr.progress import Progress, Silent
 from lmr.resources import resource
 from lmr.servers import jars, java, links
@@ -266,7 +266,7 @@ class LocalNeo4j(proc.LocalServer):
             proc.write_private(self._password, secrets.token_urlsafe(24))
         access = self.access(state)
         begin = time.monotonic()
-        while proc.pause(begin + self._settings.start_timeout):
+        while True:
             self._check_alive(state, process)
             self.check_hindered(begin, process)
             try:
@@ -287,6 +287,8 @@ class LocalNeo4j(proc.LocalServer):
             except (DriverError, Neo4jError, OSError) as error:
                 if _too_many(error):
                     time.sleep(_SILENCE)
+            if not proc.pause(begin + self._settings.start_timeout):
+                break
         raise ServerError(
             f"Neo4j (process {state.pid}) did not answer in {self._settings.start_timeout:.0f} s. Try again with more "
             "time (LMR_START_TIMEOUT=600), or after `lmr down`, which ends it.\n"
@@ -354,10 +356,6 @@ class _Rehearsal(LocalNeo4j):
 
     def _classes(self, archive: Path) -> list[str]:
         return [f"-XX:ArchiveClassesAtExit={self._made}"]
-
-
-class ImportFailedError(ServerError):
-    """The offline importer did not make a database; the one that was there is as it was."""
 
 
 class _EndedEarlyError(ServerError):

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components, minimum_spanning_tree
 
 from lmr.progress import Progress
 from lmr.values import Array
@@ -124,6 +123,8 @@ class Weighted:
 
     def parts(self, count: int) -> Array:
         """(N,) number of the part that each of so many nodes lies in."""
+        from scipy.sparse.csgraph import connected_components  # late: worker processes need none of it
+
         shape = (count, count)
         joined = coo_matrix((np.ones(len(self.ends), np.int8), self.ends.T), shape)
         return connected_components(joined, directed=False)[1]
@@ -133,6 +134,8 @@ class Weighted:
 
         Ranks stand for weights, so that none is lost to rounding.
         """
+        from scipy.sparse.csgraph import minimum_spanning_tree
+
         order = np.argsort(-self.weights, kind="stable")
         ranks = np.empty(len(order))
         ranks[order] = np.arange(1.0, len(order) + 1)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import neo4j
-from neo4j.exceptions import AuthError, ClientError, DriverError, Neo4jError, ServiceUnavailable
+if TYPE_CHECKING:
+    import neo4j  # else imported when first used: it takes half a second, and worker processes need none of it
 
 from lmr.errors import BrokenServerError, CollectionError, RefusedError, ServerError, UsageError
 from lmr.photos.about import About
@@ -26,6 +26,8 @@ class Graph:
     """A connection to one graph database; runs queries of cypher/ by name."""
 
     def __init__(self, access: Access) -> None:
+        import neo4j
+
         self.access = access
         logging.getLogger("neo4j").setLevel(logging.CRITICAL)  # what fails is told once, and in our words
         self._driver = neo4j.GraphDatabase.driver(
@@ -85,7 +87,9 @@ class Graph:
             raise CollectionError(f"the graph has format {marker['format']}, this lmr knows {FORMAT}; use a newer lmr")
 
     def _session(self, mode: str) -> neo4j.Session:
-        access = neo4j.READ_ACCESS if mode == "read" else neo4j.WRITE_ACCESS
+        from neo4j import READ_ACCESS, WRITE_ACCESS
+
+        access = READ_ACCESS if mode == "read" else WRITE_ACCESS
         return self._driver.session(database=self.access.database, default_access_mode=access)
 
     def _run(self, query: Query, text: str, params: Row) -> list[Row]:
@@ -98,6 +102,9 @@ class Graph:
 
 def asks_for_password(access: Access) -> bool:
     """Whether the database refuses those who give none. Raises ServerError where it cannot be reached."""
+    import neo4j
+    from neo4j.exceptions import AuthError
+
     try:
         with _translated(), neo4j.GraphDatabase.driver(access.uri, auth=None, connection_timeout=15) as driver:
             driver.verify_connectivity()
@@ -109,8 +116,10 @@ def asks_for_password(access: Access) -> bool:
 
 
 def _rows(runner: neo4j.Session | neo4j.ManagedTransaction, text: str, params: Row) -> list[Row]:
+    from neo4j import Query as Text
+
     # the text is a file of cypher/, chosen by name; values travel as parameters
-    return [dict(record) for record in runner.run(neo4j.Query(text).text, params)]
+    return [dict(record) for record in runner.run(Text(text).text, params)]
 
 
 def edge_row(edge: Edge) -> Row:
@@ -158,6 +167,10 @@ class _translated:
         return None
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if error is None:
+            return
+        from neo4j.exceptions import AuthError, ClientError, DriverError, Neo4jError, ServiceUnavailable
+
         if isinstance(error, AuthError):
             raise ServerError("Neo4j refused user or password; check NEO4J_USERNAME and NEO4J_PASSWORD") from error
         if isinstance(error, ServiceUnavailable):

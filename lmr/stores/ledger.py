@@ -7,7 +7,9 @@ no result may depend on these, as they follow the order of arrival.
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
+import threading
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -15,6 +17,7 @@ from dataclasses import astuple, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, NamedTuple
+from weakref import WeakSet
 
 import numpy as np
 
@@ -115,13 +118,26 @@ WHERE excluded.at > verdicts.at
 """
 
 
-class Ledger:
-    """Open with `Ledger.create` or `Ledger.open`; close or use as a context manager."""
+class _Connection(sqlite3.Connection):
+    """One thread's connection; file: which file it was opened to, as another may be put in its place."""
 
-    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
-        self._db = connection
-        self.pairs = Pairs(connection)
+    pairs: Pairs
+    file: tuple[int, int] | None
+
+
+class Ledger:
+    """Open with `Ledger.create` or `Ledger.open`; close or use as a context manager.
+
+    Any thread may use it: each has a connection of its own, and sees of others what they have committed.
+    """
+
+    def __init__(self, path: Path, *, readonly: bool = False) -> None:
         self.path = path
+        self._mode = "ro" if readonly else "rw"
+        self._own = threading.local()
+        self._opened: WeakSet[_Connection] = WeakSet()  # those of threads that have ended are closed by then
+        self._opening = threading.Lock()
+        self._closed = False
 
     @classmethod
     def create(cls, path: Path, **meta: str) -> Ledger:
@@ -143,20 +159,54 @@ class Ledger:
         if not path.exists():
             raise CollectionError(f"{path.parent} is not a collection yet; `lmr ingest PHOTOS` makes one")
         with ExitStack() as undo:  # one left open would take away the log of whatever lies there when it is closed
-            try:
-                db = sqlite3.connect(address(path, "ro" if readonly else "rw"), uri=True, timeout=60)
-                undo.callback(db.close)
-                db.execute("PRAGMA synchronous = FULL")
-                db.execute("PRAGMA mmap_size = 1073741824")
-                ledger = cls(db, path)
-                found = ledger.meta("format")
-            except sqlite3.OperationalError as error:
-                raise StorageError(f"{path} cannot be opened ({error}); is the disk full, or read-only?") from error
-            except sqlite3.DatabaseError as error:
-                raise CollectionError(f"{path} cannot be read ({error}); restore it from a backup") from error
-            ledger._migrate(int(found or 0), readonly)
+            ledger = cls(path, readonly=readonly)
+            undo.callback(ledger.close)
+            ledger._migrate(ledger._format(), readonly)
             undo.pop_all()
         return ledger
+
+    @property
+    def _db(self) -> _Connection:
+        """The connection of this thread."""
+        found: _Connection | None = getattr(self._own, "db", None)
+        return found or self._connect()
+
+    @property
+    def pairs(self) -> Pairs:
+        """The verified pairs, as this thread sees them."""
+        return self._db.pairs
+
+    def _connect(self) -> _Connection:
+        with self._opening:
+            if self._closed:
+                raise CollectionError(f"{self.path} has been closed")
+            file = _identity(self.path)  # of one that is replaced just now, the older
+            # closed by whichever thread closes the ledger; nothing else is done with one from another thread
+            db = sqlite3.connect(
+                address(self.path, self._mode), uri=True, timeout=60, factory=_Connection, check_same_thread=False
+            )
+            self._opened.add(db)
+        self._own.db = db
+        db.pairs, db.file = Pairs(db), file
+        db.execute("PRAGMA synchronous = FULL")
+        db.execute("PRAGMA mmap_size = 1073741824")
+        return db
+
+    def _format(self) -> int:
+        try:
+            return int(self.meta("format") or 0)
+        except sqlite3.OperationalError as error:
+            raise StorageError(f"{self.path} cannot be opened ({error}); is the disk full, or read-only?") from error
+        except sqlite3.DatabaseError as error:
+            raise CollectionError(f"{self.path} cannot be read ({error}); restore it from a backup") from error
+
+    def follow(self) -> None:
+        """Read from the file that is in the ledger's place now, if another was put there (see check.restore)."""
+        db = self._db
+        if not db.in_transaction and _identity(self.path) not in (db.file, None):
+            del self._own.db
+            db.close()
+            self._format()
 
     def _migrate(self, found: int, readonly: bool) -> None:
         """Bring an older ledger up to date, one numbered step after the other, all recorded or none."""
@@ -182,15 +232,19 @@ class Ledger:
         self.close()
 
     def close(self) -> None:
-        """Close the file."""
-        self._db.close()
+        """Close the file, for all threads."""
+        with self._opening:
+            self._closed = True
+            for db in list(self._opened):
+                db.close()
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """All changes inside are kept together, durably, or not at all. Raises StorageError where that cannot be."""
+        db = self._db
         try:
-            with self._db:
-                self._db.execute("BEGIN IMMEDIATE")
+            with db:
+                db.execute("BEGIN IMMEDIATE")
                 yield
         except sqlite3.OperationalError as error:
             raise StorageError(
@@ -267,6 +321,12 @@ class Ledger:
         """One fact, or None."""
         row = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
         return row[0] if row else None
+
+    def metas(self, keys: Sequence[str]) -> tuple[str | None, ...]:
+        """Some facts as they are at one moment, in the order of the keys."""
+        marks = ", ".join("?" * len(keys))
+        found = dict(self._db.execute(f"SELECT key, value FROM meta WHERE key IN ({marks})", keys))
+        return tuple(found.get(key) for key in keys)
 
     def set_meta(self, key: str, value: str) -> None:
         """Keep one fact."""
@@ -691,6 +751,15 @@ class Ledger:
         if row is None:
             raise CollectionError(f"the ledger lacks the {what} of image {number}; restore it from a backup")
         return _checked(row, f"{what} of image {number}", "restore the ledger from a backup")
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Device and number of the file that is there; None if there is none."""
+    try:
+        found = os.stat(path)
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def address(path: Path, mode: str) -> str:

@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 import sqlite3
 import struct
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
+from lmr.errors import CollectionError
 from lmr.values import Array, Edge, Verification
+
+T = TypeVar("T")
 
 _FETCHED = 100_000
 _GEOMETRY = struct.Struct("<14d")
@@ -102,8 +106,22 @@ class Pairs:
         select = "SELECT b FROM pairs WHERE a = ? UNION ALL SELECT a FROM pairs WHERE b = ?"
         return {row[0] for row in self._db.execute(select, (number, number))}
 
+    def keep(self, row: PairRow, weights: Iterable[float | None], *, anew: bool = False) -> None:
+        """Keep the outcome of a pair with the first of these weights that no other pair has.
+
+        A pair that was compared before keeps the outcome that it had, unless `anew`. Raises CollectionError where
+        every weight is taken, or the outcome cannot be kept.
+        """
+        put = self.judge if anew else self.put
+        _first(lambda weight: put(replace(row, weight=weight)), weights, f"the pair {row.a} - {row.b}")
+
     def put(self, row: PairRow) -> bool:
-        """Keep the outcome of a pair. False (nothing kept) if another pair already has its weight."""
+        """Keep the outcome of a pair, unless it has one. False (nothing kept) if another pair already has its weight.
+
+        Raises CollectionError where it cannot be kept.
+        """
+        if self._is_taken(row.weight, row.a, row.b):
+            return False
         found = row.verification
         geometry = None
         if row.weight is not None and found.transform is not None:
@@ -113,11 +131,14 @@ class Pairs:
             "INSERT INTO pairs (a, b, matches, inliers, nfa, geometry, round, excluded, similarity, weight, confirmed)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (a, b) DO NOTHING"
         )
-        try:
+        with _told(f"the outcome of the pair {row.a} - {row.b}"):
             self._db.execute(insert, (*values, row.similarity, row.weight, int(row.confirmed)))
-        except sqlite3.IntegrityError:
-            return False
         return True
+
+    def _is_taken(self, weight: float | None, a: int, b: int) -> bool:
+        """Whether another pair has a weight."""
+        select = "SELECT 1 FROM pairs WHERE weight = ? AND NOT (a = ? AND b = ?)"
+        return weight is not None and self._db.execute(select, (weight, a, b)).fetchone() is not None
 
     def edges(self, after: int = 0, limit: int = -1, *, only_moved: bool = False) -> Iterator[tuple[int, Edge]]:
         """(sequence, edge) of the pairs kept after a sequence, in that order; only_moved: by a scale and a shift."""
@@ -196,8 +217,7 @@ class Pairs:
 
     def judge(self, row: PairRow) -> bool:
         """Replace the outcome of a pair by a judged one; False (nothing changed) if another pair has its weight."""
-        held = "SELECT 1 FROM pairs WHERE weight = ? AND NOT (a = ? AND b = ?)"
-        if row.weight is not None and self._db.execute(held, (row.weight, row.a, row.b)).fetchone():
+        if self._is_taken(row.weight, row.a, row.b):
             return False
         self._db.execute("DELETE FROM pairs WHERE a = ? AND b = ?", (row.a, row.b))
         return self.put(row)
@@ -250,13 +270,37 @@ class Pairs:
         """Take their weights away inside the transaction that gives them anew."""
         self._db.execute(f"UPDATE pairs SET weight = NULL WHERE {_DESCRIBED}")
 
-    def set_weight(self, seq: int, similarity: float, weight: float) -> bool:
-        """Give an edge its weight; False if another edge has it."""
-        try:
-            self._db.execute("UPDATE pairs SET similarity = ?, weight = ? WHERE seq = ?", (similarity, weight, seq))
-        except sqlite3.IntegrityError:
-            return False
-        return True
+    def set_weight(self, edge: tuple[int, int, int], similarity: float, weights: Iterable[float]) -> None:
+        """Give an edge, (seq, a, b), the first of some weights that no other has. Raises CollectionError as `keep`."""
+        seq, a, b = edge
+
+        def put(weight: float) -> bool:
+            if self._is_taken(weight, a, b):
+                return False
+            with _told(f"the weight of the pair {a} - {b}"):
+                self._db.execute("UPDATE pairs SET similarity = ?, weight = ? WHERE seq = ?", (similarity, weight, seq))
+            return True
+
+        _first(put, weights, f"the pair {a} - {b}")
+
+
+def _first(put: Callable[[T], bool], weights: Iterable[T], what: str) -> None:
+    """Keep something with the first weight that is free. Raises CollectionError if none is, as nothing may be lost."""
+    tried = 0
+    for weight in weights:
+        tried += 1
+        if put(weight):
+            return
+    raise CollectionError(f"{what} finds no weight that no other pair has ({tried} tried); its outcome is not kept")
+
+
+@contextmanager
+def _told(what: str) -> Iterator[None]:
+    """Say in words what cannot be kept."""
+    try:
+        yield
+    except sqlite3.IntegrityError as error:
+        raise CollectionError(f"{what} cannot be kept: {error}; `lmr check` tells what is damaged") from error
 
 
 def _row(columns: Sequence[Any]) -> PairRow:

@@ -13,25 +13,20 @@ from dataclasses import dataclass
 import numpy as np
 
 from lmr.values import Array
+from lmr.verification.parameters import ARTEFACTS, MARKS, Artefacts, Marks
 
 KEEPS_ITS_PLACE = "artefact: keeps its place in the frame"
 ALONG_THE_BORDER = "artefact: along the border"
 SHARED_MARK = "artefact: the same mark on unrelated photos"
 
-_PLACE = 3.0  # working px: what is laid over photos lies where it lies, but for compression
-_MOST = 0.6  # of the inliers that must keep their place
-_SHARE = 0.05  # a near-duplicate has more of its points matched
-_MARGIN = 0.1  # of a side
-_BORDER = 0.9  # of the inliers that lies in the margin
-
-_LEAST_PHOTOS = 5  # that carry a mark before it counts as one
-_SMALL = 0.12  # of the frame: the most that a mark takes in every photo that carries it
-_OVERLAP = 0.5  # of a mark's places in one photo, as seen from two others
-_UNRELATED = 0.5  # standard deviations above the mean similarity of all photos
-
 
 def keeps_its_place(
-    p: Array, q: Array, frames: tuple[Sequence[float], Sequence[float]], unit: float, points: int
+    p: Array,
+    q: Array,
+    frames: tuple[Sequence[float], Sequence[float]],
+    unit: float,
+    points: int,
+    by: Artefacts = ARTEFACTS,
 ) -> str | None:
     """Why a pair's match is an artefact, or None.
 
@@ -46,12 +41,14 @@ def keeps_its_place(
             for y in (0.0, 0.5, 1.0):
                 anchor = np.array([x, y])
                 placed = (p - first[:2] - anchor * first[2:]) * scale + second[:2] + anchor * second[2:]
-                kept = np.abs(placed - q).max(1) <= _PLACE * unit
-                if kept.mean() < _MOST:
+                kept = np.abs(placed - q).max(1) <= by.place * unit
+                if kept.mean() < by.most:
                     continue
-                if len(p) < _SHARE * points or min(_part_of(p[kept], first), _part_of(q[kept], second)) < _SMALL:
+                spanned = min(_part_of(p[kept], first), _part_of(q[kept], second))
+                if len(p) < by.share * points or spanned < by.small:
                     return KEEPS_ITS_PLACE
-                if min(_in_margin(p[kept], first), _in_margin(q[kept], second)) >= _BORDER:
+                along = min(_in_margin(p[kept], first, by.margin), _in_margin(q[kept], second, by.margin))
+                if along >= by.border:
                     return ALONG_THE_BORDER
     return None
 
@@ -61,10 +58,10 @@ def _part_of(points: Array, frame: Array) -> float:
     return float(np.prod(np.ptp(points, axis=0) / frame[2:]))
 
 
-def _in_margin(points: Array, frame: Array) -> float:
+def _in_margin(points: Array, frame: Array, margin: float) -> float:
     """Part of the points (k, 2) that lies near the frame's border."""
     relative = (points - frame[:2]) / frame[2:]
-    return float((np.minimum(relative, 1 - relative).min(1) < _MARGIN).mean())
+    return float((np.minimum(relative, 1 - relative).min(1) < margin).mean())
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +75,9 @@ class Seen:
     region_b: Sequence[float]
 
 
-def shared_marks(edges: Sequence[Seen], frames: Array, unrelated: Callable[[Sequence[int]], bool]) -> set[int]:
+def shared_marks(
+    edges: Sequence[Seen], frames: Array, unrelated: Callable[[Sequence[int]], bool], by: Marks = MARKS
+) -> set[int]:
     """Positions of the edges that join photos by nothing but a mark that many unrelated photos carry.
 
     frames (N, 2) width and height of each image; unrelated: whether the images of some rows are (see unrelated_in).
@@ -86,13 +85,13 @@ def shared_marks(edges: Sequence[Seen], frames: Array, unrelated: Callable[[Sequ
     what hangs together so is one mark. It counts if its photos are no more alike than any two of the collection. Then
     every edge that is only moved, and lies in a place known for a mark, is one too.
     """
-    candidates = [k for k, edge in enumerate(edges) if like_a_mark(edge, frames)]
-    groups = _same_places(candidates, edges)
+    candidates = [k for k, edge in enumerate(edges) if like_a_mark(edge, frames, by)]
+    groups = _same_places(candidates, edges, by.overlap)
     found: set[int] = set()
     places: dict[int, list[Sequence[float]]] = {}
     for group in groups:
         images = sorted({image for k in group for image in (edges[k].a, edges[k].b)})
-        if len(images) >= _LEAST_PHOTOS and unrelated(images):
+        if len(images) >= by.photos and unrelated(images):
             found.update(group)
             for k in group:
                 places.setdefault(edges[k].a, []).append(edges[k].region_a)
@@ -100,15 +99,15 @@ def shared_marks(edges: Sequence[Seen], frames: Array, unrelated: Callable[[Sequ
     for k, edge in enumerate(edges):
         ends = ((edge.a, edge.region_a), (edge.b, edge.region_b))
         if is_only_moved(edge.model) and any(
-            _inside(region, place) for end, region in ends for place in places.get(end, ())
+            _inside(region, place, by.overlap) for end, region in ends for place in places.get(end, ())
         ):
             found.add(k)
     return found
 
 
-def unrelated_in(descriptors: Array) -> Callable[[Sequence[int]], bool]:
+def unrelated_in(descriptors: Array, by: Marks = MARKS) -> Callable[[Sequence[int]], bool]:
     """The test whether images of some rows are no more alike than any two: (N, D) of length 1, zero where unknown."""
-    typical = _typical_similarity(descriptors)
+    typical = _typical_similarity(descriptors, by.unrelated)
     return lambda rows: _mean_similarity(descriptors[list(rows)]) < typical
 
 
@@ -118,13 +117,13 @@ def is_only_moved(model: Array) -> bool:
     return bool(b == c == 0 and abs(a - d) <= 1e-9 * abs(a))
 
 
-def like_a_mark(edge: Seen, frames: Array) -> bool:
+def like_a_mark(edge: Seen, frames: Array, by: Marks = MARKS) -> bool:
     """Whether what agrees is small in both photos, and only moved and scaled; frames (N, 2) as in shared_marks."""
     ends = ((edge.region_a, frames[edge.a]), (edge.region_b, frames[edge.b]))
-    return is_only_moved(edge.model) and all(_area(region) <= _SMALL * frame[0] * frame[1] for region, frame in ends)
+    return is_only_moved(edge.model) and all(_area(region) <= by.small * frame[0] * frame[1] for region, frame in ends)
 
 
-def _same_places(candidates: Sequence[int], edges: Sequence[Seen]) -> list[list[int]]:
+def _same_places(candidates: Sequence[int], edges: Sequence[Seen], overlap: float) -> list[list[int]]:
     """Groups of edges that meet in overlapping regions of a photo (union-find over the edges of each photo)."""
     parent = {k: k for k in candidates}
 
@@ -141,7 +140,7 @@ def _same_places(candidates: Sequence[int], edges: Sequence[Seen]) -> list[list[
     for seen in places.values():
         for n, (region, k) in enumerate(seen):
             for other, m in seen[:n]:
-                if root(k) != root(m) and _overlap(region, other) >= _OVERLAP:
+                if root(k) != root(m) and _overlap(region, other) >= overlap:
                     parent[root(k)] = root(m)
     groups: dict[int, list[int]] = {}
     for k in candidates:
@@ -162,8 +161,8 @@ def _overlap(a: Sequence[float], b: Sequence[float]) -> float:
     return _common(a, b) / max(min(_area(a), _area(b)), 1e-9)
 
 
-def _inside(region: Sequence[float], place: Sequence[float]) -> bool:
-    return _common(region, place) >= _OVERLAP * max(_area(region), 1e-9)
+def _inside(region: Sequence[float], place: Sequence[float], overlap: float) -> bool:
+    return _common(region, place) >= overlap * max(_area(region), 1e-9)
 
 
 def _mean_similarity(rows: Array) -> float:
@@ -172,10 +171,10 @@ def _mean_similarity(rows: Array) -> float:
     return float((total @ total - (rows.astype(np.float64) ** 2).sum()) / max(n * (n - 1), 1))
 
 
-def _typical_similarity(descriptors: Array) -> float:
+def _typical_similarity(descriptors: Array, above: float) -> float:
     """Mean similarity of all pairs of photos, and a part of its spread above."""
     known = descriptors[np.abs(descriptors).max(1) > 0].astype(np.float64)
     if len(known) < 2:
         return -1.0
     spread = float(np.linalg.norm(known.T @ known / len(known)))  # root mean square of all products
-    return _mean_similarity(known) + _UNRELATED * spread
+    return _mean_similarity(known) + above * spread

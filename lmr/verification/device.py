@@ -12,15 +12,20 @@ import torch
 from torch import Tensor
 
 from lmr.values import Array, Matches
-from lmr.verification.matching import RATIO, Prepared
+from lmr.verification.matching import Prepared, check_comparable
+from lmr.verification.parameters import MATCHING
 
 PAIRS = 256
 _PRODUCTS = 300_000_000  # at once: 1.2 GB
 _NEVER = -3.0e38
 
 
-def match_all(pairs: Sequence[tuple[Prepared, Prepared]], device: torch.device, ratio: float = RATIO) -> list[Matches]:
+def match_all(
+    pairs: Sequence[tuple[Prepared, Prepared]], device: torch.device, ratio: float = MATCHING.ratio
+) -> list[Matches]:
     """See matching.match; at most PAIRS go to the device at a time."""
+    for pair in pairs:
+        check_comparable(*pair)
     found: list[Matches] = []
     most = max((len(photo.descriptors) for pair in pairs for photo in pair), default=0)
     size = max(1, min(PAIRS, _PRODUCTS // max(1, most * most)))

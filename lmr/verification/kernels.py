@@ -12,11 +12,7 @@ from lmr.values import Array
 
 _LANES = 128
 _NEVER = np.float32(-3.0e38)
-_MIN_SCALE, _MAX_SCALE = 0.1, 10.0
-_MAX_STRETCH = 3.0
-_MAX_TURN = np.deg2rad(30.0)
-_AFFINE_SUPPORT = 6
-_SHIFT_SUPPORT = 3
+Limits = tuple[float, float, float, float]  # see parameters.Plausible
 
 
 @njit(cache=True, nogil=True, fastmath={"nnan", "ninf", "nsz", "reassoc"})
@@ -132,11 +128,13 @@ def agree(model: Array, p: Array, q: Array, jump: Array, tolerance: float, scale
 
 
 @njit(cache=True, nogil=True)
-def fit(p: Array, q: Array, support: Array) -> tuple[Array, bool]:
-    """Least squares (2, 3) on the supporters: affine from 6, scale and shift from 3; second value: usable."""
+def fit(
+    p: Array, q: Array, support: Array, affine_support: int, shift_support: int, limits: Limits
+) -> tuple[Array, bool]:
+    """Least squares (2, 3) on the supporters: affine, or scale and shift where they are fewer; second value: usable."""
     model = np.zeros((2, 3))
     count = support.sum()
-    if count < _SHIFT_SUPPORT:
+    if count < shift_support:
         return model, False
     mean_p, mean_q = np.zeros(2), np.zeros(2)
     for k in range(len(p)):
@@ -158,7 +156,7 @@ def fit(p: Array, q: Array, support: Array) -> tuple[Array, bool]:
             vx += v * x
             vy += v * y
     determinant = xx * yy - xy * xy
-    if count >= _AFFINE_SUPPORT and determinant > 1e-6 * (xx + yy) ** 2:
+    if count >= affine_support and determinant > 1e-6 * (xx + yy) ** 2:
         model[0, 0] = (ux * yy - uy * xy) / determinant
         model[0, 1] = (uy * xx - ux * xy) / determinant
         model[1, 0] = (vx * yy - vy * xy) / determinant
@@ -168,20 +166,21 @@ def fit(p: Array, q: Array, support: Array) -> tuple[Array, bool]:
         model[0, 0] = model[1, 1] = scale
     model[0, 2] = mean_q[0] - model[0, 0] * mean_p[0] - model[0, 1] * mean_p[1]
     model[1, 2] = mean_q[1] - model[1, 0] * mean_p[0] - model[1, 1] * mean_p[1]
-    return model, plausible(model)
+    return model, plausible(model, limits)
 
 
 @njit(cache=True, nogil=True)
-def plausible(model: Array) -> bool:
-    """Neither mirrored, nor turned by over 30 degrees, nor stretched over 3, nor scaled over 10."""
+def plausible(model: Array, limits: Limits) -> bool:
+    """Neither mirrored, nor turned, stretched or scaled beyond the limits."""
+    min_scale, max_scale, max_stretch, max_turn = limits
     a, b, c, d = model[0, 0], model[0, 1], model[1, 0], model[1, 1]
     determinant = a * d - b * c
-    if determinant <= _MIN_SCALE**2 or determinant >= _MAX_SCALE**2:
+    if determinant <= min_scale**2 or determinant >= max_scale**2:
         return False
     total = a * a + b * b + c * c + d * d
     large = (np.sqrt(total + 2 * determinant) + np.sqrt(max(total - 2 * determinant, 0.0))) / 2
     small = determinant / large
-    return large <= _MAX_STRETCH * small and abs(np.arctan2(c - b, a + d)) <= _MAX_TURN
+    return large <= max_stretch * small and abs(np.arctan2(c - b, a + d)) <= max_turn
 
 
 @njit(cache=True, nogil=True)
@@ -194,6 +193,9 @@ def refine(
     vote_tolerance: float,
     scale_tolerance: float,
     refits: int,
+    affine_support: int,
+    shift_support: int,
+    limits: Limits,
 ) -> tuple[Array, Array]:
     """Inliers (n,) bool and model (2, 3) of the best among a single-match hypothesis and its refits."""
     scale = np.exp(jump[seed])
@@ -205,7 +207,7 @@ def refine(
     best = agree(model, p, q, jump, tolerance, scale_tolerance)
     support = agree(model, p, q, jump, vote_tolerance, scale_tolerance)
     for _ in range(refits):
-        model, usable = fit(p, q, support)
+        model, usable = fit(p, q, support, affine_support, shift_support, limits)
         if not usable:
             break
         support = agree(model, p, q, jump, tolerance, scale_tolerance)

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lmr.errors import CollectionError
+from lmr.features.pack import CUT
 from lmr.values import Array, Features, Matches
 from lmr.verification import kernels
+from lmr.verification.parameters import MATCHING, Matching
 
-RATIO = 0.98
-POINTS = 2000
 _BLOCK = 128  # rows whose products with 2,000 points stay in the second-level cache
 
 
@@ -19,7 +20,8 @@ class Prepared:
     """The strongest points of a photo, ready for many comparisons.
 
     descriptors (n, D) and half_squares (n,) float32, whole numbers; points (n, 2) and log_scales (n,) float64 in
-    working px; view in px of the original, area its square working px; unit: px of the original for each.
+    working px; view in px of the original, area its square working px; unit: px of the original for each. extractor:
+    see Features.
     """
 
     descriptors: Array
@@ -30,25 +32,46 @@ class Prepared:
     area: float
     unit: float
     key: bytes
+    extractor: str
 
 
-def prepare(features: Features) -> Prepared:
+def prepare(features: Features, by: Matching = MATCHING) -> Prepared:
     """Features ready to be matched."""
-    descriptors = features.descriptors[:POINTS].astype(np.float32)
+    count = by.points
+    descriptors = features.descriptors[:count].astype(np.float32)
     return Prepared(
         descriptors,
         (descriptors**2).sum(1) / 2,
-        features.keypoints[:POINTS].astype(np.float64) / features.unit,
-        np.log(np.maximum(features.scales[:POINTS].astype(np.float64) / features.unit, 1e-6)),
+        features.keypoints[:count].astype(np.float64) / features.unit,
+        np.log(np.maximum(features.scales[:count].astype(np.float64) / features.unit, 1e-6)),
         features.view,
         max(features.view[2] * features.view[3] / features.unit**2, 1.0),
         features.unit,
-        features.keypoints[:POINTS].tobytes() + features.descriptors[:4].tobytes(),
+        features.keypoints[:count].tobytes() + features.descriptors[:4].tobytes(),
+        features.extractor,
     )
 
 
-def match(a: Prepared, b: Prepared, ratio: float = RATIO) -> Matches:
-    """Pairs of points that are each other's nearest, clearly nearer than the second best on either side."""
+def check_comparable(a: Prepared, b: Prepared) -> None:
+    """Raise CollectionError, which names both, where two photos were described by different extractors."""
+    if a.extractor != b.extractor and not (_is_cut(a.extractor, b.extractor) or _is_cut(b.extractor, a.extractor)):
+        raise CollectionError(
+            f"features of {a.extractor!r} cannot be compared with features of {b.extractor!r}; "
+            "`lmr train --preset NAME` describes all photos of a collection by one extractor"
+        )
+
+
+def _is_cut(name: str, whole: str) -> bool:
+    """Whether a name may be the beginning of another, as old packed features hold it (see pack.CUT)."""
+    return name.endswith(CUT) and whole.startswith(name.removesuffix(CUT))
+
+
+def match(a: Prepared, b: Prepared, ratio: float = MATCHING.ratio) -> Matches:
+    """Pairs of points that are each other's nearest, clearly nearer than the second best on either side.
+
+    Raises CollectionError where features of different extractors are to be compared.
+    """
+    check_comparable(a, b)
     n, m = len(a.descriptors), len(b.descriptors)
     if min(n, m) < 2:
         empty = np.zeros(0, np.int64)

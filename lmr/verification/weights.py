@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from lmr.values import Array
 
 _DIGITS = 4
 _SPREAD = 1e-6
-
+_ATTEMPTS, _WIDER = 100, 24  # the last ones, each twice as widely spread, are for numbers so large that they have gaps
 
 CONFIRMED_INLIERS = 12  # what a match counts as that a person confirmed: about as one that is just accepted
 
@@ -32,4 +33,10 @@ def weight(a: str, b: str, inliers: float, similar: float, *, similarity_weight:
     """
     text = f"{min(a, b)} {max(a, b)} {attempt}".encode()
     u = int.from_bytes(hashlib.sha256(text).digest()[:7], "big") / 2**56
-    return inliers + similarity_weight * similar + u * _SPREAD
+    return inliers + similarity_weight * similar + u * _SPREAD * 2.0 ** max(0, attempt - _ATTEMPTS)
+
+
+def weights(a: str, b: str, inliers: float, similar: float, *, similarity_weight: float) -> Iterator[float]:
+    """The weights of an edge, in the order in which they are tried."""
+    for attempt in range(_ATTEMPTS + _WIDER):
+        yield weight(a, b, inliers, similar, similarity_weight=similarity_weight, attempt=attempt)

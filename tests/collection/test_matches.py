@@ -8,10 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lmr.collection import Collection
+import lmr.verification.weights
+from lmr.collection import Collection, link
+from lmr.collection.corrections import apply_verdict
+from lmr.collection.describe import reweigh
 from lmr.collection.matches import Imported, Match, _keep, read_matches
 from lmr.collection.refined import DOUBTED, REJECTED, WEAK, review
-from lmr.errors import UsageError
+from lmr.errors import CollectionError, UsageError
 from lmr.progress import Silent
 from lmr.settings import Settings
 from lmr.stores.ledger import Ledger
@@ -145,3 +148,37 @@ def test_without_descriptors_the_number_as_given_is_the_weight(collection: Colle
     row = collection.ledger.pairs.row(1, 3)
     assert row is not None and row.weight == weight("0" * 64, "2" * 64, 0.25, 0.0, similarity_weight=0.0)
     assert row.verification.inliers == 1
+
+
+def test_no_match_is_lost_where_numbers_are_so_large_that_they_have_gaps(collection: Collection) -> None:
+    ledger = collection.ledger
+    with ledger.transaction():
+        numbers = [ledger.add_bare_image(f"{k:064x}") for k in range(100, 160)]
+        done = Imported()
+        for k, number in enumerate(numbers):
+            _keep(collection, (3, "2" * 64), (number, f"{100 + k:064x}"), 999_999_999.0, done)
+    assert done.matches == len(numbers) == ledger.count("edges")
+
+
+@pytest.mark.parametrize("way", ["verified", "confirmed", "imported", "learned anew"])
+def test_what_finds_no_weight_is_told(collection: Collection, way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever an outcome is kept; it was dropped without a word."""
+    ledger, ids = collection.ledger, {k: f"{k - 1}" * 64 for k in range(1, 5)}
+    with ledger.transaction():
+        ledger.put_descriptors([(3, np.array([0.6, 0.8], np.float32))])
+        lam = collection.settings.similarity_weight
+        ledger.pairs.put(PairRow(1, 2, SEEN, 1, None, 1.0, 30 + lam))
+        if way == "learned anew":
+            ledger.pairs.put(PairRow(1, 3, SEEN, 1, None, 1.0, 31 + lam))
+    monkeypatch.setattr(lmr.verification.weights, "_SPREAD", 0.0)
+    with pytest.raises(CollectionError, match="no weight"):
+        if way == "learned anew":
+            reweigh(collection)
+        with ledger.transaction():
+            if way == "verified":
+                link._keep(collection, ids, 1, 3, SEEN, 1)
+            elif way == "confirmed":
+                apply_verdict(collection, PairRow(1, 3, SEEN, 1, None, None, None), ids[1], ids[3], "confirmed")
+            else:
+                _keep(collection, (1, ids[1]), (3, ids[3]), 30.0, Imported())
+    assert ledger.count("edges") == (2 if way == "learned anew" else 1)

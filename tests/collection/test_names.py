@@ -214,3 +214,8 @@ def test_an_ambiguous_name_of_a_ledger_names_both(ledger: Ledger) -> None:
     with pytest.raises(UsageError, match=r"/other/b.jpg and /third/b.jpg; give more of the path"):
         StoredNames(ledger).listed("b.jpg")
     assert StoredNames(ledger).listed("photos/2019/b.jpg") == 2
+
+
+def test_a_name_that_is_one_file_in_other_case_and_another_without_its_ending_is_ambiguous() -> None:
+    names = names_of("a", "A.jpg")
+    assert found(names, "A") == [0, 1] and found(names, "a") == [0] and found(names, "A.JPG") == [1]

@@ -13,7 +13,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs PyTorch (`make setup`)")
 
-from lmr.collection import ingest as ingest_module  # noqa: E402
+from lmr.collection import intake as intake_module  # noqa: E402
 from lmr.collection.intake import Taken, finished  # noqa: E402
 from lmr.errors import CheckpointError, UsageError  # noqa: E402
 from lmr.features import neural  # noqa: E402
@@ -141,7 +141,7 @@ def test_workers_prepare_and_the_main_process_describes_where_a_device_is(
                 raise RuntimeError("out of memory")
             return made.finish(prepared)
 
-    monkeypatch.setattr(ingest_module, "_ON_DEVICE", 2)
+    monkeypatch.setattr(intake_module, "_ON_DEVICE", 2)
     found = dict(finished(Failing(), waiting))
     assert "out of memory" in found["a"].reason and found["c"].features is not None
 

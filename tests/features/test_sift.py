@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import struct
+import zlib
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -11,6 +15,9 @@ from lmr.features.presets import preset
 from lmr.features.view import working_view
 from lmr.photos.made import photograph, shots
 from lmr.values import Features, Photo
+from lmr.verification.matching import match, prepare
+from lmr.verification.pool import verify_against
+from lmr.verification.verify import correspondences, verify
 
 
 def photo(pixels: np.ndarray) -> Photo:
@@ -64,6 +71,52 @@ def test_packing_keeps_places_to_a_hundredth_pixel_and_descriptors_exactly(count
     assert np.array_equal(back.descriptors, features.descriptors)
     assert (back.view, back.unit, back.extractor) == (view, 2.0, "rootsift")
     assert pack(unpack(pack(features))) == pack(features)
+
+
+def old_form(features: Features, version: int) -> bytes:
+    """As packed features were until the extractor's name was kept whole."""
+    x, y, w, h = features.view
+    count, width = features.descriptors.shape
+    head = struct.pack("<BHI5d16s", version, width, count, x, y, w, h, features.unit, features.extractor.encode())
+    places = np.round((features.keypoints.astype(np.float64) - (x - 0.5, y - 0.5)) / (w, h) * 65535).astype("<u2")
+    descriptors = features.descriptors.tobytes()
+    if version == 2:
+        coder = zlib.compressobj(1, zlib.DEFLATED, -zlib.MAX_WBITS, 9, zlib.Z_HUFFMAN_ONLY)
+        descriptors = coder.compress(descriptors) + coder.flush()
+    return head + places.tobytes() + features.scales.astype("<f2").tobytes() + descriptors
+
+
+@pytest.mark.parametrize("name", ["rootsift", "imagenet-0123456789 at many scales", "é" * 30, "x" * 16, ""])
+def test_an_extractors_name_is_kept_whole(name: str) -> None:
+    features = replace(preset("classic").local.prepare(photo(SCENE)), extractor=name)
+    assert unpack(pack(features)).extractor == name
+    with pytest.raises(CollectionError, match="damaged"):
+        unpack(pack(features)[:47])
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_features_of_older_versions_are_read(version: int) -> None:
+    features = unpack(pack(preset("classic").local.prepare(photo(SCENE))))
+    read = unpack(old_form(features, version))
+    assert pack(read) == pack(features)
+    long = replace(features, extractor="imagenet-0123456789")
+    assert unpack(old_form(long, version)).extractor == "imagenet-0123456…"
+
+
+def test_features_of_different_extractors_are_not_compared() -> None:
+    features = preset("classic").local.prepare(photo(SCENE))
+    names = "imagenet-0123456789", "imagenet-0123456780"
+    first, second = (prepare(unpack(pack(replace(features, extractor=name)))) for name in names)
+    for compare in (match, verify, correspondences):
+        with pytest.raises(CollectionError, match=r"imagenet-0123456789.*imagenet-0123456780.*lmr train --preset"):
+            compare(first, second)
+    with pytest.raises(CollectionError, match=r"imagenet-0123456789.*imagenet-0123456780"):
+        verify_against(first, [first, second], 1)
+    assert verify(first, first).inliers > 50
+    old = prepare(unpack(old_form(replace(features, extractor=names[0]), 2)))  # of which no more was kept
+    assert verify(old, first) == verify(first, old) == verify(first, first)
+    with pytest.raises(CollectionError, match="rootsift"):
+        verify(old, prepare(features))
 
 
 def test_damaged_features_are_refused() -> None:

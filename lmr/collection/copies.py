@@ -1,0 +1,42 @@
+"""A search with a copy of a stored photo: other tags, another format with the same pixels, or only another place.
+
+What people ask with such a file is whether they have the photo already: it is the first result then.
+"""
+
+from __future__ import annotations
+
+import os
+
+from lmr.collection.core import Collection
+from lmr.collection.start import Start
+from lmr.features.pack import unpack
+from lmr.spanning.ranking import Limits
+from lmr.values import Hit
+from lmr.verification.weights import weight
+
+
+def stored_twin(
+    collection: Collection, start: Start, name: str, data: bytes | None, limits: Limits, passes: bool
+) -> list[Hit]:
+    """The row of the stored image that a file shows which is none of its own; [] if it may not be listed.
+
+    Over 0 hops; its inliers are all its points. passes: whether a filter of what is listed lets it pass.
+    """
+    image = collection.ledger.image(start.id) if start.number is not None and passes else None
+    if image is None or not (limits.query_images or image.split == "index"):
+        return []
+    if not collection.ledger.has_features(image.number) or _is_its_own(collection, image.number, name, data):
+        return []
+    inliers = len(unpack(collection.ledger.features(image.number)).keypoints)
+    value = weight(start.id, start.id, inliers, 1.0, similarity_weight=collection.settings.similarity_weight)
+    return [Hit(1, start.id, "verified", value, inliers, 0, 1.0)] if value >= limits.floor else []
+
+
+def _is_its_own(collection: Collection, number: int, name: str, data: bytes | None) -> bool:
+    """Whether an image was named by its id or name, or by one of its files."""
+    if data is not None:
+        return False
+    if not os.path.isfile(name):
+        return True
+    paths = [path for path in collection.ledger.paths(number) if path.startswith(b"/")]
+    return any(os.path.exists(path) and os.path.samefile(path, os.fsencode(name)) for path in paths)

@@ -1,0 +1,76 @@
+"""One reader that is kept open while others train, restore and change the preset: it finds what a fresh one finds."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from lmr.collection import Collection
+from lmr.collection.search import search
+from lmr.settings import load
+from tests.conftest import Cli
+
+Ranking = list[tuple[str, str, float | None, int | None, float]]
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A linked collection, a photo that it does not hold, and others that it does not hold either."""
+
+    cli: Cli
+    photo: Path
+    others: list[Path]
+
+    def open(self) -> Collection:
+        return Collection.open(load({"home": self.cli.home})[0])
+
+    def ranked(self, collection: Collection) -> Ranking:
+        hits = search(collection, str(self.photo), top=None).hits
+        return [(hit.id, hit.reached, hit.weight, hit.hops, hit.similarity) for hit in hits]
+
+    def afresh(self) -> Ranking:
+        with self.open() as collection:
+            return self.ranked(collection)
+
+
+@pytest.fixture
+def kept(blank: Cli, made: Path, tmp_path: Path) -> Kept:
+    photos = {name: sorted(made.glob(f"{name}-*.jpg")) for name in ("bank", "mill", "town-hall")}
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for path in [*photos["bank"][1:5], *photos["mill"][:4]]:
+        shutil.copy(path, folder)
+    blank("ingest", folder)
+    blank("link")
+    return Kept(blank, photos["bank"][0], photos["town-hall"][:6])
+
+
+@pytest.fixture
+def reader(kept: Kept) -> Iterator[Collection]:
+    with kept.open() as collection:
+        yield collection
+
+
+def test_a_reader_follows_what_others_learn_and_restore(kept: Kept, reader: Collection, tmp_path: Path) -> None:
+    cli, backup = kept.cli, tmp_path / "backup.lmr"
+    first = kept.ranked(reader)
+    cli("backup", backup)
+    cli("ingest", *kept.others)
+    cli("train")
+    trained = kept.ranked(reader)
+    assert trained == kept.afresh()
+    assert len(first) == 8 and not set(first) & set(trained), "what was learned is another"
+    cli("restore", backup)
+    cli("link")
+    assert kept.ranked(reader) == kept.afresh() == first
+    # another file is put in the place of one that cannot be read
+    ledger = cli.home / "ledger.sqlite"
+    ledger.write_bytes(b"no ledger" + bytes(100_000))
+    assert "is what it was" in cli("restore", backup)
+    cli("ingest", *kept.others)
+    cli("train")
+    assert kept.ranked(reader) == kept.afresh() == trained
