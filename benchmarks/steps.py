@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-import lmr.collection.link
+import lmr.collection.keeping
 from benchmarks.data import SHARED
 from lmr.collection import Collection
 from lmr.collection.evaluate import evaluate
@@ -72,7 +72,7 @@ def main() -> None:
     parser.add_argument("--photos", type=Path, default=SHARED / "photos" / "images")
     parser.add_argument("--labels", type=Path, default=SHARED / "photos" / "labels.csv")
     options = parser.parse_args()
-    setattr(lmr.collection.link, "verify_pairs", Remembered())  # noqa: B010
+    setattr(lmr.collection.keeping, "verify_pairs", Remembered())  # noqa: B010
     labels = labels_from_csv(options.labels)
     paths = sorted(options.photos.glob("*.jpg"))
     late = random.Random(0).sample(paths, round(_SHARE * len(paths)))

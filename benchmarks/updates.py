@@ -32,6 +32,7 @@ from lmr.collection.check import repair
 from lmr.collection.corrections import judge, remove
 from lmr.collection.partition import cluster
 from lmr.collection.sync import sync, update_forest, write_edges
+from lmr.fingerprints import VERIFICATION, Fingerprint
 from lmr.progress import Bars
 from lmr.servers.milvus import LocalMilvus
 from lmr.servers.neo4j import LocalNeo4j
@@ -94,6 +95,8 @@ def fill(collection: Collection, numbers: range, edges: Iterator[tuple[int, int,
         collection.changed()
     own = {image.id: image.number for image in ledger.images()}
     batch: list[PairRow] = []
+    with ledger.transaction():
+        verified = ledger.fingerprints.number(Fingerprint.of(VERIFICATION, collection.verifier))
 
     def keep() -> None:
         with ledger.transaction():
@@ -105,7 +108,7 @@ def fill(collection: Collection, numbers: range, edges: Iterator[tuple[int, int,
         a, b = sorted((name(x), name(y)))
         found = Verification(inliers, inliers, 9.0)
         value = weight(a, b, inliers, 0.0, similarity_weight=10.0)
-        batch.append(PairRow(own[a], own[b], found, 1, None, 0.0, value))
+        batch.append(PairRow(own[a], own[b], found, 1, None, 0.0, value, fingerprint=verified))
         if len(batch) == _KEPT:
             keep()
     keep()

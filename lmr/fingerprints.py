@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
 import math
 from dataclasses import dataclass
 from typing import Any
 
+# the parts of the method of which a ledger keeps what made its contents
+LOCAL, WHOLE = "local features", "global descriptor"
+VERIFICATION, REVIEW, IMPORTED = "verification", "review", "imported matches"
 _DIGITS = 12  # of a number: what a machine's own square roots and logarithms may differ in comes after these
 _LENGTH = 16  # hex digits of a hash
 
@@ -23,12 +27,22 @@ class Fingerprint:
     @classmethod
     def of(cls, kind: str, value: Any) -> Fingerprint:
         """That of a part with these parameters, a frozen dataclass of numbers, texts, and such dataclasses."""
-        return cls(kind, canonical(value))
+        return _made(kind, value)
 
     @property
     def hash(self) -> str:
         """The same for the same parameters on every machine, in every version of Python."""
-        return hashlib.sha256(f"{self.kind} {self.parameters}".encode()).hexdigest()[:_LENGTH]
+        return _hash(self.kind, self.parameters)
+
+
+@functools.lru_cache(64)
+def _made(kind: str, value: Any) -> Fingerprint:
+    return Fingerprint(kind, canonical(value))
+
+
+@functools.lru_cache(64)
+def _hash(kind: str, parameters: str) -> str:
+    return hashlib.sha256(f"{kind} {parameters}".encode()).hexdigest()[:_LENGTH]
 
 
 def canonical(value: Any) -> str:

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import re
+import resource
 import shutil
 import signal
 import sqlite3
@@ -243,7 +244,8 @@ def test_a_search_tells_what_it_did_and_stops_when_told(demo: Cli, made: Path, t
     none = demo.json("search", photo, "--rounds", 0, "--top", 10)
     assert none["effort"] == {"rounds": 0, "compared": 0, "ended": "rounds"}
     assert {row["reached"] for row in none["results"]} == {"similarity"}
-    hurried = demo.json("search", photo, "--budget", 0.05)["effort"]
+    one = {"LMR_WORKERS": "1"}  # else as many are compared at once as there are cores
+    hurried = json.loads(demo("search", photo, "--budget", 0.01, "--json", env=one))["effort"]
     assert hurried["ended"] == "time"
     assert hurried["compared"] < 50
     assert demo.json("search", photo_of(made, "mill-front-0"))["effort"]["ended"] == "stored"
@@ -258,6 +260,7 @@ def test_clusters_and_every_analyst_query(demo: Cli, made: Path) -> None:
     assert all(query["about"] for query in listed)
     with sqlite3.connect(f"file:{demo.home}/ledger.sqlite?mode=ro", uri=True) as db:
         a, b = (row[0] for row in db.execute("SELECT id FROM images LIMIT 2"))
+    answered = 0
     for query in listed:
         values = [
             word
@@ -265,7 +268,10 @@ def test_clusters_and_every_analyst_query(demo: Cli, made: Path) -> None:
             if name != "limit"
             for word in ("--param", f"{name}={a if name == 'a' else b}")
         ]
-        assert isinstance(demo.json("query", query["name"], *values), list)
+        rows = demo.json("query", query["name"], *values)
+        assert isinstance(rows, list)
+        answered += bool(rows)
+    assert answered > len(listed) // 2
     assert demo.json("query", "most-central", "--param", "limit=2")[0]["size"] >= 4
     failed = demo.run("query", "path")
     assert failed.returncode == 2
@@ -275,13 +281,23 @@ def test_clusters_and_every_analyst_query(demo: Cli, made: Path) -> None:
 
 def test_the_same_ingest_and_link_again_change_nothing(demo: Cli, made: Path) -> None:
     before = fingerprint(demo)
-    begin = time.monotonic()
-    counts = demo.json("ingest", made, "--labels", made / "labels.csv")
-    assert time.monotonic() - begin < 20
+    counts, seconds = json_and_work(demo, "ingest", made, "--labels", made / "labels.csv")
+    assert seconds < 20
     assert (counts["new"], counts["known"], counts["set_aside"]) == (0, 71, 0)
     linked = demo.json("link")
     assert (linked["verified"], linked["edges_new"], linked["forest"]) == (0, 0, None)
     assert fingerprint(demo) == before
+
+
+def json_and_work(cli: Cli, *words: object) -> tuple[Any, float]:
+    """What a command tells, and the seconds of work of all its processes, however busy the machine is."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    command = [sys.executable, "-m", "lmr", *map(str, words), "--json"]
+    told = subprocess.run(
+        command, env={**os.environ, "LMR_HOME": str(cli.home)}, cwd=ROOT, stdout=subprocess.PIPE, check=True
+    ).stdout
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return json.loads(told), after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def test_two_commands_at_once_and_a_second_writer(demo: Cli, made: Path) -> None:

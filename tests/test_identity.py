@@ -57,7 +57,7 @@ def test_a_tag_makes_no_other_image(blank: Cli, photos: Path) -> None:
     assert blank.json("link")["edges_new"] == 0
     after = results(blank, second)
     assert [(row["id"], row["reached"]) for row in after] == [(row["id"], row["reached"]) for row in before]
-    assert all(row["paths"] for row in after)
+    assert len(after) == 9 and all(row["paths"] for row in after)
     copy = photos.parent / "copy.jpg"
     shutil.copy(first, copy)
     tag(copy, b"another tag")
@@ -144,7 +144,8 @@ def test_copies_that_were_cut_short_are_taken_in_once_they_are_whole(blank: Cli,
         path.write_bytes(data)
     counts = blank.json("ingest", folder)
     assert (counts["new"], counts["set_aside"]) == (4, 0)
-    assert all(row["paths"] for row in results(blank, folder / "0.jpg"))
+    shown = results(blank, folder / "0.jpg")
+    assert len(shown) >= 3 and all(row["paths"] for row in shown)
 
 
 def test_photos_leave_by_a_setting_too(blank: Cli, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:

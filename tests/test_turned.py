@@ -135,7 +135,7 @@ def test_a_photo_is_described_as_its_turned_pixels_are(made: Path, tmp_path: Pat
     file = put(photo, 1, tmp_path / "bank.png")
     settings = load({"home": tmp_path / "lmr", "workers": 1})[0]
     settings.home.mkdir()
-    with create_ledger(settings.home / "ledger.sqlite", "x", settings, CLASSIC.mark) as ledger:
+    with create_ledger(settings.home / "ledger.sqlite", "x", settings, CLASSIC) as ledger:
         collection = Collection(settings, ledger, Silent())
         found = list(find([file]))
         extract(collection, found, lambda item: None, None, Ingested(), False, {found[0].path: Stored(turn=3)})

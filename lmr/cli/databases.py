@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lmr.cli.app import Home, Json, app, load_settings
 from lmr.cli.show import print_json, print_table, say
 from lmr.text import printable, text_of
+
+if TYPE_CHECKING:
+    from lmr.collection.parameters import MadeWith
 
 
 def _servers(home: Any) -> tuple[Any, Any, Any]:
@@ -55,11 +59,12 @@ def down(home: Home = None) -> None:
 
 @app.command()
 def status(home: Home = None, as_json: Json = False) -> None:
-    """Show the collection's databases and what it holds. Starts nothing.
+    """Show the collection's databases, what it holds, and what that was made with. Starts nothing.
 
     Example: `lmr status`
     """
     from lmr.collection.core import LEDGER
+    from lmr.collection.parameters import made_with
     from lmr.stores.ledger import Ledger
 
     settings, neo4j, milvus = _servers(home)
@@ -72,17 +77,37 @@ def status(home: Home = None, as_json: Json = False) -> None:
         where = external or (state.address if state else "")
         rows.append({"server": name, "state": "external" if external else "up" if state else "down", "address": where})
     counts: dict[str, int] = {}
+    found: list[MadeWith] = []
     if (settings.home / LEDGER).exists():
         with Ledger.open(settings.home / LEDGER, readonly=True) as ledger:
-            counts = ledger.counts()
+            counts, found = ledger.counts(), made_with(ledger, settings)
     if as_json:
-        print_json({"home": text_of(bytes(settings.home)), "servers": rows, "counts": counts})
+        held = {"home": text_of(bytes(settings.home)), "servers": rows, "counts": counts}
+        print_json({**held, "made_with": [asdict(one) for one in found]})
         return
     print_table(("server", "state", "address"), (list(row.values()) for row in rows))
     if counts:
         print(", ".join(f"{value:,} {name.replace('_', ' ')}" for name, value in counts.items()))
+        for one in found:
+            print(_told(one))
     else:
         say(f"{settings.home} is not a collection yet; `lmr ingest PHOTOS` makes one")
+
+
+def _told(one: MadeWith) -> str:
+    """What something in the collection was made with, in lines."""
+    from lmr.collection.parameters import flat, shown
+
+    held = "" if one.pairs is None else f" ({one.pairs:,} pairs)"
+    state = {True: "this lmr's", False: "not this lmr's", None: "whether it is this lmr's cannot be told"}[one.current]
+    values = printable(", ".join(f"{name} {shown(value)}" for name, value in flat(one.parameters)))
+    lines = [f"{one.what}{held}: fingerprint {one.hash}, {state}", f"  {values}"]
+    if one.differs:
+        changed = (f"{name} {shown(was)}, now {shown(now)}" for name, (was, now) in one.differs.items())
+        lines.append(f"  differs: {printable('; '.join(changed))}")
+    if one.current is False:
+        lines.append(f"  {one.advice}")
+    return "\n".join(lines)
 
 
 @app.command()

@@ -344,7 +344,7 @@ def link(
 
     A round compares each image with its nearest ones and moves the descriptors of those that match towards each
     other, so that the next finds more. Stopped at any moment (Ctrl-C), the same command goes on; a pair once verified
-    is never verified again, and a link that is complete does nothing.
+    is never verified again with the same parameters, and a link that is complete does nothing.
 
     Example: `lmr link --rounds 2`
     """
@@ -363,6 +363,8 @@ def link(
         print("nothing to do: every photo has been compared (`lmr link --rounds` asks for more)")
     for one in done.turned:
         print(f"{one.path}: turned by {one.turn}°{', mirrored' if one.mirrored else ''} to match (`lmr review`)")
+    if done.verified_again:
+        print(f"{done.verified_again} pairs verified again, which had been verified with other parameters")
     print(f"{done.edges_new} new edges, {done.edges} in all, {done.accepted} accepted")
     if done.forest:
         print(f"forest: {done.forest.added} edges added, {done.forest.removed} removed, {done.forest.kept} kept")

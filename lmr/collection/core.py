@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from lmr.collection.names import StoredNames
+from lmr.collection.parameters import REVIEWER, described_otherwise
 from lmr.errors import BrokenServerError, BusyError, CollectionError, LmrError, ServerError
 from lmr.expansion.idqe import Smoothing
 from lmr.features.presets import Preset, preset
@@ -66,6 +67,11 @@ class _Made:
                 f"{self.settings.home} was made with {made_with}, but {self.settings.preset!r} now means {found.mark}; "
                 "`lmr checkpoints list` shows what is at hand, `lmr train --preset` describes all photos anew"
             )
+        if told := described_otherwise(self.ledger, found):
+            raise CollectionError(
+                f"the photos of {self.settings.home} were described with other parameters than this lmr's ({told}); "
+                f"`lmr train --preset {self.settings.preset}` describes them all anew"
+            )
         return found
 
     @cached_property
@@ -86,7 +92,7 @@ class Collection:
     def __init__(self, settings: Settings, ledger: Ledger, progress: Progress) -> None:
         self.ledger, self.progress = ledger, progress
         self.home = settings.home
-        self.verifier = VERIFIER  # the parameters that pairs are verified with
+        self.verifier, self.reviewer = VERIFIER, REVIEWER  # parameters: of what pairs are verified and reviewed with
         self.settings = settings
         self._databases: list[Graph | Milvus] = []
         self._graph: Graph | None = None
@@ -120,11 +126,11 @@ class Collection:
         """
         path = settings.home / LEDGER
         if create and not path.exists():
-            mark = preset(settings.preset, settings).mark
+            made = preset(settings.preset, settings)
             private_folder(settings.home)
             with writer(settings.home):
                 if not path.exists():
-                    create_ledger(path, secrets.token_hex(16), settings, mark).close()
+                    create_ledger(path, secrets.token_hex(16), settings, made).close()
         ledger = Ledger.open(path)
         return cls(_as_made(settings, ledger), ledger, progress or Silent())
 
@@ -157,7 +163,7 @@ class Collection:
 
     @property
     def preset(self) -> Preset:
-        """Extractors of the collection. Raises CollectionError where their weights are others than it was made with."""
+        """Extractors of the collection. Raises CollectionError where it was made with others, or other parameters."""
         return self._made.preset
 
     @property
@@ -298,10 +304,14 @@ class Collection:
         return StoredNames(self.ledger).typed(name, self.settings.max_bytes)
 
 
-def create_ledger(path: Path, id: str, settings: Settings, mark: str) -> Ledger:
+def create_ledger(path: Path, id: str, settings: Settings, made: Preset) -> Ledger:
     """An empty ledger for a collection of that id, made with these settings and extractors."""
     fixed = {name: str(getattr(settings, name)) for name in _FIXED}
-    return Ledger.create(path, id=id, bridge_queries="0", version="0", **{EXTRACTORS: mark}, **fixed)
+    ledger = Ledger.create(path, id=id, bridge_queries="0", version="0", **{EXTRACTORS: made.mark}, **fixed)
+    with ledger.transaction():
+        for fingerprint in made.fingerprints:
+            ledger.fingerprints.number(fingerprint)
+    return ledger
 
 
 def graph_access(settings: Settings, progress: Progress) -> Access:

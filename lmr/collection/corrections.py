@@ -13,6 +13,7 @@ from lmr.collection.refined import REJECTED, review
 from lmr.collection.sync import bring_up, sync, update_forest, write_edges
 from lmr.errors import UsageError
 from lmr.features.pack import unpack
+from lmr.fingerprints import VERIFICATION, Fingerprint
 from lmr.photos.find import below
 from lmr.photos.video import source
 from lmr.spanning.forest import ForestChange
@@ -154,13 +155,14 @@ def judge_again(collection: Collection, image: Image) -> None:
 
 
 def _compared(collection: Collection, a: Image, b: Image) -> PairRow:
-    """The outcome of a pair that nobody proposed."""
+    """The outcome of a pair that nobody proposed: inside a transaction."""
     ledger, by = collection.ledger, collection.verifier
     found = Verification(0, 0, 0.0)
     if ledger.has_features(a.number) and ledger.has_features(b.number):
         first, second = (prepare(unpack(ledger.features(image.number)), by.matching) for image in (a, b))
         found = verify(first, second, by)
-    return PairRow(a.number, b.number, found, 0, None, None, None)
+    number = ledger.fingerprints.number(Fingerprint.of(VERIFICATION, by))
+    return PairRow(a.number, b.number, found, 0, None, None, None, fingerprint=number)
 
 
 def _without(collection: Collection, images: Sequence[Image]) -> Corrected:

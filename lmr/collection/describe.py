@@ -87,8 +87,7 @@ def _learn(collection: Collection) -> None:
 
 def _learned_otherwise(collection: Collection) -> None:
     """Note that any descriptor may be another now."""
-    ledger = collection.ledger
-    ledger.set_meta(LEARNED, str(int(ledger.meta(LEARNED) or 0) + 1))
+    collection.ledger.count_up(LEARNED)
 
 
 def reweigh(collection: Collection) -> None:
@@ -106,7 +105,7 @@ def reweigh(collection: Collection) -> None:
             inliers = counted(inliers, bool(confirmed))
             tried = weights(ids[a], ids[b], inliers, similar, similarity_weight=settings.similarity_weight)
             ledger.pairs.set_weight((seq, a, b), similar, tried)
-        ledger.set_meta("weights", str(int(ledger.meta("weights") or 0) + 1))
+        ledger.count_up("weights")
 
 
 @functools.lru_cache(1)

@@ -12,10 +12,12 @@ from lmr.collection.describe import describe_new, reweigh
 from lmr.collection.ingest import extract
 from lmr.collection.intake import Stored
 from lmr.collection.labels import Label
+from lmr.collection.parameters import described_otherwise
 from lmr.collection.plan import Ingested
 from lmr.collection.sync import bring_up
 from lmr.errors import CollectionError, UsageError
-from lmr.features.presets import preset
+from lmr.features.presets import Preset, preset
+from lmr.fingerprints import IMPORTED, LOCAL, VERIFICATION
 from lmr.photos.about import sidecar_of
 from lmr.photos.find import Found
 from lmr.photos.video import source
@@ -24,6 +26,7 @@ from lmr.stores.ledger import Ledger
 from lmr.text import text_of
 
 _NEXT = "ledger.next.sqlite"
+_OF_PAIRS = VERIFICATION, IMPORTED
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +48,9 @@ def redescribe(collection: Collection, name: str, *, drop: bool = False) -> Rede
     settings = replace(collection.settings, preset=name)
     made = preset(name, settings)
     before = collection.ledger.meta(EXTRACTORS) or collection.preset.mark  # their weights may no longer be at hand
-    if made.mark == before:
+    if made.mark == before and not described_otherwise(collection.ledger, made):
         raise UsageError(f"{collection.home} is described by {made.mark} already")
-    with collection.writing(), _beside(collection, settings, made.mark) as beside:
+    with collection.writing(), _beside(collection, settings, made) as beside:
         ledger = beside.ledger
         lost = _extract_all(collection, beside)
         if lost and not drop:
@@ -55,7 +58,8 @@ def redescribe(collection: Collection, name: str, *, drop: bool = False) -> Rede
                 f"the photos of {len(lost)} images are gone, {lost[0]} among them; nothing was switched. Put them back "
                 "and run this again, or add --drop to go on without these images"
             )
-        same_points = made.local.name == before.split("+")[0]
+        local, known = made.fingerprints[0], collection.ledger.fingerprints.of(LOCAL)
+        same_points = made.local.name == before.split("+")[0] and known in ([], [local])
         pairs = _carry_pairs(collection.ledger, ledger) if same_points else 0
         describe_new(beside)
         reweigh(beside)
@@ -67,13 +71,14 @@ def redescribe(collection: Collection, name: str, *, drop: bool = False) -> Rede
 
 
 @contextmanager
-def _beside(collection: Collection, settings: Settings, mark: str) -> Iterator[Collection]:
+def _beside(collection: Collection, settings: Settings, made: Preset) -> Iterator[Collection]:
     """What an interrupted call began with the same extractors, or begins anew; its ledger is removed at a good end."""
     path = collection.home / _NEXT
-    if path.exists() and not _goes_on(path, collection, mark):
+    if path.exists() and not _goes_on(path, collection, made):
         _remove(path)
-    with Ledger.open(path) if path.exists() else create_ledger(path, collection.id, settings, mark) as ledger:
+    with Ledger.open(path) if path.exists() else create_ledger(path, collection.id, settings, made) as ledger:
         beside = Collection(settings, ledger, collection.progress)
+        beside.verifier, beside.reviewer = collection.verifier, collection.reviewer
         try:
             yield beside
         finally:
@@ -81,11 +86,12 @@ def _beside(collection: Collection, settings: Settings, mark: str) -> Iterator[C
     _remove(path)
 
 
-def _goes_on(path: Path, collection: Collection, mark: str) -> bool:
+def _goes_on(path: Path, collection: Collection, made: Preset) -> bool:
     try:
         with Ledger.open(path) as left:
             ours = {image.id: image.turn for image in collection.ledger.images()}
-            same = (left.meta("id"), left.meta(EXTRACTORS)) == (collection.id, mark)
+            same = (left.meta("id"), left.meta(EXTRACTORS)) == (collection.id, made.mark)
+            same &= not described_otherwise(left, made)
             return same and all(ours.get(image.id) == image.turn for image in left.images())
     except CollectionError:
         return False
@@ -134,14 +140,19 @@ def _extract_all(collection: Collection, beside: Collection) -> list[str]:
 
 
 def _carry_pairs(old: Ledger, new: Ledger) -> int:
-    """Copy verified pairs, whose outcome depends on local features alone; their weights follow."""
+    """Copy verified pairs, whose outcome depends on local features alone; their weights follow.
+
+    They go on belonging to what verified them.
+    """
     ours = {image.number: image.id for image in old.images()}
     theirs = {image.id: image.number for image in new.images()}
-    count = 0
+    count, known = 0, old.fingerprints.all()
     with new.transaction():
+        verified_by = {number: new.fingerprints.number(one) for number, one in known.items() if one.kind in _OF_PAIRS}
         for row in old.pairs.rows():
             a, b = theirs.get(ours[row.a]), theirs.get(ours[row.b])
             if a is not None and b is not None:
-                new.pairs.keep(replace(row, a=a, b=b), [row.weight])
+                number = None if row.fingerprint is None else verified_by[row.fingerprint]
+                new.pairs.keep(replace(row, a=a, b=b, fingerprint=number), [row.weight])
                 count += 1
     return count

@@ -7,28 +7,23 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
-from pathlib import Path
 
 import numpy as np
 
 from lmr.collection.core import Collection
-from lmr.collection.corrections import apply_verdict, obey
-from lmr.collection.describe import describe_new
-from lmr.collection.refined import REFINED_TO, WEAK, Described, described, review
+from lmr.collection.corrections import obey
+from lmr.collection.describe import describe_new, reweigh
+from lmr.collection.keeping import verify_again, verify_and_keep
+from lmr.collection.refined import REFINED_TO, Described, described, review, reviewed_otherwise
 from lmr.collection.sync import sync, update_forest, write_edges, write_vectors
 from lmr.collection.turns import Turned, turn_left
-from lmr.features.pack import unpack
 from lmr.spanning.forest import ForestChange
 from lmr.stores.ledger import Ledger, Proposed
-from lmr.stores.pairs import PairRow
-from lmr.values import Array, Features, Verification, batches
-from lmr.verification.pool import Reader, verify_pairs
-from lmr.verification.weights import similarity, weights
+from lmr.values import Array
 
 MOST_ROUNDS = 4
 _EXACT_UP_TO = 100_000  # images: up to here exact products are quicker than an index for all pairs
 _PROPOSING = 5_000
-_KEEPING = 8  # chunks of verified pairs in one transaction
 _RUN, _LINKED = "link_run", "linked"
 
 
@@ -48,7 +43,8 @@ class Round:
 class Linked:
     """What a link did, its rounds together and one by one; edges in all, the forest's change; seconds by stage.
 
-    turned: images that lay on their side or were mirrored; what that made new was linked as well.
+    turned: images that lay on their side or were mirrored; what that made new was linked as well. verified_again:
+    pairs that had been verified with other parameters than this program's.
     """
 
     proposed: int
@@ -60,6 +56,7 @@ class Linked:
     forest: ForestChange | None
     seconds: dict[str, float]
     turned: list[Turned]
+    verified_again: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +81,8 @@ def link(collection: Collection, *, rounds: int | None = None, bridge_queries: b
     Only images that are new or have moved since they last proposed are compared with all others. Stopped at any
     moment, the same call goes on and ends in the same state: a pair once verified never is again, and a round proposes
     from the matches of the rounds before it alone. A link that is complete does nothing more. Images that are left
-    without certain matches are then tried turned and mirrored; where that finds some, further rounds follow.
+    without certain matches are then tried turned and mirrored; where that finds some, further rounds follow. Pairs
+    that were verified with other parameters than this program's are verified again first, and replaced all at once.
     """
     ledger = collection.ledger
     begin = time.perf_counter()
@@ -96,12 +94,18 @@ def link(collection: Collection, *, rounds: int | None = None, bridge_queries: b
                 ledger.set_meta("bridge_queries", str(int(bridge_queries)))
                 collection.changed()
         describe_new(collection)
-        before = ledger.count("edges")
+        before, by_others = ledger.count("edges"), reviewed_otherwise(collection)
+        if by_others:
+            collection.progress.note(
+                "matches were reviewed with other parameters than this lmr's: the review is done anew"
+            )
+            reweigh(collection)
         with ledger.transaction():
-            if obey(collection):  # photos have come that a person spoke of before
+            if obey(collection) or by_others:  # photos have come that a person spoke of before
                 review(collection)
                 collection.changed()
         sync(collection)
+        again = verify_again(collection)
         seconds["stores"] = time.perf_counter() - begin
         turned: list[Turned] = []
         while True:
@@ -133,6 +137,7 @@ def link(collection: Collection, *, rounds: int | None = None, bridge_queries: b
         forest,
         seconds,
         turned,
+        again,
     )
 
 
@@ -297,65 +302,3 @@ def never_compared(ledger: Ledger, pairs: Array) -> Array:
 
 def _key(a: Array | int, b: Array | int) -> Array:
     return np.asarray(a) * (1 << 31) + b
-
-
-def open_features(path: Path) -> Reader:
-    """A worker's way to local features by number."""
-    ledger = Ledger.open(path, readonly=True)
-
-    def read(number: int) -> Features:
-        return unpack(ledger.features(number))
-
-    return read
-
-
-def verify_and_keep(collection: Collection, pairs: Array, round_: int) -> None:
-    """Verify pairs (P, 2) and keep every outcome in the ledger, a batch durable at a time."""
-    if not len(pairs):
-        return
-    ledger = collection.ledger
-    ids = {image.number: image.id for image in ledger.images()}
-    items = ((int(a), int(b)) for a, b in pairs)
-    outcomes = verify_pairs(
-        items, open_features, ledger.path, collection.workers, _matching_device(collection), collection.verifier
-    )
-    with collection.progress.task(f"Verification, round {round_}", len(pairs), "pairs") as advance:
-        for batch in batches(outcomes, _KEEPING):
-            with ledger.transaction():
-                for (a, b), found in (row for chunk in batch for row in chunk):
-                    _keep(collection, ids, a, b, found, round_)
-            advance(sum(len(chunk) for chunk in batch))
-
-
-def _matching_device(collection: Collection) -> str:
-    """Points are matched where the networks run, if that is a GPU which knows double precision."""
-    if not collection.preset.on_device:
-        return "cpu"
-    from lmr.features.neural import chosen_device
-
-    device = chosen_device(collection.settings.device)
-    return str(device) if device.type == "cuda" else "cpu"
-
-
-def _keep(collection: Collection, ids: dict[int, str], a: int, b: int, found: Verification, round_: int) -> None:
-    """Keep one outcome; one above the lower threshold gets its weight, once and for all."""
-    ledger, settings = collection.ledger, collection.settings
-    if ids[b] < ids[a]:
-        a, b, found = b, a, found.swapped()
-    verdict = ledger.verdict(ids[a], ids[b])
-    if verdict is not None:
-        apply_verdict(collection, PairRow(a, b, found, round_, None, None, None), ids[a], ids[b], verdict)
-        return
-    if found.nfa < settings.nfa_weak or found.transform is None:
-        ledger.pairs.keep(PairRow(a, b, found, round_, None, None, None), [None])
-        return
-    similar = pair_similarity(ledger, a, b)
-    excluded = found.artefact or (None if found.nfa >= settings.nfa_accept else WEAK)
-    tried = weights(ids[a], ids[b], found.inliers, similar, similarity_weight=settings.similarity_weight)
-    ledger.pairs.keep(PairRow(a, b, found, round_, excluded, similar, None), tried)
-
-
-def pair_similarity(ledger: Ledger, a: int, b: int) -> float:
-    """Similarity of the stored original descriptors of two images."""
-    first, second = ledger.descriptor(a), ledger.descriptor(b)
-    return 0.0 if first is None or second is None else similarity(first, second)

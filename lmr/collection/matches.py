@@ -11,18 +11,19 @@ from typing import Any, NamedTuple
 
 from lmr.collection.core import Collection
 from lmr.collection.corrections import apply_verdict
-from lmr.collection.link import pair_similarity
+from lmr.collection.keeping import pair_similarity
 from lmr.collection.names import StoredNames, normal_form
+from lmr.collection.parameters import IMPORT
 from lmr.collection.refined import DOUBTED, WEAK, review
 from lmr.collection.sync import bring_up
 from lmr.errors import UsageError
+from lmr.fingerprints import IMPORTED, Fingerprint
 from lmr.stores.ledger import File, Image
 from lmr.stores.pairs import PairRow
 from lmr.tables import places_of, read_rows
 from lmr.values import Verification, batches
 from lmr.verification.weights import weights
 
-_SURE = 20.0  # -log10(false alarms) of a match that somebody else has verified: the review does not doubt it
 _BATCH = 10_000
 _MOST_NAME = 4_096
 _NAMED = 20  # of the names that are unknown
@@ -176,7 +177,11 @@ def _keep(
             done.refuse(before.excluded)
         return
     whole = max(1, round(inliers))
-    row = PairRow(first[0], second[0], Verification(whole, whole, _SURE), 0, None, None, None)
+    found, number = (
+        Verification(whole, whole, IMPORT.sure),
+        ledger.fingerprints.number(Fingerprint.of(IMPORTED, IMPORT)),
+    )
+    row = PairRow(first[0], second[0], found, 0, None, None, None, fingerprint=number)
     if verdict is not None:
         apply_verdict(collection, row, first[1], second[1], verdict)
     else:

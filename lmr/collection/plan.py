@@ -85,7 +85,7 @@ def dry_run(paths: Sequence[Path], settings: Settings, look: Look = Look()) -> I
             known = list(ledger.files())
     made = plan(paths, known, look)
     made.counts.new = len(made.work)
-    made.counts.vanished = [text_of(file.path) for file in made.gone if file.image is not None]
+    made.counts.vanished = [text_of(file.path) for file in made.gone]
     return made.counts
 
 
@@ -141,9 +141,7 @@ def _gone(missing: Iterable[File], survey: Survey, devices: set[int], counts: In
         folder = os.path.dirname(file.path)
         absent = is_absent(source(file.path))
         why = "it cannot be looked into" if absent is None else _why_unseen(file, survey.listed.get(folder), devices)
-        if absent is False and file.image is None:
-            gone.append(file)  # set aside once, and not looked at any more, as a folder that can be read now
-        elif absent is False:
+        if absent is False:
             counts.passed_over.append(text_of(file.path))
         elif why is None:
             gone.append(file)

@@ -10,20 +10,19 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from lmr.collection.core import LEARNED, Collection
+from lmr.collection.parameters import REVIEWER, Review
 from lmr.expansion.idqe import Refiner, link_weights, refine
+from lmr.fingerprints import REVIEW, Fingerprint
 from lmr.stores.ledger import Image
 from lmr.stores.pairs import Links
 from lmr.values import Array, Edge
 from lmr.verification.artefacts import SHARED_MARK, Seen, is_only_moved, shared_marks, unrelated_in
-from lmr.verification.weights import CONFIRMED_INLIERS
 
 WEAK = "weak"
 REJECTED = "rejected"
 DOUBTED = "doubted: the refined descriptors disagree"
 REFINED_TO = "refined_to"  # the sequence of matches up to which descriptors have moved
 _REVIEWED = (None, WEAK, DOUBTED, SHARED_MARK)  # the others are decided in the pair, or by hand
-_CERTAIN = 20.0  # -log10(false alarms)
-_LEAST_DIMENSION = 4
 _BLOCK = 100_000
 _REVIEWED_AS = "reviewed_as"
 _FEW = 0.2  # of the images: up to here it is quicker to look at these alone
@@ -185,9 +184,10 @@ def weight_of(collection: Collection, inliers: int, nfa: float, confirmed: bool 
 
 def _strengths(collection: Collection, inliers: Array, nfa: Array, confirmed: Array) -> Array:
     """(n,) how much matches move their images; one that a person confirmed counts as certain."""
-    inliers = np.where(confirmed, np.maximum(inliers, CONFIRMED_INLIERS), inliers)
-    sure = np.where(confirmed, np.maximum(nfa, _CERTAIN), nfa)
-    return link_weights(inliers, sure, collection.settings.expansion_confidence)
+    by = collection.reviewer
+    inliers = np.where(confirmed, np.maximum(inliers, by.confirmed_inliers), inliers)
+    sure = np.where(confirmed, np.maximum(nfa, by.certain), nfa)
+    return link_weights(inliers, sure, collection.settings.expansion_confidence, by.steepness)
 
 
 def review(collection: Collection, bereft: Iterable[int] = ()) -> Described:
@@ -197,11 +197,15 @@ def review(collection: Collection, bereft: Iterable[int] = ()) -> Described:
     is known by now about both images says that they show different places) or accepted. What was decided by hand, or
     in the pair, stays. The outcome is a function of photos and pairs alone; what is computed are the surroundings of
     what has changed since the last review: matches, and images that lost some (bereft). Of those returned, some may
-    have the descriptor that they had.
+    have the descriptor that they had. Where the last review had other parameters, all is decided anew.
     """
     ledger, settings = collection.ledger, collection.settings
+    by_others = reviewed_otherwise(collection)
+    if by_others:
+        ledger.count_up(LEARNED)  # any descriptor may be another now
+    ledger.fingerprints.put_only(Fingerprint.of(REVIEW, collection.reviewer))
     _mark_shared(collection)
-    moved = _moved(collection, bereft)
+    moved = None if by_others else _moved(collection, bereft)
     if moved is None:
         found, links = described(collection, ledger.pairs.last()), ledger.pairs.links()
     else:
@@ -209,7 +213,8 @@ def review(collection: Collection, bereft: Iterable[int] = ()) -> Described:
         links = ledger.pairs.links(of=moved)
     links = links.where(_are(links, lambda reason: reason in _REVIEWED and reason != SHARED_MARK) & ~links.confirmed)
     decided = _by_chance(links, settings.nfa_accept)
-    in_doubt = doubts(links.nfa, _agreements(found, links), settings.agreement, found.refined.shape[1])
+    dimension = found.refined.shape[1]
+    in_doubt = doubts(links.nfa, _agreements(found, links), settings.agreement, dimension, collection.reviewer)
     decided[in_doubt & (decided != WEAK)] = DOUBTED
     changed = decided != links.excluded
     ledger.pairs.set_excluded(zip(links.sequence[changed].tolist(), decided[changed], strict=True))
@@ -218,6 +223,11 @@ def review(collection: Collection, bereft: Iterable[int] = ()) -> Described:
     if moved is None:
         return found
     return found.where([k for k, image in enumerate(found.images) if image.number in moved])
+
+
+def reviewed_otherwise(collection: Collection) -> bool:
+    """Whether the last review had other parameters than this program's."""
+    return collection.ledger.fingerprints.of(REVIEW) not in ([], [Fingerprint.of(REVIEW, collection.reviewer)])
 
 
 def _moved(collection: Collection, bereft: Iterable[int]) -> set[int] | None:
@@ -253,13 +263,13 @@ def _mark_shared(collection: Collection) -> None:
     )
 
 
-def doubts(nfa: Array, similar: Array, agreement: float, dimension: int) -> Array:
+def doubts(nfa: Array, similar: Array, agreement: float, dimension: int, by: Review = REVIEWER) -> Array:
     """(E,) bool: whether refined descriptors of that length disagree enough to doubt a match.
 
     Nothing overrules a match that is all but certain, and the few dimensions that a handful of photos can teach say
     nothing.
     """
-    return (similar < agreement) & (nfa < _CERTAIN) & (dimension >= _LEAST_DIMENSION)
+    return (similar < agreement) & (nfa < by.certain) & (dimension >= by.least_dimension)
 
 
 def _by_chance(links: Links, accept: float) -> Array:
@@ -303,7 +313,9 @@ def _shared_marks(collection: Collection, edges: Sequence[tuple[int, Edge]]) -> 
         vectors = dict(ledger.descriptors())
         blank = np.zeros(len(next(iter(vectors.values()), np.zeros(1))), np.float32)
         place = {image.id: k for k, image in enumerate(everyone)}
-        unrelated = unrelated_in(np.stack([vectors.get(image.number, blank) for image in everyone]))
+        unrelated = unrelated_in(
+            np.stack([vectors.get(image.number, blank) for image in everyone]), collection.reviewer.marks
+        )
         return lambda rows: unrelated([place[ids[row]] for row in rows])
 
-    return {sequences[k] for k in shared_marks(seen, frames, lambda rows: test()(rows))}
+    return {sequences[k] for k in shared_marks(seen, frames, lambda rows: test()(rows), collection.reviewer.marks)}

@@ -320,6 +320,7 @@ class _Expansion:
             excluded = WEAK if link.nfa < settings.nfa_accept else None
             if excluded is None and link.id in theirs:
                 similar = np.array(similarity(refined, theirs[link.id]))
-                if doubts(np.array(link.nfa), similar, settings.agreement, len(refined)):
+                nfa, by = np.array(link.nfa), self._collection.reviewer
+                if doubts(nfa, similar, settings.agreement, len(refined), by):
                     excluded = DOUBTED
             self._links[k] = link._replace(excluded=excluded)

@@ -37,6 +37,37 @@ _DIR_WHITENING, _DIR_POWER = "Landmarks_clean", 0.25
 T = TypeVar("T")
 
 
+@dataclass(frozen=True, slots=True)
+class PlacesParameters:
+    """All that local features depend on beside the photo; weights: kind and digest; scales: of the picture."""
+
+    weights: str
+    side: int
+    attention: float
+    most: int
+    scales: tuple[float, ...]
+    version: int = 1
+    reduced: int = REDUCED
+    quantum: float = QUANTUM
+    unit: float = DELF_UNIT
+
+
+@dataclass(frozen=True, slots=True)
+class WholeParameters:
+    """The same of the global descriptor; learned: dimensions of whitening where the checkpoint has none."""
+
+    weights: str
+    side: int
+    scales: tuple[float, ...]
+    power: float
+    version: int = 1
+    whitening: str = _DIR_WHITENING
+    whitening_power: float = _DIR_POWER
+    learned: int = _LEARNED
+    photos_a_dimension: int = _PHOTOS_A_DIMENSION
+    most_learned_from: int = _MOST_LEARNED_FROM
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Picture:
     """What a network sees: pixels (h, w, 3) uint8 of a photo of width x height px."""
@@ -114,6 +145,13 @@ class LocalPart:
         self.name = engine.kept.mark
         self.enough = side
 
+    @property
+    def parameters(self) -> PlacesParameters:
+        """What the features depend on."""
+        from lmr.features.networks.delf import SCALES
+
+        return PlacesParameters(self.name, self._side, self._attention, self._most, SCALES)
+
     def prepare(self, photo: Photo) -> Picture:
         """What the network is to see of a photo."""
         from lmr.features.networks.delf import limited
@@ -161,6 +199,15 @@ class GlobalPart:
         self.name = engine.kept.mark
         self.enough = side
         self._learns = engine.kept.about.kind == "imagenet"
+
+    @property
+    def parameters(self) -> WholeParameters:
+        """What the descriptor depends on."""
+        from lmr.features.networks.delf import GLOBAL_SCALES
+
+        about = preparation(self.engine.kept)
+        scales = GLOBAL_SCALES if self.engine.kept.about.kind == "delg" else about.scales
+        return WholeParameters(self.name, self._side, tuple(scales), about.power)
 
     @property
     def training_photos(self) -> int:

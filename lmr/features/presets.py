@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from lmr.errors import UsageError
 from lmr.features.sift import RootSift, turned_descriptors, turned_features
 from lmr.features.vlad import Vlad, Vocabulary
+from lmr.fingerprints import LOCAL, WHOLE, Fingerprint
 from lmr.settings import Settings
 from lmr.values import Array, Features, Photo
 
@@ -23,6 +24,11 @@ class LocalFeatures(Protocol):
     @property
     def name(self) -> str:
         """Kept with the features, so that those of another extractor are never compared."""
+        ...
+
+    @property
+    def parameters(self) -> Any:
+        """A frozen dataclass of all that the result depends on beside the photos, a version among it."""
         ...
 
     @property
@@ -48,6 +54,11 @@ class GlobalDescriptor(Protocol):
     @property
     def name(self) -> str:
         """Kept with the collection."""
+        ...
+
+    @property
+    def parameters(self) -> Any:
+        """A frozen dataclass of all that the result depends on beside the photos, a version among it."""
         ...
 
     @property
@@ -105,8 +116,13 @@ class Preset:
         return max(self.local.enough, self.descriptor.enough)
 
     @property
+    def fingerprints(self) -> tuple[Fingerprint, Fingerprint]:
+        """What made local features and global descriptors, down to the last parameter."""
+        return Fingerprint.of(LOCAL, self.local.parameters), Fingerprint.of(WHOLE, self.descriptor.parameters)
+
+    @property
     def mark(self) -> str:
-        """Tells what describes photos, down to the weights."""
+        """Names what describes photos, down to the weights."""
         return f"{self.local.name}+{self.descriptor.name}"
 
     def prepare(self, photo: Photo) -> Any:

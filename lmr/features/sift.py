@@ -6,6 +6,7 @@ Descriptors are projected with a fixed, half-whitening basis and kept as small i
 from __future__ import annotations
 
 import functools
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib.resources import files
@@ -14,7 +15,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from lmr.features.view import View, working_view
+from lmr.features.view import BANDS, Bands, View, working_view
 from lmr.photos.turned import MIRRORED, turned_points
 from lmr.values import Array, Features, Photo, readonly, unit_rows
 
@@ -23,6 +24,38 @@ QUANTUM = 210.0  # a unit vector's components stay below 127 / 210 but for rare 
 _DENSE_STEPS = {1.0: 10, 0.707: 9, 0.5: 8, 0.354: 8, 0.25: 8}  # scale of the image -> step of the grid, px
 _PATCH = 24
 _LEAST_CONTRAST = 6.0
+_CONTRAST, _EDGE = 0.01, 10.0  # of the detector, as OpenCV has them
+_BASIS = "rootsift_basis.npz"
+
+
+@dataclass(frozen=True, slots=True)
+class SparseParameters:
+    """All that local features depend on beside the photo; whoever changes how they are made raises the version."""
+
+    side: int
+    points: int
+    version: int = 1
+    dimension: int = SPARSE_DIMENSION
+    quantum: float = QUANTUM
+    contrast: float = _CONTRAST
+    edge: float = _EDGE
+    bands: Bands = BANDS
+    basis: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DenseParameters:
+    """The same of the dense grid, steps as (scale of the image, px)."""
+
+    side: int
+    version: int = 1
+    dimension: int = DENSE_DIMENSION
+    quantum: float = QUANTUM
+    steps: tuple[tuple[float, int], ...] = tuple(_DENSE_STEPS.items())
+    patch: int = _PATCH
+    contrast: float = _LEAST_CONTRAST
+    bands: Bands = BANDS
+    basis: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +70,11 @@ class RootSift:
     def enough(self) -> int:
         """Longer side, px, beyond which more pixels change nothing."""
         return self.side
+
+    @property
+    def parameters(self) -> SparseParameters:
+        """What the features depend on."""
+        return SparseParameters(self.side, self.points, basis=basis_digest())
 
     def finish(self, prepared: Sequence[Features]) -> list[Features]:
         """All is done already."""
@@ -68,7 +106,7 @@ def _sift(**options: float) -> Any:
 
 def sparse_sift(grey: Array) -> tuple[Array, Array]:
     """(h, w) -> geometry (n, 3) x, y, size in px, strongest first, and SIFT (n, 128) uint8."""
-    sift = _sift(nfeatures=0, contrastThreshold=0.01, edgeThreshold=10)
+    sift = _sift(nfeatures=0, contrastThreshold=_CONTRAST, edgeThreshold=_EDGE)
     found = sorted(
         sift.detect(grey, None),
         key=lambda k: (
@@ -170,9 +208,15 @@ def turned_order(turn: int) -> Array:
 
 
 @functools.cache
+def basis_digest() -> str:
+    """Short SHA-256 of the fixed bases."""
+    return hashlib.sha256((files("lmr.features") / _BASIS).read_bytes()).hexdigest()[:16]
+
+
+@functools.cache
 def _basis() -> dict[str, Array]:
     with (
-        (files("lmr.features") / "rootsift_basis.npz").open("rb") as file,
+        (files("lmr.features") / _BASIS).open("rb") as file,
         np.load(file, allow_pickle=False) as stored,
     ):
         return {name: stored[name] for name in stored.files}

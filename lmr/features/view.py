@@ -9,11 +9,23 @@ import numpy as np
 
 from lmr.values import Array, Photo
 
-_MOST = 0.45  # of a side that a band may take
-_LEAST_LEFT = 0.3
-_DARK, _LIGHT = 20, 240
-_SPREAD = 14
-_PLAIN = 0.80
+
+@dataclass(frozen=True, slots=True)
+class Bands:
+    """Plain bands beside a picture. most: of a side that one may take; least_left: of a side, else nothing is cut off.
+
+    dark, light: tones of a band are beyond these; a row is plain if more than `plain` of it is within spread tones.
+    """
+
+    most: float = 0.45
+    least_left: float = 0.3
+    dark: int = 20
+    light: int = 240
+    spread: int = 14
+    plain: float = 0.8
+
+
+BANDS = Bands()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,20 +64,20 @@ def inside_bands(grey: Array) -> tuple[int, int, int, int]:
     """(H, W) -> x, y, width, height inside banners and padding; all of it where too little would be left."""
     height, width = grey.shape
     top, bottom = plain_rows(grey), plain_rows(grey[::-1])
-    if height - top - bottom < _LEAST_LEFT * height:
+    if height - top - bottom < BANDS.least_left * height:
         return 0, 0, width, height
     inner = grey[top : height - bottom]
     left, right = plain_rows(inner.T), plain_rows(inner.T[::-1])
-    if width - left - right < _LEAST_LEFT * width:
+    if width - left - right < BANDS.least_left * width:
         left = right = 0
     return left, top, width - left - right, height - top - bottom
 
 
 def plain_rows(grey: Array) -> int:
     """Number of leading rows of one nearly plain, very dark or very light tone."""
-    limit = int(len(grey) * _MOST)
+    limit = int(len(grey) * BANDS.most)
     for count, row in enumerate(grey[:limit]):
         tone = np.median(row)
-        if _DARK <= tone <= _LIGHT or np.mean(np.abs(row - float(tone)) < _SPREAD) <= _PLAIN:
+        if BANDS.dark <= tone <= BANDS.light or np.mean(np.abs(row - float(tone)) < BANDS.spread) <= BANDS.plain:
             return count
     return limit

@@ -15,7 +15,7 @@ from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
 
 from lmr.errors import CollectionError, UsageError
-from lmr.features.sift import DENSE_DIMENSION, dense_descriptors
+from lmr.features.sift import DENSE_DIMENSION, DenseParameters, basis_digest, dense_descriptors
 from lmr.features.view import working_view
 from lmr.features.whitening import learned
 from lmr.values import Array, Features, Photo, unit_rows
@@ -31,6 +31,23 @@ class Vocabulary:
 
     words: int
     books: int
+
+
+@dataclass(frozen=True, slots=True)
+class VladParameters:
+    """All that the descriptor depends on beside the photos; whoever changes how it is made raises the version."""
+
+    sparse: Vocabulary
+    dense: Vocabulary
+    dense_weight: float
+    dimension: int
+    training_photos: int
+    sample: int
+    grid: DenseParameters
+    version: int = 1
+    rounds: int = _ROUNDS
+    points_a_word: int = _POINTS_A_WORD
+    photos_a_dimension: int = _PHOTOS_A_DIMENSION
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,6 +95,13 @@ class Vlad:
     def enough(self) -> int:
         """Longer side, px, beyond which more pixels change nothing."""
         return self.side
+
+    @property
+    def parameters(self) -> VladParameters:
+        """What the descriptor depends on."""
+        learned_from = self.training_photos, self.sample
+        grid = DenseParameters(self.side, basis=basis_digest())
+        return VladParameters(self.sparse, self.dense, self.dense_weight, self.dimension, *learned_from, grid)
 
     def prepare(self, photo: Photo) -> Array:
         """What is kept of a photo beside its local features: dense descriptors (m, 32) int8."""

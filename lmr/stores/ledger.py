@@ -24,8 +24,9 @@ import numpy as np
 from lmr.errors import CollectionError, StorageError
 from lmr.photos.about import About, of_files
 from lmr.photos.video import parted
+from lmr.stores.fingerprints import Fingerprints
 from lmr.stores.pairs import Pairs
-from lmr.stores.schema import EMPTY, FORMAT, MIGRATIONS, TABLES
+from lmr.stores.schema import EMPTY, FILLS, FORMAT, MIGRATIONS, TABLES
 from lmr.text import text_of
 from lmr.values import Array, Split
 from lmr.where import Where
@@ -122,6 +123,7 @@ class _Connection(sqlite3.Connection):
     """One thread's connection; file: which file it was opened to, as another may be put in its place."""
 
     pairs: Pairs
+    fingerprints: Fingerprints
     file: tuple[int, int] | None
 
 
@@ -176,6 +178,11 @@ class Ledger:
         """The verified pairs, as this thread sees them."""
         return self._db.pairs
 
+    @property
+    def fingerprints(self) -> Fingerprints:
+        """What made the contents."""
+        return self._db.fingerprints
+
     def _connect(self) -> _Connection:
         with self._opening:
             if self._closed:
@@ -187,7 +194,7 @@ class Ledger:
             )
             self._opened.add(db)
         self._own.db = db
-        db.pairs, db.file = Pairs(db), file
+        db.pairs, db.fingerprints, db.file = Pairs(db), Fingerprints(db), file
         db.execute("PRAGMA synchronous = FULL")
         db.execute("PRAGMA mmap_size = 1073741824")
         return db
@@ -221,6 +228,8 @@ class Ledger:
                 for statement in MIGRATIONS[at].split(";"):
                     if statement.strip():
                         self._db.execute(statement)
+                if at in FILLS:
+                    FILLS[at](self._db, self.meta)
                 at += 1
                 self.set_meta("format", str(at))
                 self.set_meta(f"migrated to {at}", datetime.now(UTC).isoformat(timespec="seconds"))
@@ -280,7 +289,7 @@ class Ledger:
     def rebuild(self) -> None:
         """Note, inside a transaction, that the databases are to be made anew from what is here."""
         for key in ("version", REBUILT):
-            self.set_meta(key, str(int(self.meta(key) or 0) + 1))
+            self.count_up(key)
 
     def copy_to(self, target: Path) -> None:
         """Write all of it, as it is at this moment, into a file; others may go on writing."""
@@ -333,6 +342,10 @@ class Ledger:
         self._db.execute(
             "INSERT INTO meta VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value", (key, value)
         )
+
+    def count_up(self, key: str) -> None:
+        """Raise a fact that is a number by one."""
+        self.set_meta(key, str(int(self.meta(key) or 0) + 1))
 
     def model(self, name: str) -> bytes | None:
         """What was learned, as bytes; None if nothing yet."""
@@ -566,6 +579,8 @@ class Ledger:
             ("proposed", "number"),
             ("pairs", "a"),
             ("pairs", "b"),
+            ("verified_anew", "a"),
+            ("verified_anew", "b"),
             ("images", "number"),
         ):
             self._db.execute(f"DELETE FROM {table} WHERE {column} = ?", (number,))
@@ -579,7 +594,9 @@ class Ledger:
         All its coordinates, width and height are then those of the photo as it is turned (see Image.turn). It was
         compared with others in the wrong turn, so that is forgotten, also by the databases; verdicts stay.
         """
-        for table, column in (("descriptors", "number"), ("proposed", "number"), ("pairs", "a"), ("pairs", "b")):
+        of_numbers = (("descriptors", "number"), ("proposed", "number"))
+        of_ends = ((table, end) for table in ("pairs", "verified_anew") for end in "ab")
+        for table, column in (*of_numbers, *of_ends):
             self._db.execute(f"DELETE FROM {table} WHERE {column} = ?", (number,))
         for table, data in (("features", features), ("materials", material)):
             self._db.execute(f"INSERT OR REPLACE INTO {table} VALUES (?, ?, ?)", (number, data, zlib.crc32(data)))

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from lmr.errors import CollectionError
+from lmr.fingerprints import VERIFICATION
 from lmr.values import Array, Edge, Verification
 
 T = TypeVar("T")
@@ -25,11 +26,16 @@ ONLY_MOVED = f"substr(geometry, 9, 8) {_ZERO} AND substr(geometry, 25, 8) {_ZERO
 
 # edges whose weight holds a similarity; an image that came with imported matches has no descriptor
 _DESCRIBED = "weight IS NOT NULL AND a IN (SELECT number FROM descriptors) AND b IN (SELECT number FROM descriptors)"
+# ?1: the number of a fingerprint
+_OF_OTHERS = f"fingerprint <> ?1 AND fingerprint IN (SELECT number FROM fingerprints WHERE kind = '{VERIFICATION}')"
 
 
 @dataclass(frozen=True, slots=True)
 class PairRow:
-    """A verified pair by numbers, the image of the smaller id first; weight is None below the lower threshold."""
+    """A verified pair by numbers, the image of the smaller id first; weight is None below the lower threshold.
+
+    fingerprint: number of what verified it (see Fingerprints); None where that is not known.
+    """
 
     a: int
     b: int
@@ -39,6 +45,7 @@ class PairRow:
     similarity: float | None
     weight: float | None
     confirmed: bool = False
+    fingerprint: int | None = None
 
 
 class Change(NamedTuple):
@@ -96,8 +103,8 @@ class Pairs:
     def rows(self) -> Iterator[PairRow]:
         """Every outcome, in the order in which it was kept."""
         select = (
-            "SELECT a, b, matches, inliers, nfa, geometry, round, excluded, similarity, weight, confirmed FROM pairs"
-            " ORDER BY seq"
+            "SELECT a, b, matches, inliers, nfa, geometry, round, excluded, similarity, weight, confirmed,"
+            " fingerprint FROM pairs ORDER BY seq"
         )
         return (_row(found) for found in self._db.execute(select))
 
@@ -123,16 +130,14 @@ class Pairs:
         if self._is_taken(row.weight, row.a, row.b):
             return False
         found = row.verification
-        geometry = None
-        if row.weight is not None and found.transform is not None:
-            geometry = _GEOMETRY.pack(*(found.transform or ()), *(found.region_a or ()), *(found.region_b or ()))
+        geometry = None if row.weight is None else _packed(found)
         values = (row.a, row.b, found.matches, found.inliers, found.nfa, geometry, row.round, row.excluded)
         insert = (
-            "INSERT INTO pairs (a, b, matches, inliers, nfa, geometry, round, excluded, similarity, weight, confirmed)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (a, b) DO NOTHING"
+            "INSERT INTO pairs (a, b, matches, inliers, nfa, geometry, round, excluded, similarity, weight, confirmed,"
+            " fingerprint) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (a, b) DO NOTHING"
         )
         with _told(f"the outcome of the pair {row.a} - {row.b}"):
-            self._db.execute(insert, (*values, row.similarity, row.weight, int(row.confirmed)))
+            self._db.execute(insert, (*values, row.similarity, row.weight, int(row.confirmed), row.fingerprint))
         return True
 
     def _is_taken(self, weight: float | None, a: int, b: int) -> bool:
@@ -225,8 +230,8 @@ class Pairs:
     def row(self, a: int, b: int) -> PairRow | None:
         """The outcome of a pair, the image of the smaller id first; None if it was never compared."""
         select = (
-            "SELECT a, b, matches, inliers, nfa, geometry, round, excluded, similarity, weight, confirmed FROM pairs"
-            " WHERE a = ? AND b = ?"
+            "SELECT a, b, matches, inliers, nfa, geometry, round, excluded, similarity, weight, confirmed,"
+            " fingerprint FROM pairs WHERE a = ? AND b = ?"
         )
         found = self._db.execute(select, (a, b)).fetchone()
         return None if found is None else _row(found)
@@ -283,6 +288,66 @@ class Pairs:
 
         _first(put, weights, f"the pair {a} - {b}")
 
+    # ------------------------------------------------------------ pairs of another fingerprint
+
+    def counted_by_fingerprint(self) -> dict[int | None, int]:
+        """How many pairs belong to each fingerprint."""
+        return dict(self._db.execute("SELECT fingerprint, count(*) FROM pairs GROUP BY fingerprint"))
+
+    def of_others(self, fingerprint: int) -> int:
+        """How many pairs were verified by something else; those that were imported are none of them."""
+        return int(self._db.execute(f"SELECT count(*) FROM pairs WHERE {_OF_OTHERS}", (fingerprint,)).fetchone()[0])
+
+    def to_verify_anew(self, fingerprint: int) -> list[tuple[int, int]]:
+        """Those among them whose features are there and that were not verified anew yet, the smaller number first."""
+        select = (
+            f"SELECT min(a, b) x, max(a, b) y FROM pairs WHERE {_OF_OTHERS}"
+            " AND a IN (SELECT number FROM features) AND b IN (SELECT number FROM features)"
+            " AND NOT EXISTS (SELECT 1 FROM verified_anew v"
+            " WHERE v.a = min(pairs.a, pairs.b) AND v.b = max(pairs.a, pairs.b) AND v.fingerprint = ?1) ORDER BY x, y"
+        )
+        return list(self._db.execute(select, (fingerprint,)))
+
+    def put_anew(self, a: int, b: int, found: Verification, fingerprint: int) -> None:
+        """Keep an outcome that will stand in the place of that which the pair has; a < b."""
+        values = (a, b, found.matches, found.inliers, found.nfa, _packed(found), found.artefact, fingerprint)
+        self._db.execute("INSERT OR REPLACE INTO verified_anew VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
+
+    def verified_anew(self) -> Iterator[tuple[int, int, Verification]]:
+        """The outcomes so kept, by numbers; others may be changed meanwhile."""
+        after = (0, 0)
+        select = (
+            "SELECT a, b, matches, inliers, nfa, geometry, artefact FROM verified_anew WHERE (a, b) > (?, ?)"
+            f" ORDER BY a, b LIMIT {_FETCHED}"
+        )
+        while rows := self._db.execute(select, after).fetchall():
+            for a, b, *found, artefact in rows:
+                yield a, b, replace(_verification(*found), artefact=artefact)
+            after = rows[-1][:2]
+
+    def free_weights_of_anew(self) -> None:
+        """Take the weights away of the pairs that were verified anew: inside the transaction that gives them others."""
+        self._db.execute(
+            "UPDATE pairs SET weight = NULL WHERE EXISTS (SELECT 1 FROM verified_anew v"
+            " WHERE v.a = min(pairs.a, pairs.b) AND v.b = max(pairs.a, pairs.b))"
+        )
+
+    def clear_anew(self, fingerprint: int) -> None:
+        """Forget the outcomes so kept; the pairs that are left of others, whose features are gone, belong to this."""
+        self._db.execute(f"UPDATE pairs SET fingerprint = ?1 WHERE {_OF_OTHERS}", (fingerprint,))
+        self._db.execute("DELETE FROM verified_anew")
+
+    def forget_anew_of_others(self, fingerprint: int) -> None:
+        """Forget the outcomes so kept that were verified by something else."""
+        self._db.execute("DELETE FROM verified_anew WHERE fingerprint <> ?", (fingerprint,))
+
+
+def _packed(found: Verification) -> bytes | None:
+    """Map and regions; None where there are none."""
+    if found.transform is None:
+        return None
+    return _GEOMETRY.pack(*found.transform, *(found.region_a or ()), *(found.region_b or ()))
+
 
 def _first(put: Callable[[T], bool], weights: Iterable[T], what: str) -> None:
     """Keep something with the first weight that is free. Raises CollectionError if none is, as nothing may be lost."""
@@ -304,9 +369,9 @@ def _told(what: str) -> Iterator[None]:
 
 
 def _row(columns: Sequence[Any]) -> PairRow:
-    a, b, matches, inliers, nfa, geometry, round_, excluded, similar, weight, confirmed = columns
+    a, b, matches, inliers, nfa, geometry, round_, excluded, similar, weight, confirmed, fingerprint = columns
     found = _verification(matches, inliers, nfa, geometry)
-    return PairRow(a, b, found, round_, excluded, similar, weight, bool(confirmed))
+    return PairRow(a, b, found, round_, excluded, similar, weight, bool(confirmed), fingerprint)
 
 
 def _verification(matches: int, inliers: int, nfa: float, geometry: bytes | None) -> Verification:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from lmr.stores.fingerprints import fill
 from lmr.stores.pairs import ONLY_MOVED
 
-FORMAT = 4
+FORMAT = 5
 # those that others refer to come first
 TABLES = (
     "meta",
@@ -14,7 +15,9 @@ TABLES = (
     "features",
     "materials",
     "descriptors",
+    "fingerprints",
     "pairs",
+    "verified_anew",
     "verdicts",
     "removed",
     "proposed",
@@ -80,7 +83,20 @@ CREATE INDEX files_digest ON files (digest);
 CREATE INDEX images_taken_at ON images (taken_at) WHERE taken_at IS NOT NULL;
 CREATE INDEX images_latitude ON images (latitude) WHERE latitude IS NOT NULL;
 """
-EMPTY = "PRAGMA page_size = 16384; PRAGMA journal_mode = WAL;" + _SCHEMA + _VERDICTS + _PROPOSED + _IDENTITY
+# fingerprints: what made features, descriptors, pairs, and the review of these; verified_anew: outcomes of pairs, the
+# smaller number first, that will stand in the place of those of another fingerprint once all are there
+_FINGERPRINTS = """
+CREATE TABLE fingerprints (
+    number INTEGER PRIMARY KEY, kind TEXT NOT NULL, hash TEXT NOT NULL, parameters TEXT NOT NULL,
+    UNIQUE (kind, hash)) STRICT;
+ALTER TABLE pairs ADD COLUMN fingerprint INTEGER REFERENCES fingerprints;
+CREATE TABLE verified_anew (
+    a INTEGER NOT NULL, b INTEGER NOT NULL, matches INTEGER NOT NULL, inliers INTEGER NOT NULL, nfa REAL NOT NULL,
+    geometry BLOB, artefact TEXT, fingerprint INTEGER NOT NULL REFERENCES fingerprints, PRIMARY KEY (a, b)) STRICT;
+"""
+EMPTY = (
+    "PRAGMA page_size = 16384; PRAGMA journal_mode = WAL;" + _SCHEMA + _VERDICTS + _PROPOSED + _IDENTITY + _FINGERPRINTS
+)
 MIGRATIONS = {  # format -> what makes the next one of it
     1: """
 ALTER TABLE images ADD COLUMN version INTEGER NOT NULL DEFAULT 0;
@@ -95,4 +111,6 @@ UPDATE files SET digest = (SELECT id FROM images WHERE number = image) WHERE ima
 UPDATE images SET last_path = x'' WHERE number NOT IN (SELECT image FROM files WHERE image IS NOT NULL)
     AND number IN (SELECT number FROM features)
 """,
+    4: _FINGERPRINTS,
 }
+FILLS = {4: fill}  # format -> what fills in, after that, what takes more than statements

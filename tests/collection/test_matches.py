@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 import lmr.verification.weights
-from lmr.collection import Collection, link
+from lmr.collection import Collection
 from lmr.collection.corrections import apply_verdict
 from lmr.collection.describe import reweigh
+from lmr.collection.keeping import keep
 from lmr.collection.matches import Imported, Match, _keep, read_matches
 from lmr.collection.refined import DOUBTED, REJECTED, WEAK, review
 from lmr.errors import CollectionError, UsageError
@@ -176,7 +177,7 @@ def test_what_finds_no_weight_is_told(collection: Collection, way: str, monkeypa
             reweigh(collection)
         with ledger.transaction():
             if way == "verified":
-                link._keep(collection, ids, 1, 3, SEEN, 1)
+                keep(collection, ids, 1, 3, SEEN, 1)
             elif way == "confirmed":
                 apply_verdict(collection, PairRow(1, 3, SEEN, 1, None, None, None), ids[1], ids[3], "confirmed")
             else:

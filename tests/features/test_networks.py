@@ -81,7 +81,9 @@ def test_dir(parity: Path, formula, pictures: list[Array], architecture: str, ex
         wanted = expected[f"{architecture}__ms3_{pooling}__raw"]
         assert equal(but_for_signs(each(net, pictures, how), wanted), wanted, architecture)
     basis = expected["pca__mean"], expected["pca__components"], expected["pca__explained_variance"]
-    for key in (key for key in expected if key.startswith(f"{architecture}__ss__whiten_p")):
+    whitened = [key for key in expected if key.startswith(f"{architecture}__ss__whiten_p")]
+    assert len(whitened) >= 1
+    for key in whitened:
         power = float(key.split("whiten_p")[1].split("_")[0])
         cut = 64 if key.endswith("v64") else None
         assert equal(Whitening(*basis, power)(single, cut), expected[key], architecture), key

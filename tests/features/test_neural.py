@@ -65,7 +65,9 @@ def as_photo(id: str, pixels: Array) -> Photo:
 @pytest.mark.parametrize("name", ["dir-delf", "gem-delf", "delg", "rootsift+dir", "delf+vlad"])
 def test_presets_describe_photos(settings: Settings, photos: list[Photo], name: str) -> None:
     made = preset(name, settings)
-    for features, material in made.finish([made.prepare(photo) for photo in photos]):
+    described = made.finish([made.prepare(photo) for photo in photos])
+    assert len(described) == len(photos) > 1
+    for features, material in described:
         assert len(features) > 50 and features.extractor == made.local.name
         assert (features.keypoints >= 0).all() and (features.keypoints <= [features.view[2], features.view[3]]).all()
         assert unpack(pack(features)).descriptors.tobytes() == features.descriptors.tobytes()
@@ -92,7 +94,7 @@ def test_delg_in_one_pass_equals_two(settings: Settings, photos: list[Photo]) ->
     prepared = [made.prepare(photo) for photo in photos]
     whole = made.descriptor.finish(prepared)
     local = made.local.finish(prepared)
-    for (features, vector), alone, other in zip(made.finish(prepared), local, whole):
+    for (features, vector), alone, other in zip(made.finish(prepared), local, whole, strict=True):
         assert np.array_equal(features.descriptors, alone.descriptors)
         assert np.abs(vector - other).max() < 1e-6
 
@@ -105,7 +107,7 @@ def test_results_do_not_depend_on_batches(
     prepared = [made.prepare(photo) for photo in photos]
     alone = [made.finish([one])[0] for one in prepared]
     monkeypatch.setattr(neural.Engine, "on_cpu", False)  # as on a GPU: pictures of one size go together
-    for (features, vector), (other, expected) in zip(made.finish(prepared), alone):
+    for (features, vector), (other, expected) in zip(made.finish(prepared), alone, strict=True):
         assert np.abs(vector - expected).max() < 1e-5
         assert np.abs(features.keypoints - other.keypoints).max() < 1e-3
         assert np.abs(features.descriptors.astype(int) - other.descriptors).max() <= 1  # a rounding step of int8

@@ -123,7 +123,7 @@ def test_each_scene_is_one_frame_at_its_time(tmp_path: Path, name: str, codec: s
     assert sniff(path.read_bytes()[: video.HEAD]) == "video"
     found = read(path)
     assert len(found) == 3
-    for k, (frame, picture) in enumerate(zip(found, SCENES)):
+    for k, (frame, picture) in enumerate(zip(found, SCENES[:3], strict=True)):
         assert 2 * k <= float(frame.at) < 2 * k + 1, [one.at for one in found]
         assert difference(frame, picture) < 8
         assert (frame.photo.width, frame.photo.height) == (WIDTH, HEIGHT)
@@ -142,7 +142,7 @@ def test_times_and_identities_are_those_of_the_file(clip: Path, tmp_path: Path) 
         assert frame.photo.id == hashlib.sha256(f"{video.digest_of(clip)}@{frame.at}".encode()).hexdigest()
     tagged = tmp_path / "tagged.mp4"
     tagged.write_bytes(clip.read_bytes() + struct.pack(">I4s", 12, b"free") + b"note")
-    pairs = list(zip(read(tagged), first))
+    pairs = list(zip(read(tagged), first, strict=True))
     assert [pixel_id(one.photo) for one, _ in pairs] == [pixel_id(other.photo) for _, other in pairs]
     assert all(one.photo.id != other.photo.id for one, other in pairs)
 

@@ -35,7 +35,7 @@ def test_batches_match_as_the_kernel_does(seed: int, counts: list[int], spread: 
     rng = np.random.default_rng(seed)
     photos = [photo(rng, count, spread=spread) for count in counts]
     pairs = [(a, b) for a in photos for b in photos]
-    for (a, b), found in zip(pairs, match_all(pairs, torch.device("cpu"))):
+    for (a, b), found in zip(pairs, match_all(pairs, torch.device("cpu")), strict=True):
         wanted = match(a, b)
         assert np.array_equal(found.first, wanted.first) and np.array_equal(found.second, wanted.second)
         assert np.array_equal(found.ratios, wanted.ratios)
