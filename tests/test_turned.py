@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
-from lmr.collection import Collection
+from lmr.collection import Collection, turning
 from lmr.collection.check import check
 from lmr.collection.core import create_ledger
 from lmr.collection.ingest import extract, ingest
@@ -20,7 +20,7 @@ from lmr.collection.intake import Stored
 from lmr.collection.link import link
 from lmr.collection.plan import Ingested
 from lmr.collection.report import Pictures
-from lmr.collection.start import start_of_stored
+from lmr.collection.start import start_of_photo, start_of_stored
 from lmr.features.pack import pack
 from lmr.features.presets import preset
 from lmr.features.sift import reduce, turned_descriptors, turned_order
@@ -171,7 +171,9 @@ def pairs_of(collection: Collection) -> dict[frozenset[str], tuple]:
     return {frozenset((ids[r.a], ids[r.b])): (r.verification, r.excluded, r.weight) for r in rows}
 
 
-def test_turned_photos_are_found_from_outside_and_at_link(made: Path, blank: Cli, tmp_path: Path) -> None:
+def test_turned_photos_are_found_from_outside_and_at_link(
+    made: Path, blank: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     mended = chosen(made, tmp_path / "photos")
     blank("ingest", tmp_path / "photos", "--labels", made / "labels.csv")
     assert blank.json("link", "--no-turns")["turned"] == []
@@ -186,6 +188,11 @@ def test_turned_photos_are_found_from_outside_and_at_link(made: Path, blank: Cli
         found = blank.json("search", file, "--top", 3)
         assert (found["query"]["turn"], found["query"]["mirrored"]) == (degrees(back(turn)), turn == 4), turn
         assert places(found) == {"bank"}, turn
+    noise = np.random.default_rng(0).integers(0, 255, (480, 640, 3), np.uint8)
+    file = put(Photo("", noise, 640, 480), 0, tmp_path / "noise.png")
+    with Collection.open(load({"home": blank.home})[0]) as collection, monkeypatch.context() as patch:
+        patch.setattr(turning, "chances", lambda *_: np.eye(8)[2])  # it looks upside down, and matches nothing
+        assert start_of_photo(collection, file, file.read_bytes()).turn == 0
     page = tmp_path / "page.html"
     told = blank.run("search", tmp_path / "query-1.png", "--top", 3, "--html", page)
     assert "lies on its side: searched turned by 270°" in told.stderr

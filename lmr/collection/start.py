@@ -187,7 +187,8 @@ def better_turned(
     """The start of a photo in another turn, if it found little as it is and clearly more speaks for that turn.
 
     found: features and material of the photo as it is. In each turn it is compared with its nearest images; then the
-    most promising turns are followed as the upright photo was.
+    most promising turns are followed as the upright photo was. How a photo looks does not turn it alone: something must
+    match better as well, weak as it may be.
     """
     if upright.best >= turning.CERTAIN or upright.original is None or patience.over:
         return upright
@@ -209,7 +210,10 @@ def better_turned(
             break
         upright_then = turned(photo, turn)
         start = _followed(collection, upright_then, described_alone(collection, upright_then), Path(upright.path), left)
-        gain = turning.gain(turn, max(start.best, evidence[turn]), upright.best, chance)
+        found_then = max(start.best, evidence[turn])
+        if found_then <= upright.best:  # it only looks more upright: some photos look upside down
+            continue
+        gain = turning.gain(turn, found_then, upright.best, chance)
         starts.append((gain, replace(start, number=upright.number, turn=after(upright.turn, turn))))
         if gain >= turning.CERTAIN:
             break
