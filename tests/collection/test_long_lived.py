@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from pymilvus import MilvusClient
 
 from lmr.collection import Collection
+from lmr.collection.generation import redescribe
+from lmr.collection.link import link
 from lmr.collection.search import search
+from lmr.features.checkpoints.store import Store
 from lmr.settings import load
 from tests.conftest import Cli
 
@@ -38,7 +43,8 @@ class Kept:
 
 
 @pytest.fixture
-def kept(blank: Cli, made: Path, tmp_path: Path) -> Kept:
+def kept(blank: Cli, made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Kept:
+    monkeypatch.setenv("LMR_NETWORK_SIDE", "128")  # once made, a collection keeps it
     photos = {name: sorted(made.glob(f"{name}-*.jpg")) for name in ("bank", "mill", "town-hall")}
     folder = tmp_path / "photos"
     folder.mkdir()
@@ -74,3 +80,35 @@ def test_a_reader_follows_what_others_learn_and_restore(kept: Kept, reader: Coll
     cli("ingest", *kept.others)
     cli("train")
     assert kept.ranked(reader) == kept.afresh() == trained
+
+
+def test_threads_may_read_and_milvus_may_let_go_of_what_it_had_loaded(kept: Kept, reader: Collection) -> None:
+    first = kept.ranked(reader)
+    with ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(lambda _: kept.ranked(reader), range(8))) == [first] * 8
+    # as a writer leaves it that is killed between flush and load
+    client = MilvusClient(uri=load({"home": kept.cli.home})[0].milvus_uri)
+    client.release_collection(f"lmr_{reader.id}")
+    client.close()
+    assert kept.ranked(reader) == first
+
+
+def test_a_reader_follows_a_change_of_preset_also_by_itself(
+    kept: Kept, shared: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    pytest.importorskip("torch", reason="needs PyTorch (`make setup`)")
+    from tests.features.weights import gem_checkpoint
+
+    store = Store(tmp_path / "store")
+    store.add(gem_checkpoint(shared / "parity", tmp_path / "gl18-tl-resnet50-gem-w-83fdc30.pth"))
+    for name, value in (("CHECKPOINTS", str(store.folder)), ("DEVICE", "cpu")):
+        monkeypatch.setenv(f"LMR_{name}", value)
+    with kept.open() as reader:
+        first = kept.ranked(reader)
+        kept.cli("train", "--preset", "rootsift+gem")
+        kept.cli("link")
+        assert reader.settings.preset == "rootsift+gem"
+        assert kept.ranked(reader) == kept.afresh() != first
+        redescribe(reader, "classic")
+        link(reader)
+        assert kept.ranked(reader) == kept.afresh() == first

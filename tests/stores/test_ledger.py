@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -73,6 +74,34 @@ def test_a_rolled_back_transaction_leaves_nothing(ledger: Ledger) -> None:
         ledger.add_image("d" * 64, 1, 1, "index", b"", b"")
         raise RuntimeError
     assert ledger.counts()["images"] == 0
+
+
+def test_threads_have_connections_of_their_own_and_see_what_is_committed(ledger: Ledger) -> None:
+    with ThreadPoolExecutor(1) as other:
+        with ledger.transaction():
+            ledger.set_meta("key", "new")
+            assert other.submit(ledger.meta, "key").result() is None
+        assert other.submit(ledger.meta, "key").result() == "new"
+        other.submit(add, ledger, "a" * 64).result()
+        assert ledger.counts()["images"] == 1
+        ledger.close()
+        with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+            other.submit(ledger.meta, "key").result()
+    with ThreadPoolExecutor(1) as late, pytest.raises(CollectionError, match="has been closed"):
+        late.submit(ledger.meta, "key").result()
+
+
+def test_a_ledger_put_in_the_place_of_another_is_followed(ledger: Ledger, tmp_path: Path) -> None:
+    other = Ledger.create(tmp_path / "other.sqlite", id="y")
+    other.fold()
+    other.close()
+    (tmp_path / "other.sqlite").replace(ledger.path)
+    assert ledger.meta("id") == "x"
+    ledger.follow()
+    assert ledger.meta("id") == "y"
+    ledger.path.unlink()
+    ledger.follow()  # what is gone is no other
+    assert ledger.meta("id") == "y"
 
 
 def test_damage_is_named(ledger: Ledger) -> None:
