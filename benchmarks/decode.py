@@ -20,11 +20,11 @@ import tifffile
 from PIL import Image, ImageOps
 
 from benchmarks.data import SHARED, percentiles
-from lmr.features.presets import preset
-from lmr.photos.decode import decode
+from lmr.execution.local import single_threaded
+from lmr.method.features.presets import preset
+from lmr.method.photos.decode import decode
 from lmr.settings import Settings
 from lmr.values import Array
-from lmr.workers import single_threaded
 
 _SIZE = (4032, 3024)
 _REPEATS = 5

@@ -22,8 +22,8 @@ from scipy.stats import norm
 from benchmarks.data import SHARED, nearest_pairs
 from benchmarks.offline import Choice
 from benchmarks.ranking import prim
-from lmr.evaluation.metrics import average_precision
-from lmr.expansion.idqe import Smoothing, link_weights, refine
+from lmr.method.evaluation.metrics import average_precision
+from lmr.method.expansion.idqe import Smoothing, link_weights, refine
 from lmr.values import Array, unit_rows
 
 TOP, SAMPLE = 50, 500

@@ -27,16 +27,16 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.data import SHARED
-from lmr.features.checkpoints.recognise import About
-from lmr.features.checkpoints.store import Kept
-from lmr.features.networks import delf, gem
-from lmr.features.networks.build import build
-from lmr.features.neural import BothParts, Engine, GlobalPart, LocalPart, Picture, chosen_device, preparation
-from lmr.photos.decode import decode
+from lmr.execution.local import Workers
+from lmr.method.features.checkpoints.recognise import About
+from lmr.method.features.checkpoints.store import Kept
+from lmr.method.features.networks import delf, gem
+from lmr.method.features.networks.build import build
+from lmr.method.features.neural import BothParts, Engine, GlobalPart, LocalPart, Picture, chosen_device, preparation
+from lmr.method.photos.decode import decode
+from lmr.method.verification.device import PAIRS, match_all
+from lmr.method.verification.matching import match, prepare
 from lmr.values import Array, Features
-from lmr.verification.device import PAIRS, match_all
-from lmr.verification.matching import match, prepare
-from lmr.workers import Workers
 
 _UNITS = {"resnet50": (3, 4, 6, 3), "resnet101": (3, 4, 23, 3)}
 _WINDOW = 64

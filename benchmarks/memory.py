@@ -20,12 +20,12 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.data import SHARED
-from lmr.collection import Collection
-from lmr.features.pack import pack
-from lmr.photos.made import make_photos
-from lmr.servers.milvus import LocalMilvus
-from lmr.servers.neo4j import LocalNeo4j
+from lmr.local.milvus import LocalMilvus
+from lmr.local.neo4j import LocalNeo4j
+from lmr.method.features.pack import pack
+from lmr.method.photos.made import make_photos
 from lmr.settings import load
+from lmr.store.stores import Stores
 from lmr.values import Array, Features, unit_rows
 
 _POOL, _POINTS = 50, 20
@@ -65,7 +65,7 @@ def described(home: Path, descriptors: Array) -> str:
         for _ in range(_POOL)
     ]
     ids = [hashlib.sha256(str(k).encode()).hexdigest() for k in range(len(descriptors))]
-    with Collection.open(load({"home": home})[0], create=True) as collection:
+    with Stores.open(load({"home": home})[0], create=True) as collection:
         ledger = collection.ledger
         with ledger.transaction():
             numbers = [ledger.add_image(id, 640, 640, "index", pool[k % _POOL], b"") for k, id in enumerate(ids)]

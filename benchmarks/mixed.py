@@ -23,13 +23,13 @@ import psutil
 import tifffile
 from PIL import Image
 
-from lmr.collection import Collection
-from lmr.collection.ingest import ingest
-from lmr.photos.made import photograph, shots
+from lmr.jobs.ingest.ingest import ingest
+from lmr.local.milvus import LocalMilvus
+from lmr.local.neo4j import LocalNeo4j
+from lmr.method.photos.made import photograph, shots
 from lmr.progress import Bars
-from lmr.servers.milvus import LocalMilvus
-from lmr.servers.neo4j import LocalNeo4j
 from lmr.settings import load
+from lmr.store.stores import Stores
 
 _SIDE = 240
 
@@ -50,7 +50,7 @@ def main() -> None:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_bytes(data)
         try:
-            with Collection.open(settings, Bars(), create=True) as collection, Watch() as watch:
+            with Stores.open(settings, Bars(), create=True) as collection, Watch() as watch:
                 begun = time.perf_counter()
                 counts = ingest(collection, [photos])
                 seconds = time.perf_counter() - begun

@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.data import SHARED
+from lmr.local.milvus import LocalMilvus
 from lmr.progress import Silent
-from lmr.servers.milvus import LocalMilvus
 from lmr.settings import load
-from lmr.stores.vectors import INDEXES, Milvus
+from lmr.store.vectors import INDEXES, Milvus
 from lmr.values import Array, unit_rows
 
 TOP = 50

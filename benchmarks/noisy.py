@@ -23,19 +23,19 @@ import numpy as np
 from benchmarks.data import SHARED
 from benchmarks.offline import Choice, Offline
 from benchmarks.photos import print_ladder
-from lmr.collection import Collection
-from lmr.collection.evaluate import evaluate
-from lmr.collection.ingest import ingest
-from lmr.collection.labels import labels_from_csv
-from lmr.collection.link import link
-from lmr.collection.report import Pictures
-from lmr.collection.start import Patience, start_of_stored
+from lmr.jobs.ingest.ingest import ingest
+from lmr.jobs.ingest.labels import labels_from_csv
+from lmr.jobs.link.link import link
+from lmr.local.milvus import LocalMilvus
+from lmr.local.neo4j import LocalNeo4j
 from lmr.outputs import put
 from lmr.progress import Bars
 from lmr.reports.pictures import jpeg
-from lmr.servers.milvus import LocalMilvus
-from lmr.servers.neo4j import LocalNeo4j
+from lmr.reports.report import Pictures
+from lmr.retrieval.evaluate import evaluate
+from lmr.retrieval.query import Patience, start_of_stored
 from lmr.settings import load
+from lmr.store.stores import Stores
 from lmr.values import Array, Hop
 
 MARKED = 30  # photos with each mark
@@ -55,7 +55,7 @@ def main() -> None:
         marks = build(options.photos, folder / "photos")
         settings, _ = load({"home": options.home or folder / "lmr"})
         try:
-            with Collection.open(settings, Bars(), create=True) as collection:
+            with Stores.open(settings, Bars(), create=True) as collection:
                 ingest(
                     collection, [folder / "photos" / "images"], labels=labels_from_csv(folder / "photos" / "labels.csv")
                 )
@@ -123,7 +123,7 @@ def marked(picture: Array, style: str, rng: np.random.Generator) -> Array:
     return picture
 
 
-def report(collection: Collection, marks: dict[str, str]) -> None:
+def report(collection: Stores, marks: dict[str, str]) -> None:
     """Other settings on the same pairs, and what became of the marks."""
     offline = Offline(collection)
     print(f"\n{'settings, mAP@100':44} {'idqe':>6} {'idqe+mmst':>9} {'accepted':>8} {'wrong, labelled':>16}")
@@ -152,7 +152,7 @@ def report(collection: Collection, marks: dict[str, str]) -> None:
             print(f"    {names[edge.a]} {names[edge.b]}: {edge.verification.inliers} inliers, {edge.excluded}")
 
 
-def draw(collection: Collection, folder: Path) -> None:
+def draw(collection: Stores, folder: Path) -> None:
     """A picture of each match that was found to be an artefact, the strongest first."""
     folder.mkdir(parents=True, exist_ok=True)
     for count, edge in enumerate(_artefacts(collection), 1):
@@ -162,7 +162,7 @@ def draw(collection: Collection, folder: Path) -> None:
         put(folder / f"{count:03d}-{edge[2]}-inliers-{reason}.jpg", jpeg(pictures.match(hop)))
 
 
-def _artefacts(collection: Collection) -> Iterator[tuple[str, str, int, str]]:
+def _artefacts(collection: Stores) -> Iterator[tuple[str, str, int, str]]:
     edges = [edge for _, edge in collection.ledger.pairs.edges() if (edge.excluded or "").startswith("artefact")]
     for edge in sorted(edges, key=lambda edge: -edge.verification.inliers)[:60]:
         yield edge.a, edge.b, edge.verification.inliers, str(edge.excluded)

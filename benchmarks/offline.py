@@ -11,12 +11,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from lmr.collection import Collection
-from lmr.collection.ladder import Neighbour, explore
-from lmr.evaluation.metrics import average_precision
-from lmr.expansion.idqe import Smoothing, link_weights, refine
+from lmr.method.evaluation.metrics import average_precision
+from lmr.method.expansion.idqe import Smoothing, link_weights, refine
+from lmr.method.verification.artefacts import SHARED_MARK
+from lmr.retrieval.baselines import Neighbour, explore
+from lmr.store.stores import Stores
 from lmr.values import Array
-from lmr.verification.artefacts import SHARED_MARK
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Outcome:
 class Offline:
     """Images by id, their original descriptors, and every edge in the ledger; `without` leaves out some images."""
 
-    def __init__(self, collection: Collection, without: frozenset[str] = frozenset()) -> None:
+    def __init__(self, collection: Stores, without: frozenset[str] = frozenset()) -> None:
         ledger = collection.ledger
         vectors = dict(ledger.descriptors())
         images = sorted((image for image in ledger.images() if image.id not in without), key=lambda image: image.id)

@@ -11,16 +11,16 @@ import time
 from pathlib import Path
 
 from benchmarks.data import SHARED
-from lmr.collection import Collection
-from lmr.collection.evaluate import Evaluation, evaluate
-from lmr.collection.ingest import ingest
-from lmr.collection.labels import labels_from_csv
-from lmr.collection.link import link
+from lmr.jobs.ingest.ingest import ingest
+from lmr.jobs.ingest.labels import labels_from_csv
+from lmr.jobs.link.link import link
+from lmr.local.milvus import LocalMilvus
+from lmr.local.neo4j import LocalNeo4j
+from lmr.method.spanning.clusters import write_clusters
 from lmr.progress import Bars
-from lmr.servers.milvus import LocalMilvus
-from lmr.servers.neo4j import LocalNeo4j
+from lmr.retrieval.evaluate import Evaluation, evaluate
 from lmr.settings import Settings, load
-from lmr.spanning.clusters import write_clusters
+from lmr.store.stores import Stores
 
 
 def main() -> None:
@@ -41,7 +41,7 @@ def main() -> None:
 def run(settings: Settings, photos: Path) -> None:
     """Ingest, link, cluster, evaluate; print where the time goes and the ladder."""
     seconds: dict[str, float] = {}
-    with Collection.open(settings, Bars(), create=True) as collection:
+    with Stores.open(settings, Bars(), create=True) as collection:
         begin = time.perf_counter()
         counts = ingest(collection, [photos / "images"], labels=labels_from_csv(photos / "labels.csv"))
         seconds["ingest"] = time.perf_counter() - begin

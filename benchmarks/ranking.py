@@ -18,12 +18,12 @@ from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import connected_components, minimum_spanning_tree
 
 from benchmarks.data import SHARED, nearest_pairs, percentiles
+from lmr.local.neo4j import LocalNeo4j
+from lmr.method.spanning.forest import build_forest
+from lmr.method.spanning.ranking import Limits, rank_from_image
 from lmr.progress import Bars
-from lmr.servers.neo4j import LocalNeo4j
 from lmr.settings import load
-from lmr.spanning.forest import build_forest
-from lmr.spanning.ranking import Limits, rank_from_image
-from lmr.stores.graph import Graph
+from lmr.store.graph import Graph
 from lmr.values import Array
 
 NEAREST = 20

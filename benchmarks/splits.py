@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.offline import Choice, Offline, Outcome, grid
-from lmr.collection import Collection
 from lmr.settings import load
+from lmr.store.stores import Stores
 
 
 def main() -> None:
@@ -29,7 +29,7 @@ def main() -> None:
     parser.add_argument("--home", type=Path, required=True)
     parser.add_argument("--splits", type=int, default=10)
     options = parser.parse_args()
-    with Collection.open(load({"home": options.home})[0]) as collection:
+    with Stores.open(load({"home": options.home})[0]) as collection:
         offline = Offline(collection)
     outcomes = {choice: offline.run(choice) for choice in grid()}
     default = outcomes[Choice()]

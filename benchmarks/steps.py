@@ -17,20 +17,20 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-import lmr.collection.keeping
+import lmr.jobs.link.keeping
 from benchmarks.data import SHARED
-from lmr.collection import Collection
-from lmr.collection.evaluate import evaluate
-from lmr.collection.ingest import ingest
-from lmr.collection.labels import labels_from_csv
-from lmr.collection.link import link
+from lmr.execution.verification import Pair, verify_pairs
+from lmr.jobs.ingest.ingest import ingest
+from lmr.jobs.ingest.labels import labels_from_csv
+from lmr.jobs.link.link import link
+from lmr.local.milvus import LocalMilvus
+from lmr.local.neo4j import LocalNeo4j
 from lmr.progress import Silent
-from lmr.servers.milvus import LocalMilvus
-from lmr.servers.neo4j import LocalNeo4j
+from lmr.retrieval.evaluate import evaluate
 from lmr.settings import load
-from lmr.stores.ledger import Ledger
+from lmr.store.ledger import Ledger
+from lmr.store.stores import Stores
 from lmr.values import Verification
-from lmr.verification.pool import Pair, verify_pairs
 
 _STEPS, _SHARE = 5, 0.2
 _RUNGS = ("descriptor", "idqe", "idqe+mmst")
@@ -57,7 +57,7 @@ class Remembered:
             yield [(pair, found if found is not None else self._known[b, a].swapped())]
 
 
-def report(name: str, collection: Collection) -> set[tuple[str, str]]:
+def report(name: str, collection: Stores) -> set[tuple[str, str]]:
     """Print counts and figures; returns the accepted pairs."""
     counts = collection.ledger.counts()
     found = evaluate(collection, names=list(_RUNGS))
@@ -72,7 +72,7 @@ def main() -> None:
     parser.add_argument("--photos", type=Path, default=SHARED / "photos" / "images")
     parser.add_argument("--labels", type=Path, default=SHARED / "photos" / "labels.csv")
     options = parser.parse_args()
-    setattr(lmr.collection.keeping, "verify_pairs", Remembered())  # noqa: B010
+    setattr(lmr.jobs.link.keeping, "verify_pairs", Remembered())  # noqa: B010
     labels = labels_from_csv(options.labels)
     paths = sorted(options.photos.glob("*.jpg"))
     late = random.Random(0).sample(paths, round(_SHARE * len(paths)))
@@ -91,7 +91,7 @@ def main() -> None:
 def steps(homes: list[Path], first: list[Path], late: list[Path], labels: object) -> None:
     """The two histories."""
     opened = [load({"home": home})[0] for home in homes]
-    with Collection.open(opened[0], Silent(), create=True) as collection:
+    with Stores.open(opened[0], Silent(), create=True) as collection:
         ingest(collection, first, labels=labels)  # type: ignore[arg-type]
     homes[1].mkdir(mode=0o700)
     with Ledger.open(homes[0] / "ledger.sqlite") as ledger:
@@ -99,7 +99,7 @@ def steps(homes: list[Path], first: list[Path], late: list[Path], labels: object
     shutil.copymode(homes[0] / "ledger.sqlite", homes[1] / "ledger.sqlite")
     accepted = []
     for settings, parts in ((opened[0], _STEPS), (opened[1], 1)):
-        with Collection.open(settings, Silent()) as collection:
+        with Stores.open(settings, Silent()) as collection:
             if parts > 1:
                 link(collection)
             size = -(-len(late) // parts)

@@ -21,20 +21,20 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.data import SHARED, percentiles
-from lmr.collection import Collection
-from lmr.collection.evaluate import WHOLE, labels_of
-from lmr.collection.ingest import ingest
-from lmr.collection.labels import labels_from_csv
-from lmr.collection.ladder import RUNGS, Field
-from lmr.collection.link import link
-from lmr.collection.search import wait_for_forest
-from lmr.collection.start import Start, start_of_photo, start_of_stored
-from lmr.photos.decode import content_id, decode
-from lmr.photos.turned import MIRRORED, back, degrees, turned_pixels
+from lmr.jobs.ingest.ingest import ingest
+from lmr.jobs.ingest.labels import labels_from_csv
+from lmr.jobs.link.link import link
+from lmr.local.milvus import LocalMilvus
+from lmr.local.neo4j import LocalNeo4j
+from lmr.method.photos.decode import content_id, decode
+from lmr.method.photos.turned import MIRRORED, back, degrees, turned_pixels
 from lmr.progress import Bars
-from lmr.servers.milvus import LocalMilvus
-from lmr.servers.neo4j import LocalNeo4j
+from lmr.retrieval.baselines import RUNGS, Field
+from lmr.retrieval.evaluate import WHOLE, labels_of
+from lmr.retrieval.query import Start, start_of_photo, start_of_stored
+from lmr.retrieval.search import wait_for_forest
 from lmr.settings import load
+from lmr.store.stores import Stores
 
 
 def main() -> None:
@@ -44,22 +44,22 @@ def main() -> None:
     parser.add_argument("--elsewhere", type=Path, default=SHARED / "photos2", help="photos of places that those lack")
     parser.add_argument("--home", type=Path, help="keep the collection here")
     parser.add_argument("--others", type=int, default=60, help="of each that show other things, searched for upright")
-    parser.add_argument("--turns", type=int, nargs="*", default=[1, 2, 3], help="see lmr.photos.turned")
+    parser.add_argument("--turns", type=int, nargs="*", default=[1, 2, 3], help="see lmr.method.photos.turned")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         settings, _ = load({"home": options.home or Path(temporary)})
         try:
-            with Collection.open(settings, Bars(), create=True) as collection:
+            with Stores.open(settings, Bars(), create=True) as collection:
                 run(collection, options)
         finally:
             LocalNeo4j(settings.home, settings).stop()
             LocalMilvus(settings.home, settings).stop()
 
 
-def run(collection: Collection, options: argparse.Namespace) -> None:
+def run(collection: Stores, options: argparse.Namespace) -> None:
     """Link if need be, then search, then link the query photos turned; print what each is worth."""
     photos: Path = options.photos
-    as_before = Collection(replace(collection.settings, turns="off"), collection.ledger, collection.progress)
+    as_before = Stores(replace(collection.settings, turns="off"), collection.ledger, collection.progress)
     if not collection.ledger.count("images"):
         ingest(collection, [photos / "images"], labels=labels_from_csv(photos / "labels.csv"))
         for each in (as_before, collection):
@@ -85,7 +85,7 @@ def queries_of(photos: Path) -> list[str]:
     return [row["image"] for row in csv.DictReader((photos / "labels.csv").open()) if row["split"] == "query"]
 
 
-def print_searched(collection: Collection, photos: Path, turn: int, name: str) -> None:
+def print_searched(collection: Stores, photos: Path, turn: int, name: str) -> None:
     """One line for the query photos turned so and searched for from outside."""
     asked, starts, seconds = {}, {}, []
     for query in queries_of(photos):
@@ -96,7 +96,7 @@ def print_searched(collection: Collection, photos: Path, turn: int, name: str) -
     print_line(collection, name, asked, starts, back(turn), percentiles(seconds))
 
 
-def print_linked(collection: Collection, photos: Path, turns: list[int], folder: Path) -> None:
+def print_linked(collection: Stores, photos: Path, turns: list[int], folder: Path) -> None:
     """The same for query photos that were taken in turned, as further query photos, and then linked."""
     labels = {row["image"]: row["landmark"] for row in csv.DictReader((photos / "labels.csv").open())}
     asked: dict[int, dict[str, str]] = {turn: {} for turn in turns}
@@ -119,7 +119,7 @@ def print_linked(collection: Collection, photos: Path, turns: list[int], folder:
 
 
 def print_line(
-    collection: Collection, name: str, asked: dict[str, str], starts: dict[str, Start], right: int, more: str
+    collection: Stores, name: str, asked: dict[str, str], starts: dict[str, Start], right: int, more: str
 ) -> None:
     """mAP, how many were found to be turned as is right, and which were not; asked: image ids by the query's name."""
     stage, truth = Field(collection), labels_of(collection)
@@ -136,7 +136,7 @@ def print_line(
     )
 
 
-def print_others(collection: Collection, photos: Path, count: int) -> None:
+def print_others(collection: Stores, photos: Path, count: int) -> None:
     """How many upright photos are turned of which the collection has no other one, or that show nothing known."""
     rows = [row["image"] for row in csv.DictReader((photos / "labels.csv").open()) if not known(collection, row)]
     seconds, wrong = [], []
@@ -150,12 +150,12 @@ def print_others(collection: Collection, photos: Path, count: int) -> None:
         print(f"others: {len(wrong)} of {len(seconds)} turned wrongly, {percentiles(seconds)}  {'; '.join(wrong)}")
 
 
-def known(collection: Collection, row: dict[str, str]) -> bool:
+def known(collection: Stores, row: dict[str, str]) -> bool:
     """Whether a photo shows a landmark that the collection knows."""
     return bool(row["landmark"]) and row["landmark"] in {image.landmark for image in collection.ledger.images()}
 
 
-def searched(collection: Collection, path: Path, turn: int) -> Start:
+def searched(collection: Stores, path: Path, turn: int) -> Start:
     """The start of a search for a photo turned so, as a file without a note."""
     return start_of_photo(collection, path, _file(path, turn) if turn else path.read_bytes())
 

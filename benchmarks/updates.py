@@ -24,24 +24,24 @@ from pathlib import Path
 
 import numpy as np
 
-import lmr.collection.load
+import lmr.store.load
 from benchmarks.data import SHARED, percentiles
 from benchmarks.ranking import nearest_edges
-from lmr.collection import Collection
-from lmr.collection.check import repair
-from lmr.collection.corrections import judge, remove
-from lmr.collection.partition import cluster
-from lmr.collection.sync import sync, update_forest, write_edges
-from lmr.fingerprints import VERIFICATION, Fingerprint
+from lmr.jobs.correct.corrections import judge, remove
+from lmr.jobs.exchange.clusters import cluster
+from lmr.local.milvus import LocalMilvus
+from lmr.local.neo4j import LocalNeo4j
+from lmr.method.fingerprints import VERIFICATION, Fingerprint
+from lmr.method.spanning.ranking import Limits, rank_from_image
+from lmr.method.verification.weights import weight
 from lmr.progress import Bars
-from lmr.servers.milvus import LocalMilvus
-from lmr.servers.neo4j import LocalNeo4j
 from lmr.settings import load
-from lmr.spanning.ranking import Limits, rank_from_image
-from lmr.stores.ledger import Verdict
-from lmr.stores.pairs import PairRow
+from lmr.store.check import repair
+from lmr.store.ledger import Verdict
+from lmr.store.pairs import PairRow
+from lmr.store.stores import Stores
+from lmr.store.sync import sync, update_forest, write_edges
 from lmr.values import Array, Verification
-from lmr.verification.weights import weight
 
 _SHARE = 0.01
 _KEPT = 50_000
@@ -86,7 +86,7 @@ def made(count: int) -> tuple[int, Array, Array, Array]:
     return count, whole[0], whole[1], inliers
 
 
-def fill(collection: Collection, numbers: range, edges: Iterator[tuple[int, int, int]]) -> None:
+def fill(collection: Stores, numbers: range, edges: Iterator[tuple[int, int, int]]) -> None:
     """Images and accepted pairs into the ledger."""
     ledger = collection.ledger
     with ledger.transaction():
@@ -123,7 +123,7 @@ def timed(what: str, run: Callable[[], object]) -> float:
     return seconds
 
 
-def bring_up(collection: Collection) -> float:
+def bring_up(collection: Stores) -> float:
     """From the ledger to the finished graph; seconds."""
     whole = 0.0
     for what, run in (("images", sync), ("edges", write_edges), ("forest", update_forest)):
@@ -146,9 +146,9 @@ def new_edges(count: int, fresh: int, a: Array, b: Array, inliers: Array) -> Ite
             yield number, other, int(rng.choice(inliers))
 
 
-def measure(collection: Collection, count: int, a: Array, b: Array, inliers: Array) -> None:
+def measure(collection: Stores, count: int, a: Array, b: Array, inliers: Array) -> None:
     """Build, add, rank, take out; print times and ratios."""
-    lmr.collection.load.MANY = 1 << 60  # the normal writer
+    lmr.store.load.MANY = 1 << 60  # the normal writer
     print(f"{count:,} images, {len(a):,} edges")
     timed(
         "into the ledger",
@@ -183,7 +183,7 @@ def measure(collection: Collection, count: int, a: Array, b: Array, inliers: Arr
     timed("1 % taken out again", lambda: remove(collection, [name(k) for k in range(count, count + fresh)]))
     timed("clusters by components", lambda: cluster(collection, "components", 12.0)[0].clusters)
     timed("clusters by Leiden", lambda: cluster(collection, "leiden", None)[0].clusters)
-    lmr.collection.load.MANY = 0
+    lmr.store.load.MANY = 0
     timed("made anew through the importer", lambda: repair(collection))
     print(f"most memory of this process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:.2f} GB")
 
@@ -198,7 +198,7 @@ def main() -> None:
         home = options.home or Path(temporary) / "lmr"
         settings = replace(load({"home": home})[0], agreement=-1.0)
         try:
-            with Collection.open(settings, Bars(), create=True) as collection:
+            with Stores.open(settings, Bars(), create=True) as collection:
                 measure(collection, *(made(options.made) if options.made else real()))
         finally:
             LocalNeo4j(home, settings).stop()

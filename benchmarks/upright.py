@@ -1,4 +1,4 @@
-"""Learn what tells an upright photo from a turned one (lmr/features/upright.npz), and how often that is right.
+"""Learn what tells an upright photo from a turned one (lmr/method/features/upright.npz), and how often that is right.
 
 python -m benchmarks.upright [--photos FOLDER ...] [--write]
 
@@ -16,12 +16,12 @@ from pathlib import Path
 import numpy as np
 from scipy.optimize import minimize
 
-import lmr.features.upright as upright
+import lmr.method.features.upright as upright
 from benchmarks.data import SHARED
-from lmr.features.presets import preset
-from lmr.photos.decode import decode
+from lmr.execution.local import single_threaded
+from lmr.method.features.presets import preset
+from lmr.method.photos.decode import decode
 from lmr.values import Array
-from lmr.workers import single_threaded
 
 _DECAY = 5e-5
 _FOLDS = 5

@@ -19,15 +19,15 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from benchmarks.data import SHARED
-from lmr.features.pack import pack, unpack
-from lmr.features.presets import preset
-from lmr.photos.decode import decode
-from lmr.photos.made import make_photos
+from lmr.execution.local import single_threaded
+from lmr.method.features.pack import pack, unpack
+from lmr.method.features.presets import preset
+from lmr.method.photos.decode import decode
+from lmr.method.photos.made import make_photos
+from lmr.method.verification.matching import Prepared, match, prepare
+from lmr.method.verification.parameters import MATCHING
+from lmr.method.verification.verify import verify
 from lmr.values import Array
-from lmr.verification.matching import Prepared, match, prepare
-from lmr.verification.parameters import MATCHING
-from lmr.verification.verify import verify
-from lmr.workers import single_threaded
 
 _PHOTOS = 40
 _TRIALS, _RESIDUAL = 1000, 20.0

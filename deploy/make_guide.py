@@ -11,8 +11,8 @@ from urllib.parse import quote
 
 from jinja2 import Environment
 
-from lmr.collection.analysis import DEFAULTS, analyst_queries
-from lmr.stores.cypher import Query
+from lmr.retrieval.analysis import DEFAULTS, analyst_queries
+from lmr.store.cypher import Query
 
 TARGET = Path(__file__).parent.parent / "cypher" / "browser" / "lmr-guide.html"
 PICTURES = {

@@ -1,4 +1,4 @@
-"""Make lmr/features/rootsift_basis.npz: the fixed projections of RootSIFT, learned from dead-leaves pictures.
+"""Make lmr/method/features/rootsift_basis.npz: the fixed projections of RootSIFT, learned from dead-leaves pictures.
 
 Dead leaves (shapes of all sizes that cover each other; Lee, Mumford and Huang, 2001) have the local statistics of
 photos: on real photos this basis keeps 94.7 % of the variance, one learned from them 95.0 %. So local features, and
@@ -12,7 +12,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from lmr.features.sift import DENSE_DIMENSION, SPARSE_DIMENSION, dense_sift, root_sift, sparse_sift
+from lmr.method.features.sift import DENSE_DIMENSION, SPARSE_DIMENSION, dense_sift, root_sift, sparse_sift
 from lmr.values import Array
 
 PICTURES, LEAVES = 60, 1500

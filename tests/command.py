@@ -18,15 +18,15 @@ import pymilvus  # noqa: F401
 import scipy.sparse.csgraph  # noqa: F401
 
 import lmr.cli.demo  # all that commands import
-import lmr.collection.check
-import lmr.collection.corrections
-import lmr.collection.doctor
-import lmr.collection.evaluate
-import lmr.collection.exchange
-import lmr.collection.generation
-import lmr.collection.matches
-import lmr.collection.rulings
-import lmr.stores.vectors
+import lmr.jobs.correct.corrections
+import lmr.jobs.correct.rulings
+import lmr.jobs.exchange.graph
+import lmr.jobs.exchange.matches
+import lmr.jobs.train.redescribe
+import lmr.local.doctor
+import lmr.retrieval.evaluate
+import lmr.store.check
+import lmr.store.vectors
 
 TIMEOUT = 600.0
 

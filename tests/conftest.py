@@ -16,12 +16,12 @@ import neo4j
 import pytest
 from pymilvus import MilvusClient
 
-from lmr.photos.made import make_photos
+from lmr.local.milvus import LocalMilvus
+from lmr.local.neo4j import LocalNeo4j
+from lmr.method.photos.made import make_photos
 from lmr.progress import Silent
-from lmr.servers.milvus import LocalMilvus
-from lmr.servers.neo4j import LocalNeo4j
 from lmr.settings import Settings, load
-from lmr.stores.graph import Graph
+from lmr.store.graph import Graph
 from tests import command
 
 ROOT = Path(__file__).parents[1]

@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 from lmr.errors import UsageError
-from lmr.photos.arguments import local
-from lmr.stores.graph import Graph
+from lmr.retrieval.arguments import local
+from lmr.store.graph import Graph
 from tests.conftest import ROOT, Cli, forget
 from tests.places import make_place
 

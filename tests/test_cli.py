@@ -23,7 +23,7 @@ import pytest
 from PIL import Image
 
 from lmr.settings import load
-from lmr.stores.graph import Graph
+from lmr.store.graph import Graph
 from tests.conftest import ROOT, Cli, Made, forget
 
 
@@ -63,9 +63,9 @@ def fingerprint(cli: Cli) -> tuple[Any, ...]:
         for table in tables:
             for row in db.execute(f"SELECT * FROM {table}"):  # noqa: S608  names from the schema
                 digest.update(repr(row).encode())
-    from lmr.collection import Collection
+    from lmr.store.stores import Stores
 
-    with Collection.open(load({"home": cli.home})[0]) as collection:
+    with Stores.open(load({"home": cli.home})[0]) as collection:
         counts = collection.graph.run("read/counts")[0]
         generation = collection.graph.marker()["generation"]
         return digest.hexdigest(), counts, generation, collection.vectors.count()
@@ -73,9 +73,9 @@ def fingerprint(cli: Cli) -> tuple[Any, ...]:
 
 def vectors_of(cli: Cli) -> dict[str, Any]:
     """The refined descriptors that Milvus holds."""
-    from lmr.collection import Collection
+    from lmr.store.stores import Stores
 
-    with Collection.open(load({"home": cli.home})[0]) as collection:
+    with Stores.open(load({"home": cli.home})[0]) as collection:
         return collection.vectors.fetch([image.id for image in collection.ledger.images()])
 
 
@@ -306,7 +306,7 @@ def test_two_commands_at_once_and_a_second_writer(demo: Cli, made: Path) -> None
     searches = [subprocess.Popen(command, stdout=subprocess.PIPE, env=environment, cwd=ROOT) for _ in range(3)]
     results = [json.loads(search.communicate(timeout=120)[0])["results"] for search in searches]
     assert results[0] == results[1] == results[2]
-    from lmr.collection.core import writer
+    from lmr.store.stores import writer
 
     with writer(demo.home):
         refused = demo.run("link")

@@ -16,13 +16,13 @@ from pathlib import Path
 
 import pytest
 
-from lmr.collection import Collection
-from lmr.collection.matches import read_matches
 from lmr.errors import UsageError
+from lmr.jobs.exchange.matches import read_matches
 from lmr.settings import load
-from lmr.stores.graph import Graph
-from lmr.stores.ledger import Ledger
-from lmr.stores.schema import FORMAT
+from lmr.store.graph import Graph
+from lmr.store.ledger import Ledger
+from lmr.store.schema import FORMAT
+from lmr.store.stores import Stores
 from lmr.tables import inert
 from tests.conftest import ROOT, Cli, forget
 
@@ -63,7 +63,7 @@ def linked(built: Path, blank: Cli) -> tuple[Cli, Path]:
 
 
 def accepted(cli: Cli) -> list[tuple[str, str]]:
-    with Collection.open(load({"home": cli.home})[0]) as collection:
+    with Stores.open(load({"home": cli.home})[0]) as collection:
         return [(edge.a, edge.b) for _, edge in collection.ledger.pairs.edges() if edge.excluded is None]
 
 
@@ -142,7 +142,7 @@ def test_removing_and_pruning(linked: tuple[Cli, Path], tmp_path: Path) -> None:
 
 def test_damage_is_named_and_repaired(linked: tuple[Cli, Path], tmp_path: Path) -> None:
     cli, _ = linked
-    with Collection.open(load({"home": cli.home})[0]) as collection:
+    with Stores.open(load({"home": cli.home})[0]) as collection:
         graph, id = collection.graph, sorted(image.id for image in collection.ledger.images())[0]
         rows = graph.run("forest/stored")
         graph.write_batches("forest/remove", [{"a": rows[0]["a"], "b": rows[0]["b"]}])

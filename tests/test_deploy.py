@@ -14,7 +14,7 @@ from pathlib import Path
 
 import yaml
 
-from lmr.servers.jars import pinned_version
+from lmr.local.jars import pinned_version
 from tests.conftest import ROOT, Cli
 
 

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 import lmr.errors
-from lmr.collection.doctor import together
+from lmr.local.doctor import together
 
 PACKAGE = Path(lmr.errors.__file__).parent
 

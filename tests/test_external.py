@@ -9,10 +9,10 @@ import neo4j
 import pytest
 
 from lmr.errors import ServerError
+from lmr.local.neo4j import Access, LocalNeo4j
 from lmr.progress import Silent
-from lmr.servers.neo4j import Access, LocalNeo4j
 from lmr.settings import load
-from lmr.stores.graph import asks_for_password
+from lmr.store.graph import asks_for_password
 from tests.conftest import Cli
 
 

@@ -9,9 +9,9 @@ import pillow_heif
 import pytest
 from PIL import Image
 
-from lmr.collection.plan import Look, plan
+from lmr.jobs.ingest.plan import Look, plan
 from lmr.reports.pictures import jpeg
-from lmr.stores.ledger import File
+from lmr.store.ledger import File
 from tests.conftest import Cli
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from lmr.settings import Settings
-from lmr.stores.graph import Graph
+from lmr.store.graph import Graph
 from tests.conftest import Cli, forget
 
 

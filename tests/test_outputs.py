@@ -28,9 +28,9 @@ from PIL import Image
 
 from lmr import outputs
 from lmr.errors import StorageError, UsageError
-from lmr.evaluation.rankings import write_rankings, write_submission
+from lmr.method.evaluation.rankings import write_rankings, write_submission
+from lmr.method.photos.made import photograph, shots
 from lmr.outputs.listed import read
-from lmr.photos.made import photograph, shots
 from lmr.reports.gallery import Picture, Section, album
 from lmr.reports.pictures import jpeg
 from tests.conftest import ROOT

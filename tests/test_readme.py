@@ -16,12 +16,12 @@ from pathlib import Path
 
 import numpy as np
 
-from lmr.collection import ladder
-from lmr.collection.load import MANY
-from lmr.expansion import average
-from lmr.features.pack import pack
-from lmr.features.presets import PRESETS
+from lmr.method.expansion import average
+from lmr.method.features.pack import pack
+from lmr.method.features.presets import PRESETS
+from lmr.retrieval import baselines as ladder
 from lmr.settings import Settings, load
+from lmr.store.load import MANY
 from lmr.values import Features
 from tests.conftest import ROOT, Made, stop_databases
 from tests.test_cli import commands
@@ -43,7 +43,7 @@ def test_own_photos_as_written(made: Path, tmp_path: Path) -> None:
     shutil.copy(made / "school-1.jpg", photos / "one.jpg")
     shutil.copy(made / "labels.csv", tmp_path)
     environment = {**os.environ, "HOME": str(tmp_path), "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-    from lmr.servers.jars import cache_folder
+    from lmr.local.jars import cache_folder
 
     environment["LMR_CACHE"] = str(cache_folder(load()[0]))
     try:

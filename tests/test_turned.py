@@ -12,25 +12,25 @@ import cv2
 import numpy as np
 import pytest
 
-from lmr.collection import Collection, turning
-from lmr.collection.check import check
-from lmr.collection.core import create_ledger
-from lmr.collection.ingest import extract, ingest
-from lmr.collection.intake import Stored
-from lmr.collection.link import link
-from lmr.collection.plan import Ingested
-from lmr.collection.report import Pictures
-from lmr.collection.start import start_of_photo, start_of_stored
-from lmr.features.pack import pack
-from lmr.features.presets import preset
-from lmr.features.sift import reduce, turned_descriptors, turned_order
-from lmr.features.upright import likelihoods
-from lmr.photos.decode import decode
-from lmr.photos.find import find
-from lmr.photos.turned import TURNS, after, back, degrees, turned, turned_pixels, turned_points
+from lmr.jobs.ingest.find import find
+from lmr.jobs.ingest.ingest import extract, ingest
+from lmr.jobs.ingest.intake import Stored
+from lmr.jobs.ingest.plan import Ingested
+from lmr.jobs.link.link import link
+from lmr.method.features.pack import pack
+from lmr.method.features.presets import preset
+from lmr.method.features.sift import reduce, turned_descriptors, turned_order
+from lmr.method.features.upright import likelihoods
+from lmr.method.photos.decode import decode
+from lmr.method.photos.turned import TURNS, after, back, degrees, turned, turned_pixels, turned_points
 from lmr.progress import Silent
+from lmr.reports.report import Pictures
+from lmr.retrieval import turning
+from lmr.retrieval.query import start_of_photo, start_of_stored
 from lmr.settings import load
-from lmr.stores.ledger import Ledger
+from lmr.store.check import check
+from lmr.store.ledger import Ledger
+from lmr.store.stores import Stores, create_ledger
 from lmr.values import Photo, unit_rows
 from tests.collection.test_faults import Fault
 from tests.collection.test_histories import Here
@@ -136,7 +136,7 @@ def test_a_photo_is_described_as_its_turned_pixels_are(made: Path, tmp_path: Pat
     settings = load({"home": tmp_path / "lmr", "workers": 1})[0]
     settings.home.mkdir()
     with create_ledger(settings.home / "ledger.sqlite", "x", settings, CLASSIC) as ledger:
-        collection = Collection(settings, ledger, Silent())
+        collection = Stores(settings, ledger, Silent())
         found = list(find([file]))
         extract(collection, found, lambda item: None, None, Ingested(), False, {found[0].path: Stored(turn=3)})
         collection.rest()
@@ -165,7 +165,7 @@ def chosen(made: Path, folder: Path) -> dict[str, tuple[Path, int]]:
     return mended
 
 
-def pairs_of(collection: Collection) -> dict[frozenset[str], tuple]:
+def pairs_of(collection: Stores) -> dict[frozenset[str], tuple]:
     ids = {image.number: image.id for image in collection.ledger.images()}
     rows = collection.ledger.pairs.rows()
     return {frozenset((ids[r.a], ids[r.b])): (r.verification, r.excluded, r.weight) for r in rows}
@@ -177,7 +177,7 @@ def test_turned_photos_are_found_from_outside_and_at_link(
     mended = chosen(made, tmp_path / "photos")
     blank("ingest", tmp_path / "photos", "--labels", made / "labels.csv")
     assert blank.json("link", "--no-turns")["turned"] == []
-    with Collection.open(load({"home": blank.home})[0]) as collection:
+    with Stores.open(load({"home": blank.home})[0]) as collection:
         before = pairs_of(collection)
 
     turned_now = {one["path"]: (one["turn"], one["mirrored"]) for one in blank.json("link")["turned"]}
@@ -190,7 +190,7 @@ def test_turned_photos_are_found_from_outside_and_at_link(
         assert places(found) == {"bank"}, turn
     noise = np.random.default_rng(0).integers(0, 255, (480, 640, 3), np.uint8)
     file = put(Photo("", noise, 640, 480), 0, tmp_path / "noise.png")
-    with Collection.open(load({"home": blank.home})[0]) as collection, monkeypatch.context() as patch:
+    with Stores.open(load({"home": blank.home})[0]) as collection, monkeypatch.context() as patch:
         patch.setattr(turning, "chances", lambda *_: np.eye(8)[2])  # it looks upside down, and matches nothing
         assert start_of_photo(collection, file, file.read_bytes()).turn == 0
     page = tmp_path / "page.html"
@@ -201,7 +201,7 @@ def test_turned_photos_are_found_from_outside_and_at_link(
     assert first.shape[1] > first.shape[0]  # as it is upright
 
     ids = {name: blank.json("search", path, "--top", 1)["query"]["id"] for name, (path, _) in mended.items()}
-    with Collection.open(load({"home": blank.home})[0]) as collection:
+    with Stores.open(load({"home": blank.home})[0]) as collection:
         assert check(collection) == []
         after_it, gone = pairs_of(collection), set(ids.values())
         upright = {pair: outcome for pair, outcome in before.items() if not pair & gone}
@@ -230,7 +230,7 @@ def test_turned_photos_are_found_from_outside_and_at_link(
     blank("turn", ids["bank-1"], 0)  # a person says otherwise
     assert blank.json("link")["turned"] == []
     assert ids["bank-1"] not in {one.get("id") for one in blank.json("review")}
-    with Collection.open(load({"home": blank.home})[0]) as collection:
+    with Stores.open(load({"home": blank.home})[0]) as collection:
         assert check(collection) == []
         image = collection.ledger.image(ids["bank-1"])
         assert image is not None and image.turn == 0
@@ -248,29 +248,29 @@ def places(found: dict) -> set[str]:
 
 
 def check_of(cli: Cli) -> list:
-    with Collection.open(load({"home": cli.home})[0]) as collection:
+    with Stores.open(load({"home": cli.home})[0]) as collection:
         return check(collection)
 
 
 @pytest.fixture
-def two(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Collection]]:
+def two(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Stores]]:
     """A calm and a shaken collection of the same photos, linked but for their turns."""
-    monkeypatch.setattr(Collection, "workers", Here())
+    monkeypatch.setattr(Stores, "workers", Here())
     chosen(made, tmp_path / "photos")
     homes = [tmp_path / name for name in ("calm", "shaken")]
     try:
         settings = load({"home": homes[0]})[0]
-        with Collection.open(settings, create=True) as calm:
+        with Stores.open(settings, create=True) as calm:
             ingest(calm, [tmp_path / "photos"])
             shutil.copytree(homes[0], homes[1], ignore=lambda folder, names: [n for n in names if "ledger" not in n])
-            with Collection.open(replace(settings, home=homes[1])) as shaken:
+            with Stores.open(replace(settings, home=homes[1])) as shaken:
                 yield [calm, shaken]
     finally:
         for home in homes:
             stop_databases(home)
 
 
-def test_a_link_that_is_cut_short_turns_the_same(two: list[Collection], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_link_that_is_cut_short_turns_the_same(two: list[Stores], monkeypatch: pytest.MonkeyPatch) -> None:
     """Each transaction of the ledger fails once, before or after it is durable."""
     calm, shaken = two
     assert len(link(calm).turned) == 3

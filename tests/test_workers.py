@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from lmr.errors import WorkerDied
-from lmr.workers import Workers
+from lmr.execution.local import Workers
 from tests.conftest import ROOT, Cli
 
 ONCE, ALWAYS = 2, 5

@@ -17,12 +17,12 @@ import pytest
 
 from lmr import outputs
 from lmr.cli import demo as the_demo
-from lmr.collection.check import backups_of, id_of, restore
 from lmr.errors import LmrError, UsageError
-from lmr.features.checkpoints.store import Store
-from lmr.photos.made import make_photos, photo_names, photograph, shots
+from lmr.method.features.checkpoints.store import Store
+from lmr.method.photos.made import make_photos, photo_names, photograph, shots
 from lmr.settings import load
-from lmr.stores.ledger import Ledger
+from lmr.store.check import backups_of, id_of, restore
+from lmr.store.ledger import Ledger
 from tests.conftest import ROOT, Cli, stop_databases
 from tests.test_outputs import Sources, tree, users, write_page
 
@@ -239,7 +239,7 @@ def test_restoring_sets_a_ledger_that_cannot_be_read_aside(tmp_path: Path) -> No
 
 
 def few_shots(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lmr.photos.made.shots", lambda seed=0: shots(seed)[:3])
+    monkeypatch.setattr("lmr.method.photos.made.shots", lambda seed=0: shots(seed)[:3])
 
 
 def test_the_demo_overwrites_no_photo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""The command line: a thin skin over lmr.collection. Data go to standard output, everything for people to error."""
+"""The command line: a thin skin over jobs and readers. Data go to standard output, everything for people to error."""
 
 from __future__ import annotations
 

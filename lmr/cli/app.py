@@ -39,10 +39,10 @@ def load_settings(home: Path | None, **flags: Any) -> Any:
 
 def open_collection(home: Path | None, *, create: bool = False, quiet: bool = False, **flags: Any) -> Any:
     """The collection, with bars for people unless the output is for programs."""
-    from lmr.collection import Collection
     from lmr.progress import Bars, Silent
+    from lmr.store.stores import Stores
 
-    return Collection.open(load_settings(home, **flags), Silent() if quiet else Bars(), create=create)
+    return Stores.open(load_settings(home, **flags), Silent() if quiet else Bars(), create=create)
 
 
 def check_outputs(

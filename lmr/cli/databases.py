@@ -13,12 +13,12 @@ from lmr.cli.show import print_json, print_table, say
 from lmr.text import printable, text_of
 
 if TYPE_CHECKING:
-    from lmr.collection.parameters import MadeWith
+    from lmr.store.made_with import MadeWith
 
 
 def _servers(home: Any) -> tuple[Any, Any, Any]:
-    from lmr.servers.milvus import LocalMilvus
-    from lmr.servers.neo4j import LocalNeo4j
+    from lmr.local.milvus import LocalMilvus
+    from lmr.local.neo4j import LocalNeo4j
 
     settings = load_settings(home)
     return settings, LocalNeo4j(settings.home, settings), LocalMilvus(settings.home, settings)
@@ -30,8 +30,8 @@ def up(home: Home = None) -> None:
 
     Example: `lmr up`
     """
+    from lmr.local.process import private_folder
     from lmr.progress import Bars
-    from lmr.servers.process import private_folder
 
     settings, neo4j, milvus = _servers(home)
     private_folder(settings.home)
@@ -63,9 +63,9 @@ def status(home: Home = None, as_json: Json = False) -> None:
 
     Example: `lmr status`
     """
-    from lmr.collection.core import LEDGER
-    from lmr.collection.parameters import made_with
-    from lmr.stores.ledger import Ledger
+    from lmr.store.ledger import Ledger
+    from lmr.store.made_with import made_with
+    from lmr.store.stores import LEDGER
 
     settings, neo4j, milvus = _servers(home)
     rows = []
@@ -96,7 +96,7 @@ def status(home: Home = None, as_json: Json = False) -> None:
 
 def _told(one: MadeWith) -> str:
     """What something in the collection was made with, in lines."""
-    from lmr.collection.parameters import flat, shown
+    from lmr.store.made_with import flat, shown
 
     held = "" if one.pairs is None else f" ({one.pairs:,} pairs)"
     state = {True: "this lmr's", False: "not this lmr's", None: "whether it is this lmr's cannot be told"}[one.current]
@@ -124,8 +124,8 @@ def browse(
     """
     import sys
 
-    from lmr.collection.browser import browser_address
     from lmr.errors import UsageError
+    from lmr.local.browser import browser_address
     from lmr.progress import Bars
 
     settings, neo4j, _ = _servers(home)
@@ -152,7 +152,7 @@ def doctor(home: Home = None, as_json: Json = False) -> None:
 
     Example: `lmr doctor`
     """
-    from lmr.collection.doctor import examine
+    from lmr.local.doctor import examine
 
     checks = examine(load_settings(home))
     if as_json:
@@ -187,12 +187,12 @@ def check(home: Home = None, as_json: Json = False) -> None:
     Example: `lmr check`
     """
     from lmr.cli.app import open_collection
-    from lmr.collection.check import check as run
-    from lmr.collection.check import without_photo
+    from lmr.store.check import check as run
+    from lmr.store.check import without_photo
 
-    with open_collection(home, quiet=as_json) as collection:
-        found = run(collection)
-        lost = without_photo(collection)
+    with open_collection(home, quiet=as_json) as stores:
+        found = run(stores)
+        lost = without_photo(stores)
     if as_json:
         print_json([*found, *lost])
     elif found or lost:
@@ -218,10 +218,10 @@ def repair(home: Home = None) -> None:
     Example: `lmr repair`
     """
     from lmr.cli.app import open_collection
-    from lmr.collection.check import repair as run
+    from lmr.store.check import repair as run
 
-    with open_collection(home) as collection:
-        run(collection)
+    with open_collection(home) as stores:
+        run(stores)
     print("Milvus and Neo4j were made anew from the ledger")
 
 
@@ -234,15 +234,15 @@ def backup(
     Example: `lmr backup ~/photos-2026-11.lmr`
     """
     from lmr.cli.app import open_collection
-    from lmr.collection.check import backup as run
-    from lmr.collection.check import backups_of
-    from lmr.collection.core import LEDGER
     from lmr.outputs import check as check_output
+    from lmr.store.check import backup as run
+    from lmr.store.check import backups_of
+    from lmr.store.stores import LEDGER
 
     settings = load_settings(home)
     check_output(file, home=settings.home, ours=backups_of(settings.home / LEDGER))
-    with open_collection(home, quiet=as_json) as collection:
-        size = run(collection, file)
+    with open_collection(home, quiet=as_json) as stores:
+        size = run(stores, file)
     if as_json:
         print_json({"file": str(file), "bytes": size})
     else:
@@ -255,7 +255,7 @@ def restore(file: Annotated[Path, typer.Argument(help="A backup.")], home: Home 
 
     Example: `lmr restore ~/photos-2026-11.lmr --home restored`
     """
-    from lmr.collection.check import restore as run
+    from lmr.store.check import restore as run
 
     settings = load_settings(home)
     done = run(settings, file)

@@ -13,25 +13,24 @@ from pathlib import Path
 from lmr import outputs
 from lmr.cli.app import load_settings
 from lmr.cli.show import print_table, say
-from lmr.collection import Collection
-from lmr.collection.browser import browser_address
-from lmr.collection.check import id_of
-from lmr.collection.core import LEDGER
-from lmr.collection.ingest import ingest
-from lmr.collection.labels import labels_from_csv
-from lmr.collection.link import link
-from lmr.collection.locate import locate
-from lmr.collection.partition import cluster
-from lmr.collection.report import write_gallery
-from lmr.collection.search import Found, explain, names_of, search
 from lmr.errors import UsageError
+from lmr.jobs.exchange.clusters import cluster
+from lmr.jobs.ingest.ingest import ingest
+from lmr.jobs.ingest.labels import labels_from_csv
+from lmr.jobs.link.link import link
+from lmr.local.browser import browser_address
+from lmr.local.milvus import LocalMilvus
+from lmr.local.neo4j import LocalNeo4j
+from lmr.method.photos.made import PLACED, make_photos, photo_names, shots
+from lmr.method.photos.phone import ODD, make_phone
+from lmr.method.photos.turned import degrees
 from lmr.outputs import check_page, folder_of
-from lmr.photos.made import PLACED, make_photos, photo_names, shots
-from lmr.photos.phone import ODD, make_phone
-from lmr.photos.turned import degrees
 from lmr.progress import Bars
-from lmr.servers.milvus import LocalMilvus
-from lmr.servers.neo4j import LocalNeo4j
+from lmr.reports.report import write_gallery
+from lmr.retrieval.locate import locate
+from lmr.retrieval.search import Found, explain, names_of, search
+from lmr.store.check import id_of
+from lmr.store.stores import LEDGER, Stores
 from lmr.text import printable, text_of
 
 _PAGE = "report.html"
@@ -56,19 +55,19 @@ def run(home: Path) -> None:
         for _ in make_photos(photos):
             advance(1)
     make_phone(phone, photos)
-    with Collection.open(settings, progress, create=True) as collection:
-        ingest(collection, [photos], labels=labels_from_csv(photos / "labels.csv"))
-        link(collection)
-        change, _ = cluster(collection, "components", _FLOOR)
-        accepted = collection.ledger.pairs.accepted()
+    with Stores.open(settings, progress, create=True) as stores:
+        ingest(stores, [photos], labels=labels_from_csv(photos / "labels.csv"))
+        link(stores)
+        change, _ = cluster(stores, "components", _FLOOR)
+        accepted = stores.ledger.pairs.accepted()
         print(f"\n{len(wanted)} photos, {accepted} verified matches, {change.clusters} clusters\n")
-        _table(collection, photos)
-        _odd(collection, photos, phone)
-        _way(collection, photos)
+        _table(stores, photos)
+        _odd(stores, photos, phone)
+        _way(stores, photos)
         page = home / _PAGE
-        found = search(collection, str(photos / "town-hall-front-1.jpg"), top=24, min_weight=_FLOOR)
-        write_gallery(collection, [found], page)
-        access = collection.graph.access
+        found = search(stores, str(photos / "town-hall-front-1.jpg"), top=24, min_weight=_FLOOR)
+        write_gallery(stores, [found], page)
+        access = stores.graph.access
         address = browser_address(access) if access.http else access.uri
     say(f"\ndone in {time.monotonic() - begin:.0f} s")
     print(
@@ -131,30 +130,30 @@ def remove(home: Path) -> list[str]:
     return sorted(os.path.join(at, name) for at, _, names in os.walk(home) for name in names)
 
 
-def _table(collection: Collection, photos: Path) -> None:
+def _table(stores: Stores, photos: Path) -> None:
     """What a search for each place's query photo finds over verified matches."""
     print(f"Searched with photos that show each place, over matches of weight {_FLOOR:g} or more:")
-    labels = {image.id: image.landmark for image in collection.ledger.images()}
+    labels = {image.id: image.landmark for image in stores.ledger.images()}
     rows = []
     for shot in shots():
         if shot.split != "query":
             continue
         there = sum(other.landmark == shot.landmark and other.split == "index" for other in shots())
-        hits = search(collection, str(photos / f"{shot.name}.jpg"), verified_only=True, min_weight=_FLOOR).hits
+        hits = search(stores, str(photos / f"{shot.name}.jpg"), verified_only=True, min_weight=_FLOOR).hits
         right = sum(labels[hit.id] == shot.landmark for hit in hits)
         rows.append((shot.landmark, there, right, len(hits) - right, max((hit.hops or 0 for hit in hits), default=0)))
     print_table(("place", "photos of it", "found", "wrong", "hops"), rows)
 
 
-def _odd(collection: Collection, photos: Path, phone: Path) -> None:
+def _odd(stores: Stores, photos: Path, phone: Path) -> None:
     """What is found with photos that are not as others are, and what one knows besides pixels."""
     print(f"\nSearched with {phone.name}/, photos as phones, scanners and other programs leave them:")
     for one in ODD:
-        found = search(collection, str(phone / one.name), verified_only=True, min_weight=_FLOOR)
-        print(f"  {one.name}, {one.about}: {'; '.join(_facts(collection, found, phone / one.name))}")
-    stored = collection.ledger.image(collection.resolve(str(photos / f"{PLACED}.jpg")))
+        found = search(stores, str(phone / one.name), verified_only=True, min_weight=_FLOOR)
+        print(f"  {one.name}, {one.about}: {'; '.join(_facts(stores, found, phone / one.name))}")
+    stored = stores.ledger.image(stores.resolve(str(photos / f"{PLACED}.jpg")))
     if stored is not None and stored.latitude is not None and stored.longitude is not None:
-        near = sum(one.place is not None for one in locate(collection))
+        near = sum(one.place is not None for one in locate(stores))
         print(
             f"\n{PLACED}.jpg knows that it was taken {stored.taken_at} at {stored.latitude:.4f}, "
             f"{stored.longitude:.4f}:\nlmr locate suggests places near it for {near} photos "
@@ -162,26 +161,26 @@ def _odd(collection: Collection, photos: Path, phone: Path) -> None:
         )
 
 
-def _facts(collection: Collection, found: Found, path: Path) -> Iterator[str]:
+def _facts(stores: Stores, found: Found, path: Path) -> Iterator[str]:
     start = found.start
     if start.number is not None:
-        names = [text_of(os.path.basename(other)) for other in collection.ledger.paths(start.number)]
+        names = [text_of(os.path.basename(other)) for other in stores.ledger.paths(start.number)]
         yield f"the same picture, so it is {', '.join(names)}"
     if start.turn:
         yield f"turned by {degrees(start.turn)}° to match"
-    places = Counter(image.landmark for hit in found.hits if (image := collection.ledger.image(hit.id)))
+    places = Counter(image.landmark for hit in found.hits if (image := stores.ledger.image(hit.id)))
     yield f"finds {', '.join(f'{count} photos of {place}' for place, count in places.most_common())}"
 
 
-def _way(collection: Collection, photos: Path) -> None:
+def _way(stores: Stores, photos: Path) -> None:
     """How a front is joined with a side that it shares no surface with."""
     front, side = photos / "town-hall-front-1.jpg", photos / "town-hall-side-9.jpg"
-    _, hops = explain(collection, str(front), str(side))
+    _, hops = explain(stores, str(front), str(side))
     print(f"\nFrom {front.name} to {side.name}, which share no surface:")
     if not hops:
         print("  no way was found")
         return
-    names = names_of(collection, [id for hop in hops for id in (hop.a, hop.b) if id])
+    names = names_of(stores, [id for hop in hops for id in (hop.a, hop.b) if id])
     for hop in hops:
         first, second = (names[id or ""][0].rsplit("/", 1)[-1] for id in (hop.a, hop.b))
         print(f"  {first} -> {second}: {hop.inliers} inliers")

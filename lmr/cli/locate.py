@@ -28,11 +28,11 @@ def locate(
 
     Example: `lmr locate --limit 20`
     """
-    from lmr.collection.locate import locate as run
+    from lmr.retrieval.locate import locate as run
 
-    with open_collection(home, quiet=as_json) as collection:
-        found = run(collection, photos or ())
-        unknown = collection.ledger.count("images") - len(collection.ledger.positions())
+    with open_collection(home, quiet=as_json) as stores:
+        found = run(stores, photos or ())
+        unknown = stores.ledger.count("images") - len(stores.ledger.positions())
     if as_json:
         print_json([_row(one) for one in found[:limit]])
         return

@@ -56,7 +56,7 @@ def evaluate(
     Example: `lmr evaluate --protocol roxford5k --ground-truth gnd_roxford5k.pkl --ranking ranks.npy`
     """
     from lmr.errors import UsageError
-    from lmr.evaluation.protocols import ground_truth as read_truth
+    from lmr.method.evaluation.protocols import ground_truth as read_truth
 
     if (ground_truth is None) != (protocol is None):
         raise UsageError("--protocol and --ground-truth go together")
@@ -72,14 +72,14 @@ def evaluate(
     if clusters:
         _clusters(home, as_json)
         return
-    from lmr.collection.evaluate import evaluate as run
-    from lmr.collection.report import write_evaluation
+    from lmr.reports.report import write_evaluation
+    from lmr.retrieval.evaluate import evaluate as run
 
     truth = None if protocol is None or ground_truth is None else read_truth(protocol, ground_truth)
-    with open_collection(home, quiet=as_json) as collection:
-        found = run(collection, truth, rung)
+    with open_collection(home, quiet=as_json) as stores:
+        found = run(stores, truth, rung)
         if html is not None:
-            write_evaluation(collection, found, html)
+            write_evaluation(stores, found, html)
     if as_json:
         print_json(found)
         return
@@ -91,10 +91,10 @@ def evaluate(
 
 
 def _clusters(home: Path | None, as_json: bool) -> None:
-    from lmr.collection.partition import measure_clusters
+    from lmr.jobs.exchange.clusters import measure_clusters
 
-    with open_collection(home, quiet=as_json) as collection:
-        found = measure_clusters(collection)
+    with open_collection(home, quiet=as_json) as stores:
+        found = measure_clusters(stores)
     if as_json:
         print_json(found)
         return
@@ -154,16 +154,16 @@ def _print_rungs(rungs: Any) -> None:
 
 def _recognition(home: Path | None, ground_truth: Path, ranking: Path | None, as_json: bool) -> None:
     """GAP of a file of predictions, or of the collection's own."""
-    from lmr.evaluation.protocols import recognition_predictions
-    from lmr.evaluation.scoring import score_predictions
+    from lmr.method.evaluation.protocols import recognition_predictions
+    from lmr.method.evaluation.scoring import score_predictions
 
     if ranking is not None:
         found = recognition_predictions(ranking)
     else:
-        from lmr.collection.recognition import predictions
+        from lmr.retrieval.recognition import predictions
 
-        with open_collection(home, quiet=as_json) as collection:
-            found = {query: row for query, row in predictions(collection) if row is not None}
+        with open_collection(home, quiet=as_json) as stores:
+            found = {query: row for query, row in predictions(stores) if row is not None}
     gap = score_predictions(ground_truth, found)
     if as_json:
         print_json({"protocol": "gld-recognition", "gap": gap})
@@ -173,7 +173,7 @@ def _recognition(home: Path | None, ground_truth: Path, ranking: Path | None, as
 
 def _score(protocol: str, ground_truth: Path, ranking: Path, as_json: bool) -> None:
     """Score a ranking file of any system."""
-    from lmr.evaluation.scoring import score_ranking
+    from lmr.method.evaluation.scoring import score_ranking
 
     scored = score_ranking(protocol, ground_truth, ranking)
     if as_json:
@@ -201,18 +201,18 @@ def submit(
     """
     check_outputs(home, file)
     if recognition:
-        from lmr.collection.recognition import predictions
-        from lmr.evaluation.rankings import write_predictions
+        from lmr.method.evaluation.rankings import write_predictions
+        from lmr.retrieval.recognition import predictions
 
-        with open_collection(home, quiet=as_json) as collection:
-            count = write_predictions(file, predictions(collection))
+        with open_collection(home, quiet=as_json) as stores:
+            count = write_predictions(file, predictions(stores))
         _tell(file, count, as_json)
         return
-    from lmr.collection.rankings import rankings_of_queries
-    from lmr.evaluation.rankings import SUBMITTED, write_submission
+    from lmr.method.evaluation.rankings import SUBMITTED, write_submission
+    from lmr.retrieval.rankings import rankings_of_queries
 
-    with open_collection(home, quiet=as_json) as collection:
-        rows = rankings_of_queries(collection, top=SUBMITTED)
+    with open_collection(home, quiet=as_json) as stores:
+        rows = rankings_of_queries(stores, top=SUBMITTED)
         count = write_submission(file, ((query, [name for name, _ in found]) for query, found in rows))
     _tell(file, count, as_json)
 
@@ -230,12 +230,12 @@ def ranking(
 
     Example: `lmr export ranking ranking.csv --top 100`
     """
-    from lmr.collection.rankings import rankings_of_queries
-    from lmr.evaluation.rankings import write_rankings
+    from lmr.method.evaluation.rankings import write_rankings
+    from lmr.retrieval.rankings import rankings_of_queries
 
     check_outputs(home, file)
-    with open_collection(home, quiet=as_json) as collection:
-        count = write_rankings(file, rankings_of_queries(collection, top=top))
+    with open_collection(home, quiet=as_json) as stores:
+        count = write_rankings(file, rankings_of_queries(stores, top=top))
     _tell(file, count, as_json)
 
 
@@ -249,13 +249,13 @@ def export_edges(
 
     Example: `lmr export edges matches.csv`
     """
-    from lmr.collection.exchange import check_form
-    from lmr.collection.exchange import export_edges as run
+    from lmr.jobs.exchange.graph import check_form
+    from lmr.jobs.exchange.graph import export_edges as run
 
     check_form(file)
     check_outputs(home, file)
-    with open_collection(home, quiet=as_json) as collection:
-        count = run(collection, file)
+    with open_collection(home, quiet=as_json) as stores:
+        count = run(stores, file)
     _tell(file, count, as_json, "edges", "matches")
 
 
@@ -277,12 +277,12 @@ def import_edges(
 
     Example: `lmr import edges matches.csv --home others`
     """
-    from lmr.collection.matches import import_edges as run
+    from lmr.jobs.exchange.matches import import_edges as run
 
     if not file.is_file():
         raise UsageError(f"{file}: no such file")
-    with open_collection(home, create=True, quiet=as_json) as collection:
-        done = run(collection, file, bare=bare)
+    with open_collection(home, create=True, quiet=as_json) as stores:
+        done = run(stores, file, bare=bare)
     if as_json:
         print_json(done.told())
         return
@@ -304,11 +304,11 @@ def export_rulings(
 
     Example: `lmr export rulings rulings.csv`
     """
-    from lmr.collection.rulings import export_rulings as run
+    from lmr.jobs.correct.rulings import export_rulings as run
 
     check_outputs(home, file)
-    with open_collection(home, quiet=as_json) as collection:
-        count = run(collection, file)
+    with open_collection(home, quiet=as_json) as stores:
+        count = run(stores, file)
     _tell(file, count, as_json, "rulings", "rulings")
 
 
@@ -325,12 +325,12 @@ def import_rulings(
 
     Example: `lmr import rulings rulings.csv`
     """
-    from lmr.collection.rulings import import_rulings as run
+    from lmr.jobs.correct.rulings import import_rulings as run
 
     if not file.is_file():
         raise UsageError(f"{file}: no such file")
-    with open_collection(home, quiet=as_json) as collection:
-        done = run(collection, file)
+    with open_collection(home, quiet=as_json) as stores:
+        done = run(stores, file)
     if as_json:
         print_json(done)
         return

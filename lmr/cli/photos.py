@@ -62,12 +62,12 @@ def ingest(
 
     Example: `lmr ingest ~/photos --labels labels.csv`
     """
-    from lmr.collection.ingest import ingest as run
-    from lmr.collection.labels import labels_from_csv, labels_from_folders
-    from lmr.collection.plan import Look, dry_run
     from lmr.errors import UsageError
-    from lmr.photos.arguments import local
-    from lmr.photos.find import check_exist
+    from lmr.jobs.ingest.find import check_exist
+    from lmr.jobs.ingest.ingest import ingest as run
+    from lmr.jobs.ingest.labels import labels_from_csv, labels_from_folders
+    from lmr.jobs.ingest.plan import Look, dry_run
+    from lmr.retrieval.arguments import local
 
     if split not in (None, "index", "query"):
         raise UsageError(f"--split is {split!r}; it takes index or query")
@@ -79,9 +79,9 @@ def ingest(
     if only_plan:
         counts = dry_run(paths, load_settings(home, preset=preset), look)
     else:
-        with open_collection(home, create=True, quiet=as_json, preset=preset, workers=workers) as collection:
+        with open_collection(home, create=True, quiet=as_json, preset=preset, workers=workers) as stores:
             counts = run(
-                collection,
+                stores,
                 paths,
                 labels=given,
                 split=split,  # type: ignore[arg-type]  # checked above
@@ -143,12 +143,12 @@ def remove(
 
     Example: `lmr remove ~/photos/wrong.jpg`
     """
-    from lmr.collection.corrections import remove as run
-    from lmr.photos.arguments import local
+    from lmr.jobs.correct.corrections import remove as run
+    from lmr.retrieval.arguments import local
 
     named = [local(given) for given in images]
-    with open_collection(home, quiet=as_json) as collection:
-        _tell_corrected(run(collection, named), as_json)
+    with open_collection(home, quiet=as_json) as stores:
+        _tell_corrected(run(stores, named), as_json)
 
 
 def _tell_corrected(done: Any, as_json: bool) -> None:
@@ -170,12 +170,12 @@ def confirm(
 
     Example: `lmr confirm front.jpg side.jpg`
     """
-    from lmr.collection.corrections import judge
-    from lmr.photos.arguments import photo
+    from lmr.jobs.correct.corrections import judge
+    from lmr.retrieval.arguments import photo
 
     first, second = photo(a), photo(b)
-    with open_collection(home, quiet=as_json) as collection:
-        _tell_corrected(judge(collection, first, second, "confirmed"), as_json)
+    with open_collection(home, quiet=as_json) as stores:
+        _tell_corrected(judge(stores, first, second, "confirmed"), as_json)
 
 
 @app.command()
@@ -190,12 +190,12 @@ def reject(
 
     Example: `lmr reject a1b2c3 d4e5f6 --why "the same banner"`
     """
-    from lmr.collection.corrections import judge
-    from lmr.photos.arguments import photo
+    from lmr.jobs.correct.corrections import judge
+    from lmr.retrieval.arguments import photo
 
     first, second = photo(a), photo(b)
-    with open_collection(home, quiet=as_json) as collection:
-        _tell_corrected(judge(collection, first, second, "rejected", why), as_json)
+    with open_collection(home, quiet=as_json) as stores:
+        _tell_corrected(judge(stores, first, second, "rejected", why), as_json)
 
 
 @app.command()
@@ -217,15 +217,15 @@ def review(
 
     Example: `lmr review --html review.html`
     """
-    from lmr.collection.corrections import judge
-    from lmr.collection.report import why_doubted, why_turned, worth_a_look, write_review
-    from lmr.collection.turns import turned_images
+    from lmr.jobs.correct.corrections import judge
+    from lmr.jobs.link.turns import turned_images
+    from lmr.reports.report import why_doubted, why_turned, worth_a_look, write_review
 
     check_outputs(home, page=html)
-    with open_collection(home, quiet=as_json) as collection:
-        found, turned = worth_a_look(collection, limit), turned_images(collection)[:limit]
+    with open_collection(home, quiet=as_json) as stores:
+        found, turned = worth_a_look(stores, limit), turned_images(stores)[:limit]
         if html is not None:
-            write_review(collection, found, html, turned)
+            write_review(stores, found, html, turned)
         if as_json:
             told = [{"a": one.id, "b": one.match, **asdict(one), "why": why_turned(one)} for one in turned]
             bridges = [{**asdict(one), "doubt": round(one.doubt, 4), "why": why_doubted(one)} for one in found]
@@ -242,7 +242,7 @@ def review(
             if key == "q":
                 break
             if key in ("c", "r"):
-                done = judge(collection, one.a, one.b, "confirmed" if key == "c" else "rejected")
+                done = judge(stores, one.a, one.b, "confirmed" if key == "c" else "rejected")
                 say(f"{'confirmed' if key == 'c' else 'rejected'}; {done.accepted} matches accepted in all")
 
 
@@ -260,14 +260,14 @@ def turn(
 
     Example: `lmr turn scan.jpg 90`
     """
-    from lmr.collection.turns import turn_by_hand
     from lmr.errors import UsageError
-    from lmr.photos.turned import MIRRORED
+    from lmr.jobs.link.turns import turn_by_hand
+    from lmr.method.photos.turned import MIRRORED
 
     if by not in (0, 90, 180, 270):
         raise UsageError(f"a photo is turned by 0, 90, 180 or 270 degrees clockwise, not {by}")
-    with open_collection(home, quiet=as_json) as collection:
-        done = turn_by_hand(collection, photo, by // 90 + MIRRORED * mirrored)
+    with open_collection(home, quiet=as_json) as stores:
+        done = turn_by_hand(stores, photo, by // 90 + MIRRORED * mirrored)
     if as_json:
         print_json(done)
     else:
@@ -297,16 +297,16 @@ def train(
 
     Example: `lmr train --preset dir-delf`
     """
-    from lmr.collection.describe import train as run
-    from lmr.collection.generation import redescribe
+    from lmr.jobs.train.describe import train as run
+    from lmr.jobs.train.redescribe import redescribe
 
-    with open_collection(home, quiet=as_json, workers=workers) as collection:
+    with open_collection(home, quiet=as_json, workers=workers) as stores:
         if preset is not None:
-            done = redescribe(collection, preset, drop=drop)
+            done = redescribe(stores, preset, drop=drop)
             kept = f"{done.pairs_kept} verified pairs kept"
             told = f"{done.photos} photos described by {done.preset}, {kept}; `lmr link` goes on"
         else:
-            count = run(collection)
+            count = run(stores)
             learned = f"learned from {count} index photos and " if count else ""
             told = f"{learned}described everything anew; `lmr link` looks for new neighbours"
     if as_json:
@@ -348,11 +348,11 @@ def link(
 
     Example: `lmr link --rounds 2`
     """
-    from lmr.collection.link import link as run
+    from lmr.jobs.link.link import link as run
 
     way = None if turns is None else "on" if turns else "off"
-    with open_collection(home, quiet=as_json, top=top, workers=workers, turns=way) as collection:
-        done = run(collection, rounds=rounds, bridge_queries=bridge_queries)
+    with open_collection(home, quiet=as_json, top=top, workers=workers, turns=way) as stores:
+        done = run(stores, rounds=rounds, bridge_queries=bridge_queries)
     if as_json:
         print_json(done)
         return
@@ -389,15 +389,15 @@ def cluster(
 
     Example: `lmr cluster --method components --min-weight 25`
     """
-    from lmr.collection.partition import cluster as write
     from lmr.errors import UsageError
+    from lmr.jobs.exchange.clusters import cluster as write
 
     if method not in ("components", "leiden"):
         raise UsageError(f"--method is {method!r}; it takes leiden or components")
     if method == "leiden" and min_weight is not None:
         raise UsageError("--min-weight is a floor for components: add --method components")
-    with open_collection(home, quiet=as_json) as collection:
-        change, floor = write(collection, method, min_weight)  # type: ignore[arg-type]  # checked above
+    with open_collection(home, quiet=as_json) as stores:
+        change, floor = write(stores, method, min_weight)  # type: ignore[arg-type]  # checked above
     if as_json:
         print_json({**asdict(change), "method": method, "min_weight": floor})
         return
@@ -419,10 +419,10 @@ def clusters(
 
     Example: `lmr clusters --limit 10`
     """
-    from lmr.spanning.clusters import list_clusters
+    from lmr.method.spanning.clusters import list_clusters
 
-    with open_collection(home, quiet=as_json) as collection:
-        found = list_clusters(collection.graph, limit)
+    with open_collection(home, quiet=as_json) as stores:
+        found = list_clusters(stores.graph, limit)
     if as_json:
         print_json(found)
         return

@@ -74,11 +74,11 @@ def search(
 
     Example: `lmr search photo.jpg --top 50 --html result.html`
     """
-    from lmr.collection.report import write_gallery
-    from lmr.collection.search import Unused
-    from lmr.collection.start import Patience
     from lmr.errors import UsageError
-    from lmr.photos.arguments import expanded, is_folder
+    from lmr.reports.report import write_gallery
+    from lmr.retrieval.arguments import expanded, is_folder
+    from lmr.retrieval.query import Patience
+    from lmr.retrieval.search import Unused
     from lmr.where import Where
 
     where = Where.of(near, within, since, until)
@@ -96,11 +96,11 @@ def search(
     alone = len(photos) == 1 and not is_folder(photos[0])
     if alone and asked[0].reason is not None:
         raise UsageError(Unused(asked[0].shown, asked[0].reason).text)
-    with open_collection(home, quiet=as_json) as collection:
-        run = _Searches(collection, asked, alone, as_json)
+    with open_collection(home, quiet=as_json) as stores:
+        run = _Searches(stores, asked, alone, as_json)
         try:
             if html is not None:
-                write_gallery(collection, run.each(options), html)
+                write_gallery(stores, run.each(options), html)
             else:
                 deque(run.each(options), 0)
         except KeyboardInterrupt:  # in between, or while pictures are drawn: there is no page
@@ -111,22 +111,22 @@ def search(
 class _Searches:
     """The searches of one command: told one after the other, or in one document at the end."""
 
-    def __init__(self, collection: Any, asked: Sequence[Any], alone: bool, as_json: bool) -> None:
-        self._collection, self._asked, self._alone, self._as_json = collection, asked, alone, as_json
+    def __init__(self, stores: Any, asked: Sequence[Any], alone: bool, as_json: bool) -> None:
+        self._stores, self._asked, self._alone, self._as_json = stores, asked, alone, as_json
         self._documents: list[dict[str, Any]] = []
         self._failed = self._unknown = 0
         self.interrupted = False
 
     def each(self, options: dict[str, Any]) -> Iterator[Any]:
         """What was found with one photo after the other, once it is told. Ends early at Ctrl-C."""
-        from lmr.collection.search import Unused, lacks, searches
+        from lmr.retrieval.search import Unused, lacks, searches
 
-        if lack := lacks(self._collection):
+        if lack := lacks(self._stores):
             say(lack)
         where = options["where"]
-        self._unknown = self._collection.ledger.lack(where) if where else 0
+        self._unknown = self._stores.ledger.lack(where) if where else 0
         try:
-            outcomes = searches(self._collection, self._asked, strict=self._alone, **options)
+            outcomes = searches(self._stores, self._asked, strict=self._alone, **options)
             for one, outcome in zip(self._asked, outcomes, strict=False):
                 if isinstance(outcome, Unused):
                     self._refuse(outcome)
@@ -142,10 +142,10 @@ class _Searches:
         say(unused.text)
 
     def _tell(self, name: str, found: Any, where: Any) -> None:
-        from lmr.collection.report import how_it_lies
-        from lmr.photos.turned import MIRRORED, degrees
+        from lmr.method.photos.turned import MIRRORED, degrees
+        from lmr.reports.report import how_it_lies
 
-        start, rows = found.start, [_row(self._collection, hit) for hit in found.hits]
+        start, rows = found.start, [_row(self._stores, hit) for hit in found.hits]
         query = {"id": start.id, "path": start.path, "stored": start.number is not None}
         query |= {"turn": degrees(start.turn), "mirrored": start.turn >= MIRRORED}
         told = {"query": query, "seconds": found.seconds, "effort": start.effort}
@@ -204,13 +204,13 @@ def _told(effort: Any) -> str:
     return f"compared with {effort.compared} photos in {effort.rounds} rounds, {why[effort.ended]}"
 
 
-def _row(collection: Any, hit: Any) -> dict[str, Any]:
-    from lmr.collection.search import names_of
-    from lmr.photos.about import About
+def _row(stores: Any, hit: Any) -> dict[str, Any]:
+    from lmr.method.photos.about import About
+    from lmr.retrieval.search import names_of
 
-    image = collection.ledger.image(hit.id)
-    about = collection.ledger.about(image.number) if image else About()
-    paths = names_of(collection, [hit.id])[hit.id]
+    image = stores.ledger.image(hit.id)
+    about = stores.ledger.about(image.number) if image else About()
+    paths = names_of(stores, [hit.id])[hit.id]
     return {
         "rank": hit.rank,
         "id": hit.id,
@@ -221,7 +221,7 @@ def _row(collection: Any, hit: Any) -> dict[str, Any]:
         "similarity": hit.similarity,
         "landmark": image.landmark if image else None,
         "paths": paths,
-        "gone": image is not None and _is_gone(collection.ledger, image.number),
+        "gone": image is not None and _is_gone(stores.ledger, image.number),
         "taken_at": about.taken_at,
         "location": about.location,
         "camera": about.camera,
@@ -232,7 +232,7 @@ def _row(collection: Any, hit: Any) -> dict[str, Any]:
 
 def _is_gone(ledger: Any, number: int) -> bool:
     """Whether an image's photo is not there any more; one that came with imported matches never had any."""
-    from lmr.photos.video import source
+    from lmr.method.photos.video import source
 
     return ledger.has_features(number) and not any(os.path.exists(source(path)) for path in ledger.paths(number))
 
@@ -258,19 +258,19 @@ def explain(
 
     Example: `lmr explain front.jpg side.jpg --picture why.jpg`
     """
-    from lmr.collection.report import write_explanation
-    from lmr.collection.search import explain as run
-    from lmr.collection.search import names_of
-    from lmr.photos.arguments import STANDARD_INPUT, Asked, photo, standard_input
+    from lmr.reports.report import write_explanation
+    from lmr.retrieval.arguments import STANDARD_INPUT, Asked, photo, standard_input
+    from lmr.retrieval.search import explain as run
+    from lmr.retrieval.search import names_of
 
     check_outputs(home, picture, inputs=[Path(a), Path(b)])
     data = standard_input(load_settings(home).max_bytes) if a == STANDARD_INPUT else None
     first, second = Asked(a).shown if data else photo(a), photo(b)
-    with open_collection(home, quiet=as_json) as collection:
-        start, hops = run(collection, first, second, data)
-        names = names_of(collection, [id for hop in hops or [] for id in (hop.a, hop.b) if id])
+    with open_collection(home, quiet=as_json) as stores:
+        start, hops = run(stores, first, second, data)
+        names = names_of(stores, [id for hop in hops or [] for id in (hop.a, hop.b) if id])
         if hops and picture is not None:
-            write_explanation(collection, start, hops, picture)
+            write_explanation(stores, start, hops, picture)
     if as_json:
         print_json({"joined": hops is not None, "path": None if hops is None else hops})
         return
@@ -303,7 +303,7 @@ def query(
 
     Example: `lmr query strongest-bridges --param limit=10`
     """
-    from lmr.collection.analysis import analyst_queries, run_query
+    from lmr.retrieval.analysis import analyst_queries, run_query
 
     if name is None:
         listed = analyst_queries()
@@ -315,8 +315,8 @@ def query(
                 ((q.name, " ".join(q.params), q.about) for q in listed),
             )
         return
-    with open_collection(home, quiet=as_json) as collection:
-        rows = run_query(collection.graph, name, param or [])
+    with open_collection(home, quiet=as_json) as stores:
+        rows = run_query(stores.graph, name, param or [])
     if as_json:
         print_json(rows)
         return

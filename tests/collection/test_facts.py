@@ -12,12 +12,12 @@ from pathlib import Path
 import neo4j
 import pytest
 
-from lmr.collection import Collection, search
-from lmr.photos.about import About
+from lmr.local.neo4j import LocalNeo4j
+from lmr.method.photos.about import About
 from lmr.progress import Silent
-from lmr.servers.neo4j import LocalNeo4j
 from lmr.settings import load
-from lmr.stores.ledger import File, Ledger
+from lmr.store.ledger import File, Ledger
+from lmr.store.stores import Stores, search
 from lmr.text import text_of
 from lmr.where import Where, first_instant, last_instant, metres
 from tests.conftest import Cli, stop_databases
@@ -120,7 +120,7 @@ def test_a_filtered_search_is_the_whole_one_filtered(
     where = Where.of(given.get("--near"), given.get("--within"), given.get("--from"), given.get("--to"))
     assert where is not None
     start = str(photos / "school-4.jpg")
-    with Collection.open(load({"home": placed.home})[0]) as collection:
+    with Stores.open(load({"home": placed.home})[0]) as collection:
         names = {
             image.id: Path(text_of(collection.ledger.paths(image.number)[0])).stem
             for image in collection.ledger.images()

@@ -14,18 +14,18 @@ from typing import Any
 
 import pytest
 
-from lmr.collection import Collection
-from lmr.collection.check import check
-from lmr.collection.corrections import judge, remove
-from lmr.collection.describe import train
-from lmr.collection.link import link
-from lmr.collection.sync import bring_up
 from lmr.errors import UsageError
+from lmr.jobs.correct.corrections import judge, remove
+from lmr.jobs.link.link import link
+from lmr.jobs.train.describe import train
+from lmr.method.spanning.clusters import write_clusters
 from lmr.settings import load
-from lmr.spanning.clusters import write_clusters
-from lmr.stores.graph import Graph
-from lmr.stores.ledger import Ledger
-from lmr.stores.vectors import Milvus
+from lmr.store.check import check
+from lmr.store.graph import Graph
+from lmr.store.ledger import Ledger
+from lmr.store.stores import Stores
+from lmr.store.sync import bring_up
+from lmr.store.vectors import Milvus
 from tests.collection.test_histories import PLACES, Here, History
 from tests.conftest import stop_databases
 
@@ -87,19 +87,19 @@ class Faults:
         return call
 
 
-Step = Callable[[Collection, History], object]
+Step = Callable[[Stores, History], object]
 
 
 def ingest(some: range) -> Step:
     return lambda collection, history: history.fill(some)
 
 
-def strongest(collection: Collection) -> list[tuple[str, str]]:
+def strongest(collection: Stores) -> list[tuple[str, str]]:
     edges = sorted(collection.ledger.pairs.edges(), key=lambda row: -row[1].weight)
     return [(edge.a, edge.b) for _, edge in edges]
 
 
-def cluster(collection: Collection, history: History) -> None:
+def cluster(collection: Stores, history: History) -> None:
     bring_up(collection)
     write_clusters(collection.graph, method="components", floor=0.0, bridge_queries=collection.bridge_queries)
 
@@ -123,7 +123,7 @@ def steps(photos: list[str]) -> list[tuple[str, Step]]:
     return [step for step in whole if ALL or step[0] in few]
 
 
-def state(collection: Collection, history: History) -> dict:
+def state(collection: Stores, history: History) -> dict:
     ids = {image.number: image.id for image in collection.ledger.images()}
     pairs = sorted((ids[r.a], ids[r.b], r.verification, r.excluded, r.weight) for r in collection.ledger.pairs.rows())
     bring_up(collection)
@@ -131,11 +131,11 @@ def state(collection: Collection, history: History) -> dict:
 
 
 def test_a_write_that_fails_is_made_good_by_the_same_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Collection, "workers", Here())
+    monkeypatch.setattr(Stores, "workers", Here())
     settings = [replace(load({"home": tmp_path / name})[0], top=10) for name in ("calm", "shaken")]
     faults = Faults(monkeypatch)
     try:
-        with Collection.open(settings[0], create=True) as calm, Collection.open(settings[1], create=True) as shaken:
+        with Stores.open(settings[0], create=True) as calm, Stores.open(settings[1], create=True) as shaken:
             histories = [History(collection, 5) for collection in (calm, shaken)]
             tried = 0
             for name, step in steps(list(histories[0].photos)):
@@ -154,7 +154,7 @@ def test_a_write_that_fails_is_made_good_by_the_same_step(tmp_path: Path, monkey
             stop_databases(one.home)
 
 
-def attempts(step: Step, name: str, collection: Collection, history: History, faults: Faults) -> list[str]:
+def attempts(step: Step, name: str, collection: Stores, history: History, faults: Faults) -> list[str]:
     """Take a step again and again, each time failing one write later, until none fails."""
     places: list[str] = []
     for at in range(1, 1000):

@@ -12,25 +12,25 @@ from typing import Any
 import numpy as np
 import pytest
 
-import lmr.collection.keeping
-import lmr.collection.link
-import lmr.features.presets
-import lmr.verification.pool
-from lmr.collection import Collection
-from lmr.collection.check import check
-from lmr.collection.corrections import judge
-from lmr.collection.link import Linked, link
-from lmr.collection.matches import import_edges
-from lmr.collection.parameters import REVIEWER, made_with
-from lmr.collection.search import search
+import lmr.execution.verification
+import lmr.jobs.link.keeping
+import lmr.jobs.link.link
+import lmr.method.features.presets
 from lmr.errors import CollectionError
-from lmr.fingerprints import IMPORTED, REVIEW, VERIFICATION, Fingerprint, canonical
+from lmr.jobs.correct.corrections import judge
+from lmr.jobs.exchange.matches import import_edges
+from lmr.jobs.link.link import Linked, link
+from lmr.method.fingerprints import IMPORTED, REVIEW, VERIFICATION, Fingerprint, canonical
+from lmr.method.spanning.ranking import Limits, rank_from_image
+from lmr.method.verification.parameters import VERIFIER, Geometry, Verifier
+from lmr.retrieval.search import search
 from lmr.settings import load
-from lmr.spanning.ranking import Limits, rank_from_image
-from lmr.stores import schema
-from lmr.stores.graph import Graph
-from lmr.stores.ledger import Ledger
-from lmr.verification.parameters import VERIFIER, Geometry, Verifier
+from lmr.store import schema
+from lmr.store.check import check
+from lmr.store.graph import Graph
+from lmr.store.ledger import Ledger
+from lmr.store.made_with import REVIEWER, made_with
+from lmr.store.stores import Stores
 from tests.collection.test_histories import Here, History
 from tests.conftest import Cli, forget
 from tests.places import make_place
@@ -58,7 +58,7 @@ def test_a_fingerprint_is_the_same_everywhere() -> None:
             canonical(Two(0.0, wrong))
 
 
-Opened = Callable[..., Collection]
+Opened = Callable[..., Stores]
 
 
 @pytest.fixture
@@ -66,12 +66,12 @@ def opened(
     tmp_path: Path, running: tuple[Graph, str], servers: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Opened]:
     """Opens a collection with 24 photos of no pixels on the servers of all tests, which are emptied before."""
-    monkeypatch.setattr(Collection, "workers", Here())
-    made: list[Collection] = []
+    monkeypatch.setattr(Stores, "workers", Here())
+    made: list[Stores] = []
 
-    def begin(name: str, verifier: Verifier = VERIFIER, reviewer: Any = REVIEWER) -> Collection:
+    def begin(name: str, verifier: Verifier = VERIFIER, reviewer: Any = REVIEWER) -> Stores:
         forget(running)
-        collection = Collection.open(replace(load({"home": tmp_path / name})[0], top=50, turns="off"), create=True)
+        collection = Stores.open(replace(load({"home": tmp_path / name})[0], top=50, turns="off"), create=True)
         made.append(collection)
         collection.verifier, collection.reviewer = verifier, reviewer
         history = History(collection, 5)
@@ -83,7 +83,7 @@ def opened(
         collection.close()
 
 
-def state(collection: Collection) -> dict[str, Any]:
+def state(collection: Stores) -> dict[str, Any]:
     """All that a collection holds, by names that do not depend on history; nothing in it contradicts the rest."""
     assert check(collection) == []
     ledger, graph = collection.ledger, collection.graph
@@ -105,14 +105,14 @@ def same(found: dict[str, Any], wanted: dict[str, Any]) -> None:
 def verifications(monkeypatch: pytest.MonkeyPatch) -> list[tuple]:
     """Every pair that is verified from now on."""
     seen: list[tuple] = []
-    verify_pairs = lmr.verification.pool.verify_pairs
+    verify_pairs = lmr.execution.verification.verify_pairs
 
     def noted(pairs: Any, *words: Any) -> Iterator:
         pairs = list(pairs)
         seen.extend(pairs)
         return verify_pairs(pairs, *words)
 
-    monkeypatch.setattr(lmr.collection.keeping, "verify_pairs", noted)
+    monkeypatch.setattr(lmr.jobs.link.keeping, "verify_pairs", noted)
     return seen
 
 
@@ -149,11 +149,11 @@ def test_cut_short_it_goes_on(opened: Opened, moment: str, monkeypatch: pytest.M
     collection = opened("upgraded")
     link(collection)
     before, compared, ledger = state(collection), collection.ledger.count("pairs"), collection.ledger
-    monkeypatch.setattr(lmr.collection.keeping, "_KEEPING", 1)
+    monkeypatch.setattr(lmr.jobs.link.keeping, "_KEEPING", 1)
     collection.verifier = OTHER
     with monkeypatch.context() as cut:
         if moment == "replaced":
-            cut.setattr(lmr.collection.keeping, "sync", interrupted)
+            cut.setattr(lmr.jobs.link.keeping, "sync", interrupted)
         else:
             put, count = ledger.pairs.put_anew, iter(range(100))
             cut.setattr(ledger.pairs, "put_anew", lambda *words: put(*words) if next(count, None) else interrupted())
@@ -237,8 +237,8 @@ def test_other_parameters_of_the_review_verify_nothing(opened: Opened, monkeypat
 
 def test_features_of_other_parameters_are_refused(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
     collection = opened("upgraded")
-    monkeypatch.setattr(lmr.features.presets, "_CLASSIC_SIDE", 512)
-    with Collection.open(collection.settings) as other:
+    monkeypatch.setattr(lmr.method.features.presets, "_CLASSIC_SIDE", 512)
+    with Stores.open(collection.settings) as other:
         with pytest.raises(CollectionError, match=r"local features: side 640, now 512.*lmr train --preset classic"):
             link(other)
         found = {one.what: one for one in made_with(other.ledger, other.settings)}

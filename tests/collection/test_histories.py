@@ -15,19 +15,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lmr.collection import Collection
-from lmr.collection.check import check, repair
-from lmr.collection.corrections import judge, remove
-from lmr.collection.describe import _describer, describe_new, train
-from lmr.collection.link import link
-from lmr.collection.refined import described, review
-from lmr.collection.sync import sync
-from lmr.features.pack import pack
+from lmr.execution.verification import _photos
+from lmr.jobs.correct.corrections import judge, remove
+from lmr.jobs.link.link import link
+from lmr.jobs.train.describe import _describer, describe_new, train
+from lmr.method.features.pack import pack
+from lmr.method.spanning.clusters import write_clusters
+from lmr.method.spanning.ranking import Limits, rank_from_image
 from lmr.settings import load
-from lmr.spanning.clusters import write_clusters
-from lmr.spanning.ranking import Limits, rank_from_image
+from lmr.store.check import check, repair
+from lmr.store.refined import described, review
+from lmr.store.stores import Stores
+from lmr.store.sync import sync
 from lmr.values import Array, Features
-from lmr.verification.pool import _photos
 from tests.conftest import stop_databases
 from tests.spanning.test_ranking import kruskal, prim
 
@@ -77,7 +77,7 @@ class Photos:
 class History:
     """A collection, and the steps that may be taken with it."""
 
-    def __init__(self, collection: Collection, seed: int) -> None:
+    def __init__(self, collection: Stores, seed: int) -> None:
         self.collection, self.rng = collection, random.Random(seed)
         self.photos = Photos(np.random.default_rng(seed)).all
         self.taken: list[str] = []
@@ -204,28 +204,28 @@ class History:
 
 
 @pytest.fixture
-def collection(tmp_path: Path, servers: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Collection]:
+def collection(tmp_path: Path, servers: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Stores]:
     """A collection with photos of no pixels, on the servers of all tests."""
     yield from opened(tmp_path, monkeypatch)
 
 
 @pytest.fixture
-def own_collection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Collection]:
+def own_collection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stores]:
     """The same with databases of its own."""
     yield from opened(tmp_path, monkeypatch)
 
 
-def opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Collection]:
-    monkeypatch.setattr(Collection, "workers", Here())
+def opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stores]:
+    monkeypatch.setattr(Stores, "workers", Here())
     settings = replace(load({"home": tmp_path / "lmr"})[0], top=10)
     try:
-        with Collection.open(settings, create=True) as made:
+        with Stores.open(settings, create=True) as made:
             yield made
     finally:
         stop_databases(settings.home)
 
 
-def test_a_random_history_ends_as_if_built_at_once(collection: Collection) -> None:
+def test_a_random_history_ends_as_if_built_at_once(collection: Stores) -> None:
     history = History(collection, SEED)
     history.ingest()
     history.link()

@@ -20,12 +20,12 @@ from pathlib import Path
 
 import pytest
 
-from lmr.collection import Collection
-from lmr.collection.check import check
-from lmr.servers.milvus import LocalMilvus
-from lmr.servers.neo4j import LocalNeo4j
+from lmr.local.milvus import LocalMilvus
+from lmr.local.neo4j import LocalNeo4j
+from lmr.method.spanning.ranking import Limits, rank_from_image
 from lmr.settings import load
-from lmr.spanning.ranking import Limits, rank_from_image
+from lmr.store.check import check
+from lmr.store.stores import Stores
 from tests.conftest import ROOT, Cli, stop_databases
 
 KILLS, SEED = int(os.environ.get("LMR_KILLS", "0")), int(os.environ.get("LMR_SEED", "1"))
@@ -57,7 +57,7 @@ def cases(rng: random.Random) -> list[Case]:
 
 def state(cli: Cli) -> dict:
     """All that a collection holds, by names that do not depend on history; nothing in it contradicts the rest."""
-    with Collection.open(load({"home": cli.home})[0]) as collection:
+    with Stores.open(load({"home": cli.home})[0]) as collection:
         assert check(collection) == []
         ledger, graph = collection.ledger, collection.graph
         ids = {image.number: image.id for image in ledger.images()}

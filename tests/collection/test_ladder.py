@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lmr.collection.ladder import DEPTHS, RUNGS, Neighbour, explore
-from lmr.collection.search import by_similarity
+from lmr.retrieval.baselines import DEPTHS, RUNGS, Neighbour, explore
+from lmr.retrieval.search import by_similarity
 
 Region = tuple[float, ...]
 Around = list[list[Neighbour]]

@@ -6,23 +6,23 @@ from pathlib import Path
 
 import pytest
 
-import lmr.collection.load
-from lmr.collection import Collection
-from lmr.collection.check import check, repair
-from lmr.collection.link import link
-from lmr.collection.sync import bring_up
-from lmr.servers.neo4j import LocalNeo4j
+import lmr.store.load
+from lmr.jobs.link.link import link
+from lmr.local.neo4j import LocalNeo4j
+from lmr.store.check import check, repair
+from lmr.store.stores import Stores
+from lmr.store.sync import bring_up
 from tests.collection.test_histories import History
 from tests.collection.test_histories import own_collection as collection  # noqa: F401 (a fixture)
 
 
 def test_the_importer_and_the_normal_writer_make_the_same_graph(
-    collection: Collection,  # noqa: F811
+    collection: Stores,  # noqa: F811
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     history = History(collection, 3)
     history.fill(range(6))
-    monkeypatch.setattr(lmr.collection.load, "MANY", 1)
+    monkeypatch.setattr(lmr.store.load, "MANY", 1)
     link(collection, rounds=1)  # images were there, matches were not
     assert check(collection) == []
     imported = history.everything()
@@ -41,7 +41,7 @@ def test_the_importer_and_the_normal_writer_make_the_same_graph(
     driver.execute_query("MATCH (n:Note) DELETE n")
 
     # where the importer fails the normal writer does it
-    monkeypatch.setattr(lmr.collection.load, "_MATCH", "nonsense")
+    monkeypatch.setattr(lmr.store.load, "_MATCH", "nonsense")
     told: list[str] = []
     monkeypatch.setattr(collection.progress, "note", told.append)
     repair(collection)

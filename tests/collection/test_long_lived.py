@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 from pymilvus import MilvusClient
 
-from lmr.collection import Collection
-from lmr.collection.generation import redescribe
-from lmr.collection.link import link
-from lmr.collection.search import search
-from lmr.features.checkpoints.store import Store
+from lmr.jobs.link.link import link
+from lmr.jobs.train.redescribe import redescribe
+from lmr.method.features.checkpoints.store import Store
+from lmr.retrieval.search import search
 from lmr.settings import load
+from lmr.store.stores import Stores
 from tests.conftest import Cli
 
 Ranking = list[tuple[str, str, float | None, int | None, float]]
@@ -30,10 +30,10 @@ class Kept:
     photo: Path
     others: list[Path]
 
-    def open(self) -> Collection:
-        return Collection.open(load({"home": self.cli.home})[0])
+    def open(self) -> Stores:
+        return Stores.open(load({"home": self.cli.home})[0])
 
-    def ranked(self, collection: Collection) -> Ranking:
+    def ranked(self, collection: Stores) -> Ranking:
         hits = search(collection, str(self.photo), top=None).hits
         return [(hit.id, hit.reached, hit.weight, hit.hops, hit.similarity) for hit in hits]
 
@@ -56,12 +56,12 @@ def kept(blank: Cli, made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.fixture
-def reader(kept: Kept) -> Iterator[Collection]:
+def reader(kept: Kept) -> Iterator[Stores]:
     with kept.open() as collection:
         yield collection
 
 
-def test_a_reader_follows_what_others_learn_and_restore(kept: Kept, reader: Collection, tmp_path: Path) -> None:
+def test_a_reader_follows_what_others_learn_and_restore(kept: Kept, reader: Stores, tmp_path: Path) -> None:
     cli, backup = kept.cli, tmp_path / "backup.lmr"
     first = kept.ranked(reader)
     cli("backup", backup)
@@ -82,7 +82,7 @@ def test_a_reader_follows_what_others_learn_and_restore(kept: Kept, reader: Coll
     assert kept.ranked(reader) == kept.afresh() == trained
 
 
-def test_threads_may_read_and_milvus_may_let_go_of_what_it_had_loaded(kept: Kept, reader: Collection) -> None:
+def test_threads_may_read_and_milvus_may_let_go_of_what_it_had_loaded(kept: Kept, reader: Stores) -> None:
     first = kept.ranked(reader)
     with ThreadPoolExecutor(4) as threads:
         assert list(threads.map(lambda _: kept.ranked(reader), range(8))) == [first] * 8

@@ -8,21 +8,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import lmr.verification.weights
-from lmr.collection import Collection
-from lmr.collection.corrections import apply_verdict
-from lmr.collection.describe import reweigh
-from lmr.collection.keeping import keep
-from lmr.collection.matches import Imported, Match, _keep, read_matches
-from lmr.collection.refined import DOUBTED, REJECTED, WEAK, review
+import lmr.method.verification.weights
 from lmr.errors import CollectionError, UsageError
+from lmr.jobs.correct.corrections import apply_verdict
+from lmr.jobs.exchange.matches import Imported, Match, _keep, read_matches
+from lmr.jobs.link.keeping import keep
+from lmr.jobs.train.describe import reweigh
+from lmr.method.verification.artefacts import SHARED_MARK
+from lmr.method.verification.weights import weight
 from lmr.progress import Silent
 from lmr.settings import Settings
-from lmr.stores.ledger import Ledger
-from lmr.stores.pairs import PairRow
+from lmr.store.ledger import Ledger
+from lmr.store.pairs import PairRow
+from lmr.store.refined import DOUBTED, REJECTED, WEAK, review
+from lmr.store.stores import Stores
 from lmr.values import Verification
-from lmr.verification.artefacts import SHARED_MARK
-from lmr.verification.weights import weight
 
 X, Y, SPACE = "x.jpg", "y.jpg", "with space.jpg"
 READ = {
@@ -87,7 +87,7 @@ def test_parquet_with_other_columns(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def collection(tmp_path: Path) -> Iterator[Collection]:
+def collection(tmp_path: Path) -> Iterator[Stores]:
     """Two described images and one without a photo; no databases."""
     ledger = Ledger.create(tmp_path / "ledger.sqlite", id="x")
     with ledger.transaction():
@@ -95,7 +95,7 @@ def collection(tmp_path: Path) -> Iterator[Collection]:
             number = ledger.add_image(f"{k}" * 64, 9, 9, "index", b"", b"")
             ledger.put_descriptors([(number, np.array([0.6, 0.8], np.float32))])
         ledger.add_bare_image("2" * 64)
-    with Collection(Settings(home=tmp_path), ledger, Silent()) as made:
+    with Stores(Settings(home=tmp_path), ledger, Silent()) as made:
         yield made
 
 
@@ -116,7 +116,7 @@ BEFORE = {
 
 
 @pytest.mark.parametrize("name", BEFORE)
-def test_a_match_replaces_what_is_worse_and_nothing_else(collection: Collection, name: str) -> None:
+def test_a_match_replaces_what_is_worse_and_nothing_else(collection: Stores, name: str) -> None:
     before, verdict, expected = BEFORE[name]
     ledger, ids = collection.ledger, ("0" * 64, "1" * 64)
     with ledger.transaction():
@@ -143,7 +143,7 @@ def test_a_match_replaces_what_is_worse_and_nothing_else(collection: Collection,
             assert row.confirmed == (verdict is not None)
 
 
-def test_without_descriptors_the_number_as_given_is_the_weight(collection: Collection) -> None:
+def test_without_descriptors_the_number_as_given_is_the_weight(collection: Stores) -> None:
     with collection.ledger.transaction():
         _keep(collection, (1, "0" * 64), (3, "2" * 64), 0.25, Imported())
     row = collection.ledger.pairs.row(1, 3)
@@ -151,7 +151,7 @@ def test_without_descriptors_the_number_as_given_is_the_weight(collection: Colle
     assert row.verification.inliers == 1
 
 
-def test_no_match_is_lost_where_numbers_are_so_large_that_they_have_gaps(collection: Collection) -> None:
+def test_no_match_is_lost_where_numbers_are_so_large_that_they_have_gaps(collection: Stores) -> None:
     ledger = collection.ledger
     with ledger.transaction():
         numbers = [ledger.add_bare_image(f"{k:064x}") for k in range(100, 160)]
@@ -162,7 +162,7 @@ def test_no_match_is_lost_where_numbers_are_so_large_that_they_have_gaps(collect
 
 
 @pytest.mark.parametrize("way", ["verified", "confirmed", "imported", "learned anew"])
-def test_what_finds_no_weight_is_told(collection: Collection, way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_finds_no_weight_is_told(collection: Stores, way: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Wherever an outcome is kept; it was dropped without a word."""
     ledger, ids = collection.ledger, {k: f"{k - 1}" * 64 for k in range(1, 5)}
     with ledger.transaction():
@@ -171,7 +171,7 @@ def test_what_finds_no_weight_is_told(collection: Collection, way: str, monkeypa
         ledger.pairs.put(PairRow(1, 2, SEEN, 1, None, 1.0, 30 + lam))
         if way == "learned anew":
             ledger.pairs.put(PairRow(1, 3, SEEN, 1, None, 1.0, 31 + lam))
-    monkeypatch.setattr(lmr.verification.weights, "_SPREAD", 0.0)
+    monkeypatch.setattr(lmr.method.verification.weights, "_SPREAD", 0.0)
     with pytest.raises(CollectionError, match="no weight"):
         if way == "learned anew":
             reweigh(collection)

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lmr.collection.names import Names, Place, StoredNames, normal_form
 from lmr.errors import UsageError
-from lmr.stores.ledger import File, Ledger
+from lmr.store.ledger import File, Ledger
+from lmr.store.names import Names, Place, StoredNames, normal_form
 from lmr.text import text_of
 
 ROOT = "/data/photos"

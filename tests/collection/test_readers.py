@@ -8,29 +8,29 @@ from typing import Any
 
 import pytest
 
-import lmr.collection.search
-from lmr.collection import Collection
-from lmr.collection.corrections import judge
-from lmr.collection.describe import _learned_otherwise
-from lmr.collection.link import link
-from lmr.collection.search import search
-from lmr.collection.sync import bring_up, check_whole
+import lmr.retrieval.search
 from lmr.errors import CollectionError
-from lmr.spanning.ranking import rank_from_image
-from lmr.stores.graph import Graph
+from lmr.jobs.correct.corrections import judge
+from lmr.jobs.link.link import link
+from lmr.jobs.train.describe import _learned_otherwise
+from lmr.method.spanning.ranking import rank_from_image
+from lmr.retrieval.search import search
+from lmr.store.graph import Graph
+from lmr.store.stores import Stores
+from lmr.store.sync import bring_up, check_whole
 from tests.collection.test_histories import History
 from tests.collection.test_histories import collection as collection
 from tests.spanning.test_ranking import kruskal
 
 
 @pytest.fixture
-def linked(collection: Collection) -> Collection:
+def linked(collection: Stores) -> Stores:
     History(collection, 5).fill(range(4))
     link(collection, rounds=1)
     return collection
 
 
-def replaceable(collection: Collection) -> tuple[str, str]:
+def replaceable(collection: Stores) -> tuple[str, str]:
     """An edge of the forest that others can stand in for."""
     split = {image.id: image.split for image in collection.ledger.images()}
     edges = [
@@ -45,11 +45,11 @@ def replaceable(collection: Collection) -> tuple[str, str]:
     raise AssertionError("no cycle")
 
 
-def found_by(collection: Collection, id: str) -> list[tuple]:
+def found_by(collection: Stores, id: str) -> list[tuple]:
     return [(hit.id, hit.weight, hit.hops) for hit in search(collection, id, verified_only=True).hits]
 
 
-def test_a_search_that_meets_half_a_forest_reads_again(linked: Collection, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_search_that_meets_half_a_forest_reads_again(linked: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
     a, b = replaceable(linked)
     before = found_by(linked, a)
     halfway, go_on, seen, failed = threading.Event(), threading.Event(), [], []
@@ -64,7 +64,7 @@ def test_a_search_that_meets_half_a_forest_reads_again(linked: Collection, monke
 
     def write() -> None:
         try:
-            with Collection.open(linked.settings) as own:
+            with Stores.open(linked.settings) as own:
                 judge(own, a, b, "rejected")
         except Exception as error:
             failed.append(error)
@@ -83,7 +83,7 @@ def test_a_search_that_meets_half_a_forest_reads_again(linked: Collection, monke
 
     writer = threading.Thread(target=write)
     monkeypatch.setattr(Graph, "run", run_halfway)
-    monkeypatch.setattr(lmr.collection.search, "rank_from_image", rank_halfway)
+    monkeypatch.setattr(lmr.retrieval.search, "rank_from_image", rank_halfway)
     found = found_by(linked, a)
     writer.join()
     assert not failed
@@ -93,39 +93,39 @@ def test_a_search_that_meets_half_a_forest_reads_again(linked: Collection, monke
 
 
 def test_a_command_that_ends_while_a_search_reads_does_not_fail_it(
-    linked: Collection, monkeypatch: pytest.MonkeyPatch
+    linked: Stores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     id = min(image.id for image in linked.ledger.images())
     whole, failed = found_by(linked, id), []
 
-    def check_and_write(collection: Collection) -> str:
+    def check_and_write(collection: Stores) -> str:
         try:
             return check_whole(collection)
         except CollectionError as error:
             failed.append(error)
-            with Collection.open(linked.settings) as own, own.writing():
+            with Stores.open(linked.settings) as own, own.writing():
                 bring_up(own)
             raise
 
     linked.graph.run("forest/begin", bridge_queries=False)
-    monkeypatch.setattr(lmr.collection.search, "check_whole", check_and_write)
+    monkeypatch.setattr(lmr.retrieval.search, "check_whole", check_and_write)
     assert found_by(linked, id) == whole and len(failed) == 1
 
 
 @pytest.fixture
 def patience(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(lmr.collection.search, "_PATIENCE", 0.5)
+    monkeypatch.setattr(lmr.retrieval.search, "_PATIENCE", 0.5)
     return
 
 
-def test_what_is_half_written_is_said_so(linked: Collection, patience: None) -> None:
+def test_what_is_half_written_is_said_so(linked: Stores, patience: None) -> None:
     id = min(image.id for image in linked.ledger.images())
     whole = found_by(linked, id)
 
     def refused(told: str) -> None:
         with pytest.raises(CollectionError, match=told):
             search(linked, id)
-        with Collection.open(linked.settings) as other, other.writing():
+        with Stores.open(linked.settings) as other, other.writing():
             with pytest.raises(CollectionError, match=told):  # also while another command is writing
                 search(linked, id)
 

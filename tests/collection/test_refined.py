@@ -10,30 +10,30 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lmr.collection import Collection
-from lmr.collection.link import exact_neighbours, indexed_neighbours, proposals
-from lmr.collection.refined import DOUBTED, WEAK, Described, described, refiner, review
+from lmr.jobs.link.link import exact_neighbours, indexed_neighbours, proposals
+from lmr.method.verification.artefacts import SHARED_MARK
 from lmr.settings import load
-from lmr.verification.artefacts import SHARED_MARK
+from lmr.store.refined import DOUBTED, WEAK, Described, described, refiner, review
+from lmr.store.stores import Stores
 from tests.conftest import Cli
 
 
 @pytest.fixture
-def collection(demo: Cli) -> Iterator[Collection]:
-    with Collection.open(load({"home": demo.home})[0]) as collection:
+def collection(demo: Cli) -> Iterator[Stores]:
+    with Stores.open(load({"home": demo.home})[0]) as collection:
         yield collection
 
 
 @pytest.fixture
-def copy(demo: Cli, tmp_path: Path) -> Iterator[Collection]:
+def copy(demo: Cli, tmp_path: Path) -> Iterator[Stores]:
     """A copy of the ledger alone, to be changed."""
     with sqlite3.connect(demo.home / "ledger.sqlite") as source, sqlite3.connect(tmp_path / "ledger.sqlite") as target:
         source.backup(target)
-    with Collection.open(load({"home": tmp_path})[0]) as collection:
+    with Stores.open(load({"home": tmp_path})[0]) as collection:
         yield collection
 
 
-def test_neighbours_are_the_same_from_products_and_from_the_index(collection: Collection) -> None:
+def test_neighbours_are_the_same_from_products_and_from_the_index(collection: Stores) -> None:
     found = described(collection)
     rows, index = np.arange(len(found.images)), np.flatnonzero(found.in_index)
     for top in (1, 20, 64, 500):
@@ -54,7 +54,7 @@ def nearest(found: Described, top: int) -> list[list[int]]:
     return [sorted(others[row], key=lambda k: (-similar[row, k], k))[:top] for row in rows]
 
 
-def test_only_images_that_are_new_or_have_moved_propose_but_both_ways(copy: Collection) -> None:
+def test_only_images_that_are_new_or_have_moved_propose_but_both_ways(copy: Stores) -> None:
     copy.settings = replace(copy.settings, top=6)
     ledger, found = copy.ledger, described(copy)
     near, numbers = nearest(found, 6), [image.number for image in found.images]
@@ -86,7 +86,7 @@ def test_only_images_that_are_new_or_have_moved_propose_but_both_ways(copy: Coll
     assert len(proposals(copy, found).proposed) == len(numbers)
 
 
-def test_milvus_holds_what_the_ledger_says_and_one_image_at_a_time_gives_the_same(collection: Collection) -> None:
+def test_milvus_holds_what_the_ledger_says_and_one_image_at_a_time_gives_the_same(collection: Stores) -> None:
     found = described(collection)
     held = collection.vectors.fetch([image.id for image in found.images])
     around = refiner(collection)
@@ -96,11 +96,11 @@ def test_milvus_holds_what_the_ledger_says_and_one_image_at_a_time_gives_the_sam
     assert (np.abs(found.refined - found.originals).max(1) > 0.01).mean() > 0.5  # most have moved
 
 
-def reasons(collection: Collection) -> dict[tuple[str, str], str | None]:
+def reasons(collection: Stores) -> dict[tuple[str, str], str | None]:
     return {(edge.a, edge.b): edge.excluded for _, edge in collection.ledger.pairs.edges()}
 
 
-def test_the_review_is_a_function_of_the_pairs_alone(copy: Collection) -> None:
+def test_the_review_is_a_function_of_the_pairs_alone(copy: Stores) -> None:
     before, refined = reasons(copy), described(copy).refined
     accept = copy.settings.nfa_accept
     for _, edge in copy.ledger.pairs.edges():

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from lmr.collection.rulings import Ruled, _latest, _Photos, _resolved
 from lmr.errors import UsageError
-from lmr.stores.ledger import File, Ledger, Ruling
+from lmr.jobs.correct.rulings import Ruled, _latest, _Photos, _resolved
+from lmr.store.ledger import File, Ledger, Ruling
 
 A, B, C, GONE = (letter * 64 for letter in "abcd")
 EARLY, LATE = "2026-05-01T12:00:00+00:00", "2026-05-01T12:00:00.500000+00:00"

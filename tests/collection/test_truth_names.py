@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from lmr.collection import Collection
-from lmr.collection.evaluate import _Cast
 from lmr.errors import UsageError
-from lmr.evaluation.protocols import ground_truth
+from lmr.method.evaluation.protocols import ground_truth
 from lmr.progress import Silent
+from lmr.retrieval.evaluate import _Cast
 from lmr.settings import Settings
-from lmr.stores.ledger import File, Ledger
+from lmr.store.ledger import File, Ledger
+from lmr.store.stores import Stores
 
 
 def cast(tmp_path: Path, stored: list[str], rows: str, encoding: str = "utf-8") -> tuple[_Cast, dict[str, str]]:
@@ -26,7 +26,7 @@ def cast(tmp_path: Path, stored: list[str], rows: str, encoding: str = "utf-8") 
                 ledger.put_file(File(os.fsencode(tmp_path / "photos" / name), name, 1, 1, number, None))
         truth = tmp_path / "truth.csv"
         truth.write_bytes(rows.encode(encoding))
-        collection = Collection(Settings(home=tmp_path), ledger, Silent())
+        collection = Stores(Settings(home=tmp_path), ledger, Silent())
         return _Cast(collection, ground_truth("labels", truth)), ids
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lmr.evaluation.metrics import (
+from lmr.method.evaluation.metrics import (
     average_precision,
     average_precision_trapezoid,
     global_average_precision,
@@ -16,7 +16,7 @@ from lmr.evaluation.metrics import (
     precision_at,
     precision_at_revisited,
 )
-from lmr.evaluation.partition import agreement
+from lmr.method.evaluation.partition import agreement
 
 
 def test_golden_figures() -> None:

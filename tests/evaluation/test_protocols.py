@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from lmr.errors import UsageError
-from lmr.evaluation.protocols import GroundTruth, Query, ground_truth, recognition_predictions, recognition_truth
-from lmr.evaluation.rankings import read_rankings, write_rankings, write_submission
-from lmr.evaluation.scoring import score_predictions, score_ranking
+from lmr.method.evaluation.protocols import GroundTruth, Query, ground_truth, recognition_predictions, recognition_truth
+from lmr.method.evaluation.rankings import read_rankings, write_rankings, write_submission
+from lmr.method.evaluation.scoring import score_predictions, score_ranking
 from lmr.restricted import load_plain_pickle
 
 

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csr_matrix
 
-from lmr.expansion.average import alpha_qe, average_qe, database_augmentation
-from lmr.expansion.diffusion import ALPHA, Diffusion
-from lmr.expansion.idqe import Refiner, Smoothing, link_weights, refine
+from lmr.method.expansion.average import alpha_qe, average_qe, database_augmentation
+from lmr.method.expansion.diffusion import ALPHA, Diffusion
+from lmr.method.expansion.idqe import Refiner, Smoothing, link_weights, refine
 from lmr.values import Array, unit_rows
 
 

@@ -20,15 +20,15 @@ from hypothesis import strategies as st
 torch = pytest.importorskip("torch", reason="needs PyTorch (`make setup`)")
 
 from lmr.errors import CheckpointError, DownloadError, UsageError  # noqa: E402
-from lmr.features.checkpoints import store as store_module  # noqa: E402
-from lmr.features.checkpoints.published import PREFERRED, PUBLISHED, Published  # noqa: E402
-from lmr.features.checkpoints.recognise import recognise  # noqa: E402
-from lmr.features.checkpoints.store import Store, plain_name  # noqa: E402
-from lmr.features.checkpoints.tensorflow import datum, message, read_datum, read_delf, read_variables  # noqa: E402
-from lmr.features.networks import delf  # noqa: E402
-from lmr.features.networks.build import build  # noqa: E402
-from lmr.features.networks.gem import describe  # noqa: E402
-from lmr.features.neural import preparation, reduced_features, whitening_named  # noqa: E402
+from lmr.method.features.checkpoints import store as store_module  # noqa: E402
+from lmr.method.features.checkpoints.published import PREFERRED, PUBLISHED, Published  # noqa: E402
+from lmr.method.features.checkpoints.recognise import recognise  # noqa: E402
+from lmr.method.features.checkpoints.store import Store, plain_name  # noqa: E402
+from lmr.method.features.checkpoints.tensorflow import datum, message, read_datum, read_delf, read_variables  # noqa: E402
+from lmr.method.features.networks import delf  # noqa: E402
+from lmr.method.features.networks.build import build  # noqa: E402
+from lmr.method.features.networks.gem import describe  # noqa: E402
+from lmr.method.features.neural import preparation, reduced_features, whitening_named  # noqa: E402
 from tests.features.bundle import write_bundle  # noqa: E402
 from tests.features.weights import dir_checkpoint, gem_checkpoint, state, variables  # noqa: E402
 

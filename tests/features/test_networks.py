@@ -14,9 +14,9 @@ from lmr.values import Array
 
 torch = pytest.importorskip("torch", reason="needs PyTorch (`make setup`)")
 
-from lmr.features.networks import delf  # noqa: E402
-from lmr.features.networks.gem import GemNetwork, Preparation, describe, limited, scaled_to  # noqa: E402
-from lmr.features.whitening import Whitening  # noqa: E402
+from lmr.method.features.networks import delf  # noqa: E402
+from lmr.method.features.networks.gem import GemNetwork, Preparation, describe, limited, scaled_to  # noqa: E402
+from lmr.method.features.whitening import Whitening  # noqa: E402
 
 NORMALISED = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 ROOT2 = 2**0.5

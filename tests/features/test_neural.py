@@ -13,16 +13,16 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs PyTorch (`make setup`)")
 
-from lmr.collection import intake as intake_module  # noqa: E402
-from lmr.collection.intake import Taken, finished  # noqa: E402
 from lmr.errors import CheckpointError, UsageError  # noqa: E402
-from lmr.features import neural  # noqa: E402
-from lmr.features.checkpoints.store import Store  # noqa: E402
-from lmr.features.networks.build import build  # noqa: E402
-from lmr.features.networks.delf import GLOBAL_SCALES, describe, limited  # noqa: E402
-from lmr.features.pack import pack, unpack  # noqa: E402
-from lmr.features.presets import preset  # noqa: E402
-from lmr.features.single import Wanted, features_of  # noqa: E402
+from lmr.jobs.ingest import intake as intake_module  # noqa: E402
+from lmr.jobs.ingest.intake import Taken, finished  # noqa: E402
+from lmr.method.features import neural  # noqa: E402
+from lmr.method.features.checkpoints.store import Store  # noqa: E402
+from lmr.method.features.networks.build import build  # noqa: E402
+from lmr.method.features.networks.delf import GLOBAL_SCALES, describe, limited  # noqa: E402
+from lmr.method.features.pack import pack, unpack  # noqa: E402
+from lmr.method.features.presets import preset  # noqa: E402
+from lmr.method.features.single import Wanted, features_of  # noqa: E402
 from lmr.settings import Settings  # noqa: E402
 from lmr.values import Array, Photo, readonly  # noqa: E402
 from tests.conftest import Cli  # noqa: E402

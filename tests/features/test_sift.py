@@ -10,14 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lmr.errors import CollectionError
-from lmr.features.pack import pack, unpack
-from lmr.features.presets import preset
-from lmr.features.view import working_view
-from lmr.photos.made import photograph, shots
+from lmr.execution.verification import verify_against
+from lmr.method.features.pack import pack, unpack
+from lmr.method.features.presets import preset
+from lmr.method.features.view import working_view
+from lmr.method.photos.made import photograph, shots
+from lmr.method.verification.matching import match, prepare
+from lmr.method.verification.verify import correspondences, verify
 from lmr.values import Features, Photo
-from lmr.verification.matching import match, prepare
-from lmr.verification.pool import verify_against
-from lmr.verification.verify import correspondences, verify
 
 
 def photo(pixels: np.ndarray) -> Photo:

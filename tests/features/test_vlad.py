@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from lmr.errors import CollectionError, UsageError
-from lmr.features.vlad import Vlad, VladModel, Vocabulary, k_means, nearest, vlad
-from lmr.features.whitening import learned
+from lmr.method.features.vlad import Vlad, VladModel, Vocabulary, k_means, nearest, vlad
+from lmr.method.features.whitening import learned
 from lmr.values import Array, Features
 
 SMALL = Vlad(

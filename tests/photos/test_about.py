@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from lmr.photos.about import About, merged, of_files, read_about, read_sidecar, sidecar_of
+from lmr.method.photos.about import About, merged, of_files, read_about, read_sidecar, sidecar_of
 from lmr.where import metres
 from tests.photos.tagged import bag, box, chunk, dms, exif, gps, iptc, jpeg, picture, png, resources, segment, xmp
 

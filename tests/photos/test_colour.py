@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from lmr.photos.colour import _sample
-from lmr.photos.decode import decode, pixel_id
-from lmr.photos.shaper import shaper_of
+from lmr.method.photos.colour import _sample
+from lmr.method.photos.decode import decode, pixel_id
+from lmr.method.photos.shaper import shaper_of
 from tests.photos.test_formats import FILES, LIMITS, PICTURE, PIXELS, difference, encoded
 
 D65, D50 = (0.3127, 0.3290, 1.0), (0.3457, 0.3585, 1.0)

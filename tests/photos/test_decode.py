@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from lmr.errors import PhotoError
-from lmr.photos.decode import content_id, decode, read
+from lmr.method.photos.decode import content_id, decode, read
 
 LIMITS = {"max_pixels": 1_000_000, "min_side": 16, "enough": 640}
 

@@ -12,9 +12,9 @@ import pytest
 from PIL import Image, ImageOps
 
 from lmr.errors import PhotoError
-from lmr.photos.decode import decode, pixel_id, plain
-from lmr.photos.formats import sniff
-from lmr.photos.made import photograph, shots
+from lmr.method.photos.decode import decode, pixel_id, plain
+from lmr.method.photos.formats import sniff
+from lmr.method.photos.made import photograph, shots
 
 LIMITS = {"max_pixels": 10_000_000, "min_side": 16, "enough": 640}
 PICTURE = ImageOps.autocontrast(Image.fromarray(photograph(shots()[0])).reduce(2), cutoff=0.2)

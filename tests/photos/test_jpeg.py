@@ -12,9 +12,9 @@ import pytest
 from PIL import Image
 
 from lmr.errors import PhotoError
-from lmr.photos import guard
-from lmr.photos.decode import decode
-from lmr.photos.limits import Limits
+from lmr.method.photos import guard
+from lmr.method.photos.decode import decode
+from lmr.method.photos.limits import Limits
 from tests.photos.test_formats import FILES, LIMITS, PICTURE, encoded
 
 PLAIN, PROGRESSIVE = FILES["JPEG"], encoded(PICTURE, "JPEG", quality=95, progressive=True)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lmr.photos.made import photograph, shots
+from lmr.method.photos.made import photograph, shots
 
 
 def test_made_photos_are_the_same_every_time() -> None:

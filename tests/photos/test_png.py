@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from lmr.errors import PhotoError
-from lmr.photos.decode import decode
-from lmr.photos.formats import sniff
+from lmr.method.photos.decode import decode
+from lmr.method.photos.formats import sniff
 from tests.photos.test_formats import FILES, LIMITS, PICTURE, PIXELS, difference, encoded, noted
 
 PNG = FILES["PNG"]

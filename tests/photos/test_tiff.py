@@ -10,8 +10,8 @@ import tifffile
 from PIL import Image, ImageCms
 
 from lmr.errors import PhotoError
-from lmr.photos.decode import decode, plain
-from lmr.photos.upright import upright
+from lmr.method.photos.decode import decode, plain
+from lmr.method.photos.upright import upright
 from tests.photos.test_formats import LIMITS, PICTURE, PIXELS, difference, encoded
 
 GREY = np.asarray(PICTURE.convert("L"))

@@ -19,13 +19,13 @@ import psutil
 import pytest
 
 from lmr.errors import PhotoError, UnreadError
-from lmr.photos import keyframes, video
-from lmr.photos.decode import content_id, pixel_id
-from lmr.photos.formats import sniff
-from lmr.photos.limits import Limits
-from lmr.photos.made import photograph, shots
-from lmr.photos.tones import tone_mapped
-from lmr.photos.upright import upright
+from lmr.method.photos import keyframes, video
+from lmr.method.photos.decode import content_id, pixel_id
+from lmr.method.photos.formats import sniff
+from lmr.method.photos.limits import Limits
+from lmr.method.photos.made import photograph, shots
+from lmr.method.photos.tones import tone_mapped
+from lmr.method.photos.upright import upright
 
 LIMITS = {"max_pixels": 10_000_000, "min_side": 16}
 WIDTH, HEIGHT, RATE = 320, 240, 10
@@ -467,7 +467,7 @@ def test_memory_does_not_grow_with_the_video(tmp_path: Path) -> None:
         file.write(data + struct.pack(">I4sQ", 1, b"free", 3 << 30))
         file.truncate(len(data) + (3 << 30))
     code = (
-        "import re, sys, resource; from pathlib import Path; from lmr.photos import video\n"
+        "import re, sys, resource; from pathlib import Path; from lmr.method.photos import video\n"
         "found = [f.at for f in video.frames(Path(sys.argv[1]), digest='', max_pixels=10**7, min_side=16)]\n"
         "own = int(re.search('VmHWM: *(\\\\d+)', Path('/proc/self/status').read_text().replace('\\t', ' '))[1]) // 1024\n"
         "print(found, own, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024)"
@@ -493,7 +493,7 @@ def test_no_frame_at_another_time(clip: Path) -> None:
 def test_without_pyav_the_reason_says_what_to_install(clip: Path) -> None:
     code = (
         "import sys; sys.modules['av'] = None\n"
-        "from pathlib import Path; from lmr.photos import video; from lmr.errors import PhotoError\n"
+        "from pathlib import Path; from lmr.method.photos import video; from lmr.errors import PhotoError\n"
         "assert not video.available()\n"
         "try:\n    next(video.frames(Path(sys.argv[1]), digest='', max_pixels=10**7, min_side=16))\n"
         "except PhotoError as error:\n    print(error)"
@@ -501,7 +501,11 @@ def test_without_pyav_the_reason_says_what_to_install(clip: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code, str(clip)], capture_output=True, text=True, check=True)
     assert "pip install 'lmr[video]'" in done.stdout
     imported = subprocess.run(
-        [sys.executable, "-c", "import sys, lmr.photos.video, lmr.photos.keyframes; print('av' in sys.modules)"],
+        [
+            sys.executable,
+            "-c",
+            "import sys, lmr.method.photos.video, lmr.method.photos.keyframes; print('av' in sys.modules)",
+        ],
         capture_output=True,
         text=True,
         check=True,

@@ -13,16 +13,16 @@ import psutil
 import pytest
 from pymilvus import MilvusClient
 
-import lmr.collection.load
-from lmr.collection import Collection
-from lmr.collection.check import check, repair
+import lmr.store.load
 from lmr.errors import ServerError, StorageError
+from lmr.local import links
+from lmr.local import process as proc
+from lmr.local.milvus import LocalMilvus
+from lmr.local.neo4j import LocalNeo4j
 from lmr.progress import Silent
-from lmr.servers import links
-from lmr.servers import process as proc
-from lmr.servers.milvus import LocalMilvus
-from lmr.servers.neo4j import LocalNeo4j
 from lmr.settings import load
+from lmr.store.check import check, repair
+from lmr.store.stores import Stores
 from tests.conftest import Cli, stop_databases
 from tests.places import make_place
 
@@ -289,8 +289,8 @@ def test_a_whole_life(place: Path, name: bytes, monkeypatch: pytest.MonkeyPatch)
     assert [hit["reached"] for hit in found["results"]] == ["verified", "similarity", "similarity"]
     cli("cluster")
     cli("backup", backup)
-    monkeypatch.setattr(lmr.collection.load, "MANY", 1)
-    with Collection.open(load({"home": home})[0]) as collection:  # by the offline importer, which starts Neo4j again
+    monkeypatch.setattr(lmr.store.load, "MANY", 1)
+    with Stores.open(load({"home": home})[0]) as collection:  # by the offline importer, which starts Neo4j again
         assert collection.graph.run("read/counts")[0]["matches"] >= 2
         repair(collection)
         assert check(collection) == []

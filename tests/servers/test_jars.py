@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from lmr.errors import DownloadError
+from lmr.local import jars
+from lmr.local.jars import Jar
 from lmr.progress import Silent
-from lmr.servers import jars
-from lmr.servers.jars import Jar
 from lmr.settings import load
 
 CONTENT = bytes(range(256)) * 4000

@@ -15,14 +15,14 @@ import psutil
 import pytest
 
 from lmr.errors import ServerError
+from lmr.local import java
+from lmr.local import process as proc
+from lmr.local.jars import server_folder
+from lmr.local.milvus import LocalMilvus
+from lmr.local.neo4j import LocalNeo4j, _archive
 from lmr.progress import Silent
-from lmr.servers import java
-from lmr.servers import process as proc
-from lmr.servers.jars import server_folder
-from lmr.servers.milvus import LocalMilvus
-from lmr.servers.neo4j import LocalNeo4j, _archive
 from lmr.settings import load
-from lmr.stores.graph import Graph
+from lmr.store.graph import Graph
 
 
 @pytest.fixture(scope="module")
@@ -157,7 +157,7 @@ def test_classes_are_shared_and_damaged_ones_are_not_used_again(
     server.stop()
     damaged = tmp_path / "classes.jsa"
     damaged.write_bytes(archive.read_bytes()[:50_000_000])
-    monkeypatch.setattr("lmr.servers.neo4j._archive", lambda *_: damaged)
+    monkeypatch.setattr("lmr.local.neo4j._archive", lambda *_: damaged)
     server.start(Silent())
     assert not damaged.exists()
 

@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
+from lmr.method.spanning.bridges import Bridge, bridges
+from lmr.method.spanning.forest import build_forest
 from lmr.progress import Silent
-from lmr.spanning.bridges import Bridge, bridges
-from lmr.spanning.forest import build_forest
-from lmr.stores.graph import Graph
+from lmr.store.graph import Graph
 from tests.spanning.test_ranking import Edges, random_graph
 
 SMALL, LARGE = [10.0, 10.0, 90.0, 60.0], [10.0, 10.0, 600.0, 500.0]

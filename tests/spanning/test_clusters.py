@@ -5,8 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from lmr.progress import Silent
-from lmr.spanning.clusters import (
+from lmr.method.spanning.clusters import (
     FLOORS,
     Method,
     list_clusters,
@@ -15,8 +14,9 @@ from lmr.spanning.clusters import (
     propose_floor,
     write_clusters,
 )
-from lmr.spanning.forest import build_forest
-from lmr.stores.graph import Graph
+from lmr.method.spanning.forest import build_forest
+from lmr.progress import Silent
+from lmr.store.graph import Graph
 
 
 def cut(graph: Graph, floor: float | None, method: Method = "components") -> int:

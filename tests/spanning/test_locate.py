@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
-from lmr.spanning.locate import Suggestion, suggest
+from lmr.method.spanning.locate import Suggestion, suggest
 from lmr.where import metres
 
 Links = dict[int, list[tuple[int, int]]]

@@ -9,11 +9,11 @@ from collections.abc import Callable
 
 import pytest
 
+from lmr.method.spanning import ranking
+from lmr.method.spanning.forest import build_forest
+from lmr.method.spanning.ranking import Limits, path_between, rank_from_edges, rank_from_image
 from lmr.progress import Silent
-from lmr.spanning import ranking
-from lmr.spanning.forest import build_forest
-from lmr.spanning.ranking import Limits, path_between, rank_from_edges, rank_from_image
-from lmr.stores.graph import Graph
+from lmr.store.graph import Graph
 from lmr.values import QueryEdge
 
 Edges = list[tuple[str, str, float]]

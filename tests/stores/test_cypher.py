@@ -9,8 +9,8 @@ import neo4j
 import pytest
 
 from lmr.errors import QueryFileError
-from lmr.stores.cypher import parse, queries
-from lmr.stores.graph import Graph
+from lmr.store.cypher import parse, queries
+from lmr.store.graph import Graph
 
 GOOD = "// Says one thing.\n// params: id\n// returns: n\n// mode: read\nMATCH (n {id: $id}) RETURN n\n"
 

@@ -10,8 +10,8 @@ import psutil
 import pytest
 
 from lmr.errors import CollectionError
-from lmr.stores.ledger import File, Ledger
-from lmr.stores.pairs import PairRow
+from lmr.store.ledger import File, Ledger
+from lmr.store.pairs import PairRow
 from lmr.values import Verification
 
 

@@ -8,9 +8,9 @@ from collections.abc import Callable
 import neo4j
 import pytest
 
-from lmr.photos.about import About
-from lmr.stores.cypher import queries
-from lmr.stores.graph import Graph, facts_row
+from lmr.method.photos.about import About
+from lmr.store.cypher import queries
+from lmr.store.graph import Graph, facts_row
 from lmr.where import Where, first_instant, last_instant, metres
 
 BLANK = {"paths": [], "name": "", "width": 1, "height": 1, "split": "index", "landmark": None}

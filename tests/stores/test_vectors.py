@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from lmr.errors import CollectionError, ServerError
+from lmr.local.milvus import LocalMilvus
 from lmr.progress import Silent
-from lmr.servers.milvus import LocalMilvus
 from lmr.settings import load
-from lmr.stores.vectors import MemoryIndex, Milvus
+from lmr.store.vectors import MemoryIndex, Milvus
 
 
 @pytest.fixture(scope="module")

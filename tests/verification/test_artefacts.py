@@ -8,11 +8,10 @@ import cv2
 import numpy as np
 import pytest
 
-from lmr.features.pack import pack, unpack
-from lmr.features.presets import preset
-from lmr.photos.made import photograph, shots
-from lmr.values import Array, Photo, Verification, unit_rows
-from lmr.verification.artefacts import (
+from lmr.method.features.pack import pack, unpack
+from lmr.method.features.presets import preset
+from lmr.method.photos.made import photograph, shots
+from lmr.method.verification.artefacts import (
     ALONG_THE_BORDER,
     KEEPS_ITS_PLACE,
     Seen,
@@ -20,9 +19,10 @@ from lmr.verification.artefacts import (
     shared_marks,
     unrelated_in,
 )
-from lmr.verification.geometry import only_moved
-from lmr.verification.matching import prepare
-from lmr.verification.verify import verify
+from lmr.method.verification.geometry import only_moved
+from lmr.method.verification.matching import prepare
+from lmr.method.verification.verify import verify
+from lmr.values import Array, Photo, Verification, unit_rows
 
 FRAME, OTHER = (0.0, 0.0, 640.0, 480.0), (0.0, 0.0, 480.0, 640.0)
 

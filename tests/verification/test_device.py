@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 torch = pytest.importorskip("torch", reason="needs PyTorch (`make setup`)")
 
+from lmr.method.verification.device import match_all  # noqa: E402
+from lmr.method.verification.matching import Prepared, match, prepare  # noqa: E402
+from lmr.method.verification.verify import verify, verify_all  # noqa: E402
 from lmr.values import Features  # noqa: E402
-from lmr.verification.device import match_all  # noqa: E402
-from lmr.verification.matching import Prepared, match, prepare  # noqa: E402
-from lmr.verification.verify import verify, verify_all  # noqa: E402
 
 
 def photo(rng: np.random.Generator, count: int, like: Prepared | None = None, spread: int = 127) -> Prepared:

@@ -10,10 +10,10 @@ import pytest
 from scipy.spatial import cKDTree
 
 from benchmarks.verification import affine_inliers
-from lmr.features.neural import DELF_UNIT, QUANTUM
+from lmr.method.features.neural import DELF_UNIT, QUANTUM
+from lmr.method.verification.matching import Prepared, match, prepare
+from lmr.method.verification.verify import correspondences
 from lmr.values import Array, Features
-from lmr.verification.matching import Prepared, match, prepare
-from lmr.verification.verify import correspondences
 
 
 @pytest.fixture(scope="module")

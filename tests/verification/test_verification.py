@@ -10,14 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import comb
 
-from lmr.features.pack import pack, unpack
-from lmr.features.presets import preset
-from lmr.photos.made import photograph, shots
+from lmr.method.features.pack import pack, unpack
+from lmr.method.features.presets import preset
+from lmr.method.photos.made import photograph, shots
+from lmr.method.verification.geometry import distinct, inliers_of, log_nfa, occupied_area, only_moved
+from lmr.method.verification.matching import match, prepare
+from lmr.method.verification.verify import correspondences, verify
+from lmr.method.verification.weights import similarity, weight
 from lmr.values import Array, Features, Photo
-from lmr.verification.geometry import distinct, inliers_of, log_nfa, occupied_area, only_moved
-from lmr.verification.matching import match, prepare
-from lmr.verification.verify import correspondences, verify
-from lmr.verification.weights import similarity, weight
 
 
 def features(rng: np.random.Generator, count: int, spread: int = 60, keypoints: Array | None = None) -> Features:

@@ -1,0 +1,197 @@
+"""What people correct: images removed, matches confirmed or rejected. All databases follow."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+from lmr.errors import UsageError
+from lmr.jobs.ingest.find import below
+from lmr.method.features.pack import unpack
+from lmr.method.fingerprints import VERIFICATION, Fingerprint
+from lmr.method.photos.video import source
+from lmr.method.spanning.forest import ForestChange
+from lmr.method.verification.matching import prepare
+from lmr.method.verification.verify import verify
+from lmr.method.verification.weights import counted, similarity, weights
+from lmr.store.ledger import File, Image, Ledger, Verdict
+from lmr.store.names import StoredNames
+from lmr.store.pairs import PairRow
+from lmr.store.refined import REJECTED, review
+from lmr.store.stores import Stores
+from lmr.store.sync import bring_up, sync, update_forest, write_edges
+from lmr.text import printable, text_of
+from lmr.values import Verification
+
+
+@dataclass(slots=True)
+class Corrected:
+    """What a correction changed: images taken out, edges of the forest added and removed, matches accepted in all."""
+
+    images: int = 0
+    added: int = 0
+    removed: int = 0
+    accepted: int = 0
+
+    def take(self, change: ForestChange | None) -> None:
+        """Add a change of the forest."""
+        if change is not None:
+            self.added, self.removed = self.added + change.added, self.removed + change.removed
+
+
+def remove(stores: Stores, names: Sequence[str]) -> Corrected:
+    """Forget images (ids, their beginnings, paths of photos or folders), their features and matches.
+
+    Verdicts on their matches stay, for the case that they come again. Raises UsageError for a name that is none.
+    """
+    with _from_what_the_ledger_says(stores):
+        known, most = StoredNames(stores.ledger), stores.settings.max_bytes
+        numbers = {number for name in names for number in known.all_typed(name, most)}
+        return _without(stores, stores.ledger.images_numbered(numbers))
+
+
+def take_out(stores: Stores, roots: Sequence[bytes], gone: Sequence[File]) -> Corrected:
+    """Forget photos that are gone, and the images below some folders that have no photo any more.
+
+    Raises UsageError, and forgets nothing, where no photo below a folder is there any more: its disk may be missing.
+    """
+    ledger = stores.ledger
+    with _from_what_the_ledger_says(stores):
+        _check_not_all_gone(ledger, roots)
+        with ledger.transaction():
+            for file in gone:
+                ledger.forget_file(file.path)
+        numbers = [number for number, _ in left(ledger, roots)]
+        return _without(stores, ledger.images_numbered(numbers))
+
+
+def left(ledger: Ledger, roots: Sequence[bytes]) -> list[tuple[int, bytes]]:
+    """Images that have no file any more, with the path of the last, below some folders or not known."""
+    return [(number, path) for number, path in ledger.without_files() if not path or below(path, roots)]
+
+
+def _check_not_all_gone(ledger: Ledger, roots: Sequence[bytes]) -> None:
+    for root in roots:
+        known = [file.path for file in ledger.files() if below(file.path, [root])]
+        if known and not any(os.path.lexists(source(path)) for path in known):
+            raise UsageError(
+                f"none of the {len(known):,} photos below {printable(text_of(root))} is there any more: is its disk "
+                f"missing? Nothing was taken out; `lmr remove` with that folder's name takes them all out"
+            )
+
+
+def judge(stores: Stores, a: str, b: str, verdict: Verdict, why: str | None = None) -> Corrected:
+    """Confirm or reject the match of two images, whatever the tests say of it. The last verdict on a pair counts.
+
+    A pair that was never compared is compared first. Raises UsageError where the images are one or are not stored.
+    """
+    ledger = stores.ledger
+    first, second = sorted((stores.resolve(a), stores.resolve(b)))
+    if first == second:
+        raise UsageError("a match joins two images, not one")
+    images = [image for image in (ledger.image(first), ledger.image(second)) if image is not None]
+    with _from_what_the_ledger_says(stores), _correcting(stores) as done:
+        ledger.set_verdict(first, second, verdict, why)
+        row = ledger.pairs.row(images[0].number, images[1].number) or _compared(stores, *images)
+        apply_verdict(stores, row, images[0].id, images[1].id, verdict)
+    return done
+
+
+def follow_rulings(stores: Stores, note: Callable[[], None]) -> Corrected:
+    """Note rulings of people in the ledger, and bring all pairs to what is said of them, in one correction.
+
+    Inside the writer's lock. Cut short, the same call goes on.
+    """
+    ledger = stores.ledger
+    with ledger.transaction():
+        note()
+    bring_up(stores)
+    if not ledger.disobeyed():
+        return Corrected(accepted=ledger.pairs.accepted())
+    with _correcting(stores) as done:
+        obey(stores)
+    return done
+
+
+def obey(stores: Stores) -> int:
+    """Bring pairs to what people said of them: inside a transaction; returns how many that changes.
+
+    A ruling may be older than a photo's coming, or newer than a backup.
+    """
+    ledger = stores.ledger
+    rulings = ledger.disobeyed()
+    for ruling, *numbers in rulings:
+        a, b = map(ledger.image_numbered, numbers)
+        row = ledger.pairs.row(a.number, b.number) or _compared(stores, a, b)
+        apply_verdict(stores, row, a.id, b.id, ruling.verdict)
+    return len(rulings)
+
+
+def apply_verdict(stores: Stores, row: PairRow, a: str, b: str, verdict: Verdict) -> None:
+    """Keep the outcome of a pair as a person judged it: inside a transaction."""
+    ledger, settings = stores.ledger, stores.settings
+    if verdict == "rejected":
+        ledger.pairs.keep(replace(row, excluded=REJECTED, confirmed=False), [row.weight], anew=True)
+        return
+    similar = row.similarity
+    if similar is None:
+        first, second = ledger.descriptor(row.a), ledger.descriptor(row.b)
+        similar = 0.0 if first is None or second is None else similarity(first, second)
+    inliers, lam = counted(row.verification.inliers, True), settings.similarity_weight
+    judged = replace(row, excluded=None, confirmed=True, similarity=similar)
+    ledger.pairs.keep(judged, weights(a, b, inliers, similar, similarity_weight=lam), anew=True)
+
+
+def judge_again(stores: Stores, image: Image) -> None:
+    """Compare an image, which is described anew, in each pair that a person has judged: inside a transaction."""
+    ledger = stores.ledger
+    for a, b, verdict, _ in ledger.verdicts():
+        ends = [ledger.image(id) for id in (a, b)] if image.id in (a, b) else []
+        found = [end for end in ends if end is not None]
+        if len(found) == 2:
+            apply_verdict(stores, _compared(stores, *found), a, b, verdict)
+
+
+def _compared(stores: Stores, a: Image, b: Image) -> PairRow:
+    """The outcome of a pair that nobody proposed: inside a transaction."""
+    ledger, by = stores.ledger, stores.verifier
+    found = Verification(0, 0, 0.0)
+    if ledger.has_features(a.number) and ledger.has_features(b.number):
+        first, second = (prepare(unpack(ledger.features(image.number)), by.matching) for image in (a, b))
+        found = verify(first, second, by)
+    number = ledger.fingerprints.number(Fingerprint.of(VERIFICATION, by))
+    return PairRow(a.number, b.number, found, 0, None, None, None, fingerprint=number)
+
+
+def _without(stores: Stores, images: Sequence[Image]) -> Corrected:
+    numbers = {image.number for image in images}
+    with _correcting(stores, numbers) as done:
+        for number in numbers:
+            stores.ledger.remove_image(number)
+        done.images = len(images)
+    return done
+
+
+@contextmanager
+def _from_what_the_ledger_says(stores: Stores) -> Iterator[None]:
+    """The writer's lock, with the databases up to the ledger: the same call cut short may have changed that alone."""
+    with stores.writing():
+        bring_up(stores)
+        yield
+
+
+@contextmanager
+def _correcting(stores: Stores, going: Iterable[int] = ()) -> Iterator[Corrected]:
+    """A change of the ledger in one transaction, and all that follows from it; going: images that it takes out."""
+    ledger, done = stores.ledger, Corrected()
+    with ledger.transaction():
+        bereft = set(ledger.pairs.joined(going)) - set(going)
+        yield done
+        moved = review(stores, bereft)
+        stores.changed()
+    done.take(sync(stores, moved))
+    write_edges(stores)
+    done.take(update_forest(stores))
+    done.accepted = ledger.pairs.accepted()

@@ -1,0 +1,1 @@
+"""Matches, graphs and clusters from and to other programs."""

@@ -1,0 +1,50 @@
+"""Clusters of a collection, and how well ways to cut its graph agree with its labels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lmr.errors import UsageError
+from lmr.method.evaluation.partition import Agreement, agreement
+from lmr.method.spanning.clusters import FLOORS, ClusterChange, Cut, Method, projected, propose_floor, write_clusters
+from lmr.retrieval.search import wait_for_forest
+from lmr.store.stores import Stores
+from lmr.store.sync import bring_up
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One cut and how it agrees with the labels; proposed: the floor that the data themselves suggest."""
+
+    cut: Cut
+    proposed: bool
+    agreement: Agreement
+
+
+def cluster(stores: Stores, method: Method, floor: float | None) -> tuple[ClusterChange, float]:
+    """Write clusters of all that the ledger holds; see `write_clusters`."""
+    with stores.writing():
+        bring_up(stores)
+        return write_clusters(stores.graph, method=method, floor=floor, bridge_queries=stores.bridge_queries)
+
+
+def measure_clusters(stores: Stores) -> list[Measured]:
+    """Every floor, and Leiden. Only labelled index images count, one in no cluster being one of its own.
+
+    Raises UsageError where there are no labels.
+    """
+    wait_for_forest(stores)
+    labelled = [image for image in stores.ledger.images() if image.landmark is not None and image.split == "index"]
+    if not labelled:
+        raise UsageError("there are no labels to measure clusters by: `lmr ingest PHOTOS --labels labels.csv`")
+    found: list[tuple[Cut, Agreement]] = []
+    with projected(stores.graph, bridge_queries=stores.bridge_queries) as projection:
+        if not projection.nodes:
+            raise UsageError("there are no accepted matches yet: `lmr link` finds them")
+        cuts = [projection.cut("components", floor) for floor in FLOORS] + [projection.cut("leiden", 0.0)]
+        for cut, property in cuts:
+            parts = projection.parts(property)
+            clusters = [parts.get(image.id, image.id) for image in labelled]
+            found.append((cut, agreement(clusters, [image.landmark for image in labelled])))
+    proposed = propose_floor([cut for cut, _ in found])
+    return [Measured(cut, cut.method == "components" and cut.floor == proposed, score) for cut, score in found]

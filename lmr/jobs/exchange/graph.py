@@ -1,0 +1,108 @@
+"""Our verified pairs for others: CSV, Parquet, GraphML."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from xml.sax.saxutils import escape, quoteattr
+
+from lmr.errors import UsageError
+from lmr.outputs import replacing
+from lmr.store.stores import Stores
+from lmr.tables import inert
+from lmr.text import printable
+from lmr.values import batches
+
+COLUMNS = ("a", "b", "name_a", "name_b", "inliers", "nfa", "similarity", "weight", "round", "excluded")
+_BATCH = 10_000
+
+
+def export_edges(stores: Stores, path: Path) -> int:
+    """Write all verified matches, by the suffix as .csv, .parquet or .graphml; returns how many."""
+    write = check_form(path)
+    with replacing(path) as part:
+        return write(stores, part)
+
+
+def check_form(path: Path) -> Callable[[Stores, Path], int]:
+    """What writes matches in the form that the suffix tells. Raises UsageError for another suffix."""
+    writers = {".csv": _write_csv, ".parquet": _write_parquet, ".graphml": _write_graphml}
+    if path.suffix not in writers:
+        raise UsageError(f"{printable(path.name)}: the form is told by the suffix, one of {', '.join(writers)}")
+    return writers[path.suffix]
+
+
+def _rows(stores: Stores) -> Iterator[tuple]:
+    ids = {image.id: image.number for image in stores.ledger.images()}
+    names = {number: paths[0].rsplit("/", 1)[-1] for number, paths in stores.ledger.names().items()}
+    for _, edge in stores.ledger.pairs.edges():
+        found = edge.verification
+        shown = (names.get(ids[edge.a], ""), names.get(ids[edge.b], ""))
+        yield (
+            edge.a,
+            edge.b,
+            *shown,
+            found.inliers,
+            found.nfa,
+            edge.similarity,
+            edge.weight,
+            edge.round,
+            edge.excluded,
+        )
+
+
+def _write_csv(stores: Stores, path: Path) -> int:
+    count = 0
+    with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        for row in _rows(stores):
+            writer.writerow([inert(cell) if isinstance(cell, str) else cell for cell in row])
+            count += 1
+    return count
+
+
+def _write_parquet(stores: Stores, path: Path) -> int:
+    import pyarrow
+    from pyarrow import parquet
+
+    text, real, whole = pyarrow.string(), pyarrow.float64(), pyarrow.int64()
+    kinds = (text, text, text, text, whole, real, real, real, whole, text)
+    schema, count = pyarrow.schema(list(zip(COLUMNS, kinds, strict=True))), 0
+    with parquet.ParquetWriter(path, schema) as writer:
+        for batch in batches(_rows(stores), _BATCH):
+            columns = [
+                pyarrow.array(column, kind) for column, kind in zip(zip(*batch, strict=True), kinds, strict=True)
+            ]
+            writer.write_batch(pyarrow.record_batch(columns, schema=schema))
+            count += len(batch)
+    return count
+
+
+def _write_graphml(stores: Stores, path: Path) -> int:
+    kinds = {"name": "string", "split": "string", "landmark": "string", "inliers": "int", "weight": "double"}
+    kinds |= {"excluded": "string"}
+    names, count = stores.ledger.names(), 0
+    with path.open("w", encoding="utf-8", errors="backslashreplace") as file:
+        file.write('<?xml version="1.0" encoding="UTF-8"?>\n<graphml xmlns="http://graphml.graphdrawing.org/xmlns">\n')
+        for key, kind in kinds.items():
+            end = "edge" if key in ("inliers", "weight", "excluded") else "node"
+            file.write(f'<key id="{key}" for="{end}" attr.name="{key}" attr.type="{kind}"/>\n')
+        file.write('<graph edgedefault="undirected">\n')
+        for image in stores.ledger.images():
+            shown = {"name": names.get(image.number, [""])[0].rsplit("/", 1)[-1], "split": image.split}
+            file.write(f'<node id="{image.id}">{_data({**shown, "landmark": image.landmark})}</node>\n')
+        for row in _rows(stores):
+            count += 1
+            known = {"inliers": row[4], "weight": row[7], "excluded": row[9]}
+            file.write(f"<edge source={quoteattr(row[0])} target={quoteattr(row[1])}>{_data(known)}</edge>\n")
+        file.write("</graph>\n</graphml>\n")
+    return count
+
+
+def _data(values: dict[str, object]) -> str:
+    """The values as XML, which cannot hold control characters."""
+    known = ((key, str(value)) for key, value in values.items() if value is not None)
+    plain = ((key, "".join(c if c >= " " or c in "\t\n" else "?" for c in text)) for key, text in known)
+    return "".join(f'<data key="{key}">{escape(text)}</data>' for key, text in plain)

@@ -1,0 +1,287 @@
+"""Verified pairs from elsewhere: CSV, Parquet, the lines that EGT reads."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from lmr.errors import UsageError
+from lmr.jobs.correct.corrections import apply_verdict
+from lmr.jobs.link.keeping import pair_similarity
+from lmr.method.fingerprints import IMPORTED, Fingerprint
+from lmr.method.verification.weights import weights
+from lmr.store.ledger import File, Image
+from lmr.store.made_with import IMPORT
+from lmr.store.names import StoredNames, normal_form
+from lmr.store.pairs import PairRow
+from lmr.store.refined import DOUBTED, WEAK, review
+from lmr.store.stores import Stores
+from lmr.store.sync import bring_up
+from lmr.tables import places_of, read_rows
+from lmr.values import Verification, batches
+
+_BATCH = 10_000
+_MOST_NAME = 4_096
+_NAMED = 20  # of the names that are unknown
+_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?", re.IGNORECASE)
+COLUMNS_OF_OTHERS = {
+    "a": ("image1", "image_1", "image_a", "id1", "id_1", "id_a", "name1", "name_a", "file1", "image_id1"),
+    "b": ("image2", "image_2", "image_b", "id2", "id_2", "id_b", "name2", "name_b", "file2", "image_id2"),
+    "inliers": ("num_inliers", "n_inliers", "inlier_count", "num_matches", "matches", "count"),
+    "excluded": (),
+}
+_UNNAMED = {"a": 0, "b": 1, "inliers": 2}  # where there is no header
+_NEEDED = frozenset(("a", "b", "inliers"))
+
+
+class Match(NamedTuple):
+    """A verified match between two images by name; 0 inliers: one that takes no part, as the file says."""
+
+    a: str
+    b: str
+    inliers: float
+
+
+@dataclass(slots=True)
+class Imported:
+    """Images that are new, matches that are, and those of which the collection had the same outcome already.
+
+    replaced: those of the new that stand where none, or a weak one, had been found. refused: others, by reason.
+    unknown: names that no image has, of which there are no matches therefore; the first of them.
+    """
+
+    images: int = 0
+    matches: int = 0
+    known: int = 0
+    replaced: int = 0
+    refused: dict[str, int] = field(default_factory=dict)
+    unknown: int = 0
+    unknown_names: list[str] = field(default_factory=list)
+
+    def refuse(self, reason: str) -> None:
+        """Count one that is not taken."""
+        self.refused[reason] = self.refused.get(reason, 0) + 1
+
+    def told(self) -> dict[str, Any]:
+        """What there is to tell, for programs."""
+        always = ("images", "matches", "known")
+        return {name: value for name, value in asdict(self).items() if value or name in always}
+
+
+def import_edges(stores: Stores, path: Path, *, bare: bool = False) -> Imported:
+    """Take verified matches from a file. The same file again changes nothing.
+
+    A name stands for a stored image as everywhere. Where it does not, and the collection has no photos or `bare` is
+    asked for, it makes an image without a photo. Nothing is taken from a file that is wrong, or has an ambiguous
+    name: UsageError.
+    """
+    ledger, done = stores.ledger, Imported()
+    with stores.writing():
+        cast = _Cast(stores, bare or not ledger.has_photos(), path)
+        for match in read_matches(path):  # all of it, before anything is changed
+            cast.look_at(match)
+        done.unknown, done.unknown_names = cast.unknown()
+        for batch in batches(read_matches(path), _BATCH):
+            with ledger.transaction():
+                for match in batch:
+                    _take(stores, cast, match, done)
+                stores.changed()
+        with ledger.transaction():
+            review(stores)
+        bring_up(stores)
+    return done
+
+
+class _Cast:
+    """The images that the names of a file stand for, as number and id."""
+
+    def __init__(self, stores: Stores, bare: bool, path: Path) -> None:
+        self._ledger, self._bare, self._path = stores.ledger, bare, path
+        self._stored = StoredNames(stores.ledger, bare=False)
+        self._found: dict[str, tuple[int, str] | None] = {}
+
+    def look_at(self, match: Match) -> None:
+        """Find the images of a match."""
+        for name in (match.a, match.b):
+            if name not in self._found:
+                self._found[name] = self._known(name)
+
+    def unknown(self) -> tuple[int, list[str]]:
+        """How many of the names looked at are left out, and the first of them."""
+        names = [name for name, image in self._found.items() if image is None and not self._bare]
+        return len(names), [name.strip() for name in names[:_NAMED]]
+
+    def image(self, name: str, done: Imported) -> tuple[int, str] | None:
+        """The image of a name that was looked at; made if need be and wanted."""
+        if self._found[name] is None and self._bare:
+            self._found[name] = self._known(name) or self._made(name, done)  # another spelling of it may be made now
+        return self._found[name]
+
+    def _known(self, name: str) -> tuple[int, str] | None:
+        plain = normal_form(name)
+        if not plain or len(name.encode()) > _MOST_NAME:
+            raise UsageError(f"{self._path}: {name[:40]!r} is no name of an image (1 to {_MOST_NAME:,} bytes)")
+        try:
+            number = self._stored.listed(name)
+        except UsageError as error:
+            raise UsageError(f"{self._path}: {error}") from error
+        if number is not None:
+            image: Image | None = self._ledger.image_numbered(number)
+        else:  # one without a photo has no name but that which it came with
+            image = self._ledger.image(_bare_id(plain)) or self._ledger.image(_bare_id(name))
+        return None if image is None else (image.number, image.id)
+
+    def _made(self, name: str, done: Imported) -> tuple[int, str]:
+        ledger, plain = self._ledger, normal_form(name)
+        number = ledger.add_bare_image(_bare_id(plain))
+        ledger.put_file(File(plain.encode(), plain, 0, 0, number, None))
+        done.images += 1
+        return number, _bare_id(plain)
+
+
+def _bare_id(name: str) -> str:
+    return hashlib.sha256(b"imported:" + name.encode()).hexdigest()
+
+
+def _take(stores: Stores, cast: _Cast, match: Match, done: Imported) -> None:
+    a, b = cast.image(match.a, done), cast.image(match.b, done)
+    if a is None or b is None:
+        done.refuse("a name is unknown")
+    elif a == b:
+        done.refuse("both names are of one image")
+    elif not match.inliers:
+        done.refuse("it takes no part where it comes from")
+    else:
+        first, second = sorted((a, b), key=lambda image: image[1])
+        _keep(stores, first, second, match.inliers, done)
+
+
+def _keep(stores: Stores, first: tuple[int, str], second: tuple[int, str], inliers: float, done: Imported) -> None:
+    """Keep a match where nothing better is known of the pair. A person's word and what is certain stand."""
+    ledger = stores.ledger
+    before = ledger.pairs.row(first[0], second[0])
+    verdict = ledger.verdict(first[1], second[1])
+    if verdict == "rejected":
+        done.refuse("a person rejected it")
+        return
+    if before is not None and before.weight is not None and before.excluded not in (WEAK, DOUBTED):
+        if before.excluded is None:
+            done.known += 1
+        else:
+            done.refuse(before.excluded)
+        return
+    whole = max(1, round(inliers))
+    found, number = (
+        Verification(whole, whole, IMPORT.sure),
+        ledger.fingerprints.number(Fingerprint.of(IMPORTED, IMPORT)),
+    )
+    row = PairRow(first[0], second[0], found, 0, None, None, None, fingerprint=number)
+    if verdict is not None:
+        apply_verdict(stores, row, first[1], second[1], verdict)
+    else:
+        _weigh(stores, row, first[1], second[1], inliers)
+    done.matches += 1
+    done.replaced += before is not None
+
+
+def _weigh(stores: Stores, row: PairRow, a: str, b: str, inliers: float) -> None:
+    """Keep a match with the weight that it would have as one of ours, where both images are described."""
+    ledger, similar, lam = stores.ledger, 0.0, 0.0
+    if ledger.descriptor(row.a) is not None and ledger.descriptor(row.b) is not None:
+        similar, lam = pair_similarity(ledger, row.a, row.b), stores.settings.similarity_weight
+        inliers = row.verification.inliers
+    tried = weights(a, b, inliers, similar, similarity_weight=lam)
+    ledger.pairs.keep(replace(row, similarity=similar), tried, anew=True)
+
+
+def read_matches(path: Path) -> Iterator[Match]:
+    """Matches in a file: .parquet, CSV with or without a header, or EGT's `id,neighbour weight neighbour weight …`.
+
+    Columns are called a, b, inliers, or as other programs call them (`COLUMNS_OF_OTHERS`). Raises UsageError.
+    """
+    if path.suffix.lower() == ".parquet":
+        yield from _of_parquet(path)
+        return
+    places: dict[str, int] = {}
+    line = 0
+    for line, row in read_rows(path, _fits):
+        if not places:
+            places = _places(row) or _UNNAMED
+            if places is not _UNNAMED:
+                continue
+        if len(row) == 2:
+            yield from _of_egt(row[0], row[1], f"{path}:{line}")
+        elif len(row) > max(places[name] for name in _NEEDED):
+            cells = {name: row[place] for name, place in places.items() if place < len(row)}
+            yield _match(cells, f"{path}:{line}")
+        else:
+            raise UsageError(
+                f"{path}:{line}: two names and inliers are expected, as in a,b,inliers, not {len(row)} columns; "
+                "a list of pairs that does not say how many of their points agree proves nothing"
+            )
+    if not line:
+        raise UsageError(f"{path} is empty")
+
+
+def _places(header: list[str]) -> dict[str, int]:
+    """Where the columns of matches are; empty if this is no header of them."""
+    places = places_of(header, COLUMNS_OF_OTHERS)
+    return places if places.keys() >= _NEEDED else {}
+
+
+def _fits(row: list[str]) -> bool:
+    """Whether a first row is a header of matches, or a match."""
+    return bool(_places(row)) or (len(row) > 2 and bool(_NUMBER.fullmatch(row[2].strip())))
+
+
+def _match(cells: Mapping[str, str], where: str) -> Match:
+    inliers = _number(cells["inliers"], where)
+    return Match(cells["a"], cells["b"], 0.0 if cells.get("excluded", "").strip() else inliers)
+
+
+def _of_egt(name: str, others: str, where: str) -> Iterator[Match]:
+    """Neighbours, each with its weight; a neighbour's name may have blanks in it."""
+    words: list[str] = []
+    for word in others.split():
+        if words and _NUMBER.fullmatch(word):
+            yield Match(name, " ".join(words), _number(word, where))
+            words = []
+        else:
+            words.append(word)
+    if words:
+        raise UsageError(f"{where}: after the comma come neighbours, each with its weight")
+
+
+def _number(text: str, where: str) -> float:
+    try:
+        value = float(text)
+    except ValueError as error:
+        raise UsageError(f"{where}: {text[:40]!r} is not a number of inliers") from error
+    if not 0 < value < 1e9:
+        raise UsageError(f"{where}: {value} inliers; more than 0 are expected")
+    return value
+
+
+def _of_parquet(path: Path) -> Iterator[Match]:
+    import pyarrow
+    from pyarrow import parquet
+
+    try:
+        with parquet.ParquetFile(path) as file:
+            names = file.schema_arrow.names
+            if len(names) < len(_NEEDED):
+                raise UsageError(f"{path}: two names and inliers are expected, not {len(names)} columns")
+            wanted = {name: names[place] for name, place in (_places(names) or _UNNAMED).items()}
+            line = 0
+            for batch in file.iter_batches(batch_size=_BATCH, columns=list(wanted.values())):
+                columns = [batch.column(name).to_pylist() for name in wanted.values()]
+                for row in zip(*columns, strict=True):
+                    line += 1
+                    cells = dict(zip(wanted, ("" if cell is None else str(cell) for cell in row), strict=True))
+                    yield _match(cells, f"{path}:{line}")
+    except (OSError, pyarrow.ArrowException, ValueError, KeyError) as error:
+        raise UsageError(f"{path} cannot be read as Parquet: {error}") from error

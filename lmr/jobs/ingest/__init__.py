@@ -1,0 +1,1 @@
+"""Photos from folders into the ledger."""

@@ -1,0 +1,1 @@
+"""Rounds of ID-QE over stored images."""

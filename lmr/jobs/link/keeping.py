@@ -1,0 +1,157 @@
+"""Verifying pairs of stored images and keeping the outcomes, each with what verified it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from lmr.execution.verification import Reader, verify_pairs
+from lmr.jobs.correct.corrections import apply_verdict
+from lmr.method.features.pack import unpack
+from lmr.method.fingerprints import VERIFICATION, Fingerprint
+from lmr.method.verification.weights import similarity, weights
+from lmr.store.ledger import Ledger
+from lmr.store.pairs import PairRow
+from lmr.store.refined import WEAK, review
+from lmr.store.stores import Stores
+from lmr.store.sync import sync
+from lmr.values import Array, Features, Verification, batches
+
+_KEEPING = 8  # chunks of verified pairs in one transaction
+
+
+def open_features(path: Path) -> Reader:
+    """A worker's way to local features by number."""
+    ledger = Ledger.open(path, readonly=True)
+
+    def read(number: int) -> Features:
+        return unpack(ledger.features(number))
+
+    return read
+
+
+def verify_and_keep(stores: Stores, pairs: Array, round_: int) -> None:
+    """Verify pairs (P, 2) and keep every outcome in the ledger, a batch durable at a time."""
+    if not len(pairs):
+        return
+    ledger = stores.ledger
+    ids = {image.number: image.id for image in ledger.images()}
+
+    def put(a: int, b: int, found: Verification) -> None:
+        keep(stores, ids, a, b, found, round_)
+
+    _verify_each(stores, f"Verification, round {round_}", pairs, put)
+
+
+def _verify_each(
+    stores: Stores,
+    task: str,
+    pairs: Array | Sequence[tuple[int, int]],
+    put: Callable[[int, int, Verification], None],
+) -> None:
+    """Verify pairs (P, 2) and give each outcome to `put`, a batch in one transaction."""
+    ledger = stores.ledger
+    items = ((int(a), int(b)) for a, b in pairs)
+    outcomes = verify_pairs(
+        items, open_features, ledger.path, stores.workers, _matching_device(stores), stores.verifier
+    )
+    with stores.progress.task(task, len(pairs), "pairs") as advance:
+        for batch in batches(outcomes, _KEEPING):
+            with ledger.transaction():
+                for (a, b), found in (row for chunk in batch for row in chunk):
+                    put(a, b, found)
+            advance(sum(len(chunk) for chunk in batch))
+
+
+def verify_again(stores: Stores) -> int:
+    """Verify pairs again that were verified with other parameters than the program's; how many.
+
+    Until all are, every one counts as it was; then all change in one step, and the databases are made anew. Stopped
+    at any moment, the same call goes on. What people said of pairs stays, and so do matches that were imported.
+    """
+    ledger, ours = stores.ledger, Fingerprint.of(VERIFICATION, stores.verifier)
+    if ledger.fingerprints.of(VERIFICATION) in ([], [ours]):
+        return 0
+    with ledger.transaction():
+        number = ledger.fingerprints.number(ours)
+        ledger.pairs.forget_anew_of_others(number)
+    count = ledger.pairs.of_others(number)
+    if count:
+        stores.progress.note(
+            f"{count:,} pairs were verified with other parameters than this lmr's (`lmr status` tells which): they are "
+            "verified again, and count as they were until that is done"
+        )
+
+        def put(a: int, b: int, found: Verification) -> None:
+            ledger.pairs.put_anew(a, b, found, number)
+
+        left = ledger.pairs.to_verify_anew(number)
+        _verify_each(stores, "Verification with other parameters", left, put)
+    with ledger.transaction():
+        if count:
+            _replace_by_anew(stores)
+        ledger.pairs.clear_anew(number)
+        ledger.fingerprints.put_only(ours)
+        if count:
+            review(stores)
+            ledger.rebuild()  # edges may be gone
+    if count:
+        sync(stores)
+    return count
+
+
+def _replace_by_anew(stores: Stores) -> None:
+    """Give pairs the outcomes that were found anew: inside a transaction."""
+    ledger = stores.ledger
+    ids = {image.number: image.id for image in ledger.images()}
+    ledger.pairs.free_weights_of_anew()
+    for a, b, found in ledger.pairs.verified_anew():
+        before = ledger.pairs.row(a, b) or ledger.pairs.row(b, a)
+        if before is not None:
+            keep(stores, ids, a, b, found, before.round, anew=True)
+
+
+def _matching_device(stores: Stores) -> str:
+    """Points are matched where the networks run, if that is a GPU which knows double precision."""
+    if not stores.preset.on_device:
+        return "cpu"
+    from lmr.method.features.neural import chosen_device
+
+    device = chosen_device(stores.settings.device)
+    return str(device) if device.type == "cuda" else "cpu"
+
+
+def keep(
+    stores: Stores,
+    ids: dict[int, str],
+    a: int,
+    b: int,
+    found: Verification,
+    round_: int,
+    *,
+    anew: bool = False,
+) -> None:
+    """Keep one outcome, also of a pair that has one if `anew`; one above the lower threshold gets its weight."""
+    ledger, settings = stores.ledger, stores.settings
+    number = ledger.fingerprints.number(Fingerprint.of(VERIFICATION, stores.verifier))
+    if ids[b] < ids[a]:
+        a, b, found = b, a, found.swapped()
+    row = PairRow(a, b, found, round_, None, None, None, fingerprint=number)
+    verdict = ledger.verdict(ids[a], ids[b])
+    if verdict is not None:
+        apply_verdict(stores, row, ids[a], ids[b], verdict)
+        return
+    if found.nfa < settings.nfa_weak or found.transform is None:
+        ledger.pairs.keep(row, [None], anew=anew)
+        return
+    similar = pair_similarity(ledger, a, b)
+    excluded = found.artefact or (None if found.nfa >= settings.nfa_accept else WEAK)
+    tried = weights(ids[a], ids[b], found.inliers, similar, similarity_weight=settings.similarity_weight)
+    ledger.pairs.keep(replace(row, excluded=excluded, similarity=similar), tried, anew=anew)
+
+
+def pair_similarity(ledger: Ledger, a: int, b: int) -> float:
+    """Similarity of the stored original descriptors of two images."""
+    first, second = ledger.descriptor(a), ledger.descriptor(b)
+    return 0.0 if first is None or second is None else similarity(first, second)

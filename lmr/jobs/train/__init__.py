@@ -1,0 +1,1 @@
+"""What global descriptors learn, and describing photos anew."""

@@ -1,0 +1,124 @@
+"""Learn what the global descriptor needs, and describe images from their stored features."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from itertools import islice
+from pathlib import Path
+
+from lmr.method.features.pack import unpack
+from lmr.method.features.presets import preset
+from lmr.method.verification.weights import counted, similarity, weights
+from lmr.settings import Settings
+from lmr.store.ledger import Ledger
+from lmr.store.refined import review
+from lmr.store.stores import LEARNED, MODEL, Stores
+from lmr.store.sync import bring_up
+from lmr.values import Array, batches
+
+_CHUNK = 16
+
+
+def train(stores: Stores) -> int:
+    """Learn again from the present index photos and describe everything anew; returns how many were learned from.
+
+    Local features, and so all verified pairs, stay as they are; the weights of edges follow the new descriptors.
+    """
+    with stores.writing():
+        _learn(stores)
+        describe_new(stores)
+        reweigh(stores)
+        with stores.ledger.transaction():
+            review(stores)
+        bring_up(stores)
+    return 0 if stores.model is None else int(stores.model.trained_on)
+
+
+def describe_new(stores: Stores) -> int:
+    """Give every image that lacks one its global descriptor, learning the vocabulary first if there is none.
+
+    Without index photos nothing can be learned, and nothing is described yet.
+    """
+    ledger = stores.ledger
+    missing = ledger.undescribed()
+    if not missing:
+        return 0
+    if not stores.can_describe:
+        if not ledger.count("index_photos"):
+            return 0
+        _learn(stores)
+    if ledger.count("descriptors") and ledger.pairs.joined(missing):  # others have moved towards these, once they are
+        with ledger.transaction():
+            _learned_otherwise(stores)
+    chunks = [missing[start : start + _CHUNK] for start in range(0, len(missing), _CHUNK)]
+    job = functools.partial(_describe, stores.settings, ledger.path, ledger.meta(LEARNED))
+    with stores.progress.task("Descriptors", len(missing), "photos") as advance:
+        for batch in batches(stores.workers.results(job, chunks), 4):
+            with ledger.transaction():
+                for chunk, vectors in batch:
+                    if isinstance(vectors, Exception):
+                        raise vectors
+                    ledger.put_descriptors(zip(chunk, vectors, strict=True))
+                stores.changed()
+            advance(sum(len(chunk) for chunk, _ in batch))
+    return len(missing)
+
+
+def _learn(stores: Stores) -> None:
+    ledger, descriptor = stores.ledger, stores.preset.descriptor
+    if not descriptor.training_photos:
+        return
+    # ids are hashes, so their first ones are a random sample that does not depend on the order of arrival
+    index = sorted((image.id, image.number) for image in ledger.images() if image.split == "index")
+    known = (number for _, number in index if ledger.has_features(number))
+    photos = []
+    for number in islice(known, descriptor.training_photos):
+        photos.append((unpack(ledger.features(number)), descriptor.material_from(ledger.material(number))))
+    with stores.progress.task("Vocabulary", 1, f"from {len(photos)} photos") as advance:
+        model = descriptor.train(photos, stores.workers.map)
+        advance(1)
+    with ledger.transaction():
+        ledger.set_model(MODEL, model.to_bytes())
+        ledger.clear_descriptors()
+        _learned_otherwise(stores)
+        stores.changed()
+
+
+def _learned_otherwise(stores: Stores) -> None:
+    """Note that any descriptor may be another now."""
+    stores.ledger.count_up(LEARNED)
+
+
+def reweigh(stores: Stores) -> None:
+    """Give every edge the weight that its similarity has now; the graph is then written from the beginning."""
+    ledger, settings = stores.ledger, stores.settings
+    rows = ledger.pairs.to_reweigh()
+    if not rows:
+        return
+    ids = {image.number: image.id for image in ledger.images()}
+    vectors = dict(ledger.descriptors())
+    with ledger.transaction():
+        ledger.pairs.clear_weights()
+        for seq, a, b, inliers, confirmed in rows:
+            similar = similarity(vectors[a], vectors[b])
+            inliers = counted(inliers, bool(confirmed))
+            tried = weights(ids[a], ids[b], inliers, similar, similarity_weight=settings.similarity_weight)
+            ledger.pairs.set_weight((seq, a, b), similar, tried)
+        ledger.count_up("weights")
+
+
+@functools.lru_cache(1)
+def _describer(settings: Settings, path: Path, learned: str | None) -> Callable[[int], Array]:
+    """A worker's way from an image's number to its descriptor, by the model that was learned as the so-manieth."""
+    descriptor, ledger = preset(settings.preset, settings).descriptor, Ledger.open(path, readonly=True)
+    stored = ledger.model(MODEL)
+    model = None if stored is None else descriptor.model_from(stored)
+    return lambda number: descriptor.describe(
+        unpack(ledger.features(number)), descriptor.material_from(ledger.material(number)), model
+    )
+
+
+def _describe(settings: Settings, path: Path, learned: str | None, numbers: list[int]) -> list[Array]:
+    describe = _describer(settings, path, learned)
+    return [describe(number) for number in numbers]

@@ -1,0 +1,21 @@
+"""Networks from checkpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from lmr.method.features.checkpoints.recognise import About
+from lmr.method.features.networks.delf import DelfNetwork, DelgNetwork
+from lmr.method.features.networks.gem import GemNetwork
+from lmr.values import Array
+
+
+def build(about: About, arrays: Mapping[str, Array], *, exact: bool = False) -> GemNetwork | DelfNetwork | DelgNetwork:
+    """The network that a checkpoint's weights make; exact: see Network. Raises CheckpointError where they do not."""
+    if about.local:
+        return (
+            DelfNetwork(arrays, exact=exact)
+            if about.slim
+            else DelgNetwork(arrays, old_attention=about.old_attention, exact=exact)
+        )
+    return GemNetwork(about.architecture, "cirtorch" if about.kind == "gem" else "dir", arrays, exact=exact)

@@ -1,0 +1,184 @@
+"""Rankings in Prim's order over the stored forest.
+
+One query does it where few images can be reached (cypher/ranking/rank.cypher orders by suffix minima). Inside a large
+component that would walk everything for a short list, so there a loop grows the tree from the start and asks the
+database for what lies around its frontier. Both give the same rows.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from lmr.method.spanning.forest import Queries
+from lmr.values import Hop, QueryEdge
+
+NO_LIMIT = 1_000_000_000
+_WAYS = 150  # walked by the one query; with more the loop is quicker, as a way costs what it is long
+_FRONTIER = 16  # images of the frontier to ask about in one round trip
+_HOPS = (3, 6, 12)  # around each of them, as ranking/around has it
+_PATIENCE = 30  # round trips after which the rest is asked for at once, where few images are to be listed
+_FEW, _MANY = 60, 400  # edges in an answer: the next one asks for more hops, or for fewer
+
+
+_Edges = dict[str, tuple[float, int, bool]]  # neighbour -> weight, inliers, whether it is a query photo
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """An image reached over verified matches.
+
+    weight and inliers are those of the weakest match on the way, hops its length, via the first image of the forest
+    on it.
+    """
+
+    id: str
+    weight: float
+    inliers: int
+    hops: int
+    via: str
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What to leave out: matches below `floor`, images over `depth` hops away, rows after `limit`, query photos.
+
+    only: tells which images to list, by id; ways pass over all of them.
+    """
+
+    floor: float = 0.0
+    depth: int | None = None
+    limit: int | None = None
+    query_images: bool = False
+    only: Callable[[str], bool] | None = None
+
+
+def rank_from_image(graph: Queries, id: str, limits: Limits) -> list[Reached]:
+    """Images in the order in which Prim's algorithm reaches them from an image of the forest, itself left out."""
+    start = {"id": id, "weights": []}
+    rows = _in_one_query(graph, [start], {}, limits)
+    return _grown(graph, [], id, limits) if rows is None else rows
+
+
+def rank_from_edges(graph: Queries, edges: Sequence[QueryEdge], limits: Limits) -> list[Reached]:
+    """The same from a photo outside the forest that has these verified matches with its images."""
+    open_ = [edge for edge in edges if edge.weight >= limits.floor]
+    if not open_:
+        return []
+    starts = [{"id": edge.id, "weights": [edge.weight]} for edge in open_]
+    rows = _in_one_query(graph, starts, {edge.weight: edge.inliers for edge in open_}, limits)
+    return _grown(graph, open_, None, limits) if rows is None else rows
+
+
+def _in_one_query(
+    graph: Queries, starts: list[dict], inliers: dict[float, int], limits: Limits
+) -> list[Reached] | None:
+    """The rows, or None where more ways lead from the starts than the query should walk."""
+    own = len(starts[0]["weights"])  # a match of the photo itself is the first hop
+    # with several starts the best way to an image may be longer than another: it has to be seen to be judged
+    prunes = limits.depth is not None and len(starts) == 1
+    rows = graph.run(
+        "ranking/rank",
+        hops=max((limits.depth or 0) - own, 0) if prunes else None,
+        starts=starts,
+        floor=limits.floor,
+        depth=limits.depth or NO_LIMIT,
+        limit=NO_LIMIT if limits.only or not limits.limit else limits.limit,
+        query_images=limits.query_images,
+        budget=_WAYS,
+    )
+    if rows and rows[0]["walked"] == _WAYS:
+        return None
+    listed = [row for row in rows if limits.only is None or limits.only(row["id"])]
+    return [
+        Reached(
+            row["id"],
+            row["weight"],
+            inliers[row["weight"]] if row["inliers"] is None else row["inliers"],
+            row["hops"],
+            row["via"],
+        )
+        for row in listed[: limits.limit]
+    ]
+
+
+def _grown(graph: Queries, edges: Sequence[QueryEdge], start: str | None, limits: Limits) -> list[Reached]:
+    """Prim's algorithm on the forest; the heap is here, the forest in the database."""
+    around: dict[str, _Edges] = {}
+    reach = 0  # of _HOPS
+    heap = [(-edge.weight, edge.id, Reached(edge.id, edge.weight, edge.inliers, 1, edge.id), True) for edge in edges]
+    if start is not None:
+        heap.append((-float("inf"), start, Reached(start, float("inf"), NO_LIMIT, 0, start), False))
+    heapq.heapify(heap)
+    if limits.limit is None:
+        _ask_all(graph, [row[1] for row in heap], around, limits.floor)
+    done: set[str] = set()
+    waiting = {edge.id for edge in edges}  # a match of the photo may yet turn out to be passed by a longer, better way
+    rows: list[Reached] = []
+    asked = 0
+    while heap and (limits.limit is None or len(rows) < limits.limit):
+        _, id, reached, shown = heapq.heappop(heap)
+        if id in done:
+            continue
+        done.add(id)
+        waiting.discard(id)
+        deep = limits.depth is not None and reached.hops > limits.depth
+        if shown and not deep and (limits.only is None or limits.only(id)):
+            rows.append(reached)
+        if limits.depth is not None and reached.hops >= limits.depth and not waiting:
+            continue
+        if id not in around and limits.only is not None and asked == _PATIENCE:
+            _ask_all(graph, [id], around, limits.floor)
+        elif id not in around:
+            asked += 1
+            near = [id, *(row[1] for row in heapq.nsmallest(_FRONTIER, heap))]
+            found = _ask_around(graph, near, around, limits.floor, _HOPS[reach])
+            reach = min(max(reach + (found < _FEW) - (found > _MANY), 0), len(_HOPS) - 1)
+        for other, (weight, inliers, is_query) in around[id].items():
+            if other not in done:
+                weakest = (weight, inliers) if weight < reached.weight else (reached.weight, reached.inliers)
+                way = Reached(other, *weakest, reached.hops + 1, other if reached.hops == 0 else reached.via)
+                heapq.heappush(heap, (-weight, other, way, limits.query_images or not is_query))
+    return _from_start(rows, start)
+
+
+def _from_start(rows: list[Reached], start: str | None) -> list[Reached]:
+    """Ways from an image of the forest begin at it, as in the one query."""
+    if start is None:
+        return rows
+    return [Reached(row.id, row.weight, row.inliers, row.hops, start) for row in rows]
+
+
+def _ask_around(graph: Queries, ids: list[str], around: dict[str, _Edges], floor: float, hops: int) -> int:
+    """Learn the edges around images not asked about before, and around those near them; returns how many."""
+    fresh = list(dict.fromkeys(id for id in ids if id not in around))
+    rows = graph.run("ranking/around", hops=hops, ids=fresh, floor=floor, most=hops)
+    _learn(rows, around, complete={*fresh, *(row["neighbour"] for row in rows if row["whole"])})
+    return len(rows)
+
+
+def _ask_all(graph: Queries, ids: list[str], around: dict[str, _Edges], floor: float) -> None:
+    """Learn all edges that can be reached: one walk for each component that a start lies in."""
+    for id in ids:
+        if id not in around:
+            rows = graph.run("ranking/reachable", id=id, floor=floor)
+            _learn(rows, around, complete={id, *(row["neighbour"] for row in rows)})
+
+
+def _learn(rows: list[dict], around: dict[str, _Edges], complete: set[str]) -> None:
+    """Enter edges at those of their ends around which all are known. (A walk passes each edge in one direction.)"""
+    found: dict[str, _Edges] = {id: {} for id in complete}
+    for row in rows:
+        a, b, measures = row["id"], row["neighbour"], (row["weight"], row["inliers"])
+        if a in found:
+            found[a][b] = (*measures, row["neighbour_is_query"])
+        if b in found:
+            found[b][a] = (*measures, row["id_is_query"])
+    around.update(found)
+
+
+def path_between(graph: Queries, start: str, goal: str) -> list[Hop] | None:
+    """The strongest path between two images, which is the forest's; None if nothing joins them."""
+    rows = graph.run("ranking/path", start=start, goal=goal)
+    return [Hop(row["a"], row["b"], row["inliers"], row["weight"]) for row in rows] or None

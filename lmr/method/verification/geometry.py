@@ -1,0 +1,61 @@
+"""Does one affine map explain more matches than chance would? (a contrario: Moisan and Stival, 2004)"""
+
+from __future__ import annotations
+
+from math import lgamma, log
+
+import numpy as np
+
+from lmr.method.verification import kernels
+from lmr.method.verification.parameters import GEOMETRY, Geometry
+from lmr.values import Array
+
+
+def inliers_of(p: Array, q: Array, jump: Array, by: Geometry = GEOMETRY) -> tuple[Array, Array]:
+    """The affine map that most matches agree with.
+
+    p, q (n, 2) matched points, n >= 1, best match first; jump (n,) logs of the ratios of their scales. Each of the
+    first matches is a hypothesis of scale and shift; those with most votes are refitted. -> (n,) bool, (2, 3).
+    """
+    votes = kernels.vote(p, q, jump, min(by.hypotheses, len(p)), by.vote_tolerance, by.scale_tolerance)
+    seeds = np.argsort(-votes, kind="stable")[: by.refined]
+    tolerances, map_ = (by.tolerance, by.vote_tolerance, by.scale_tolerance), by.plausible
+    supports = map_.affine_support, map_.shift_support
+    found = [kernels.refine(p, q, jump, seed, *tolerances, by.refits, *supports, map_.limits) for seed in seeds]
+    return max(found, key=lambda result: int(result[0].sum()))
+
+
+def only_moved(p: Array, q: Array, by: Geometry = GEOMETRY) -> tuple[Array, Array] | None:
+    """The scale and shift that at least half of the inliers agree with closely, if there is one.
+
+    p, q (n, 2), n >= 2, best first. What lies in one plane seen from one side, such as a mark laid over photos, is
+    only moved; a general affine map then follows the chance matches around it. -> (2, 3), (n,) bool.
+    """
+    model, inside = kernels.shifted(p, q, min(len(p), by.anchors), by.least_span, by.close)
+    return None if 2 * inside.sum() < max(1, len(p)) else (model, inside)
+
+
+def distinct(points: Array, side: float = GEOMETRY.cell) -> int:
+    """Number of square cells, `side` px wide, that hold one of the points (n, 2)."""
+    cells = np.floor(points / side).astype(np.int64)
+    return len(set((cells[:, 0] * (1 << 32) + cells[:, 1]).tolist()))
+
+
+def occupied_area(points: Array, area: float, by: Geometry = GEOMETRY) -> float:
+    """Square px of the part of an image that its matched points (n, 2) lie in; at most the whole view's area.
+
+    A random match falls where there is texture, not in the sky: chance is judged by that part alone.
+    """
+    return min(area, distinct(points, by.occupied) * by.occupied**2)
+
+
+def log_nfa(matches: int, inliers: int, area: float, by: Geometry = GEOMETRY) -> float:
+    """-log10 of the number of false alarms n · C(n, k) · alpha^(k - 1); area in square working px.
+
+    alpha is the chance that a random match agrees: the tolerance's part of the area, times that of the scale.
+    """
+    if inliers < by.least_matches:
+        return 0.0
+    alpha = np.pi * by.tolerance**2 / area * by.scale_chance
+    choose = lgamma(matches + 1) - lgamma(inliers + 1) - lgamma(matches - inliers + 1)
+    return -(log(matches) + choose + (inliers - 1) * log(alpha)) / log(10)

@@ -1,0 +1,1 @@
+"""What is asked of a collection: searches, explanations, evaluation. Nothing here writes."""

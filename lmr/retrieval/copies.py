@@ -1,0 +1,40 @@
+"""A search with a copy of a stored photo: other tags, another format with the same pixels, or only another place.
+
+What people ask with such a file is whether they have the photo already: it is the first result then.
+"""
+
+from __future__ import annotations
+
+import os
+
+from lmr.method.features.pack import unpack
+from lmr.method.spanning.ranking import Limits
+from lmr.method.verification.weights import weight
+from lmr.retrieval.query import Start
+from lmr.store.stores import Stores
+from lmr.values import Hit
+
+
+def stored_twin(stores: Stores, start: Start, name: str, data: bytes | None, limits: Limits, passes: bool) -> list[Hit]:
+    """The row of the stored image that a file shows which is none of its own; [] if it may not be listed.
+
+    Over 0 hops; its inliers are all its points. passes: whether a filter of what is listed lets it pass.
+    """
+    image = stores.ledger.image(start.id) if start.number is not None and passes else None
+    if image is None or not (limits.query_images or image.split == "index"):
+        return []
+    if not stores.ledger.has_features(image.number) or _is_its_own(stores, image.number, name, data):
+        return []
+    inliers = len(unpack(stores.ledger.features(image.number)).keypoints)
+    value = weight(start.id, start.id, inliers, 1.0, similarity_weight=stores.settings.similarity_weight)
+    return [Hit(1, start.id, "verified", value, inliers, 0, 1.0)] if value >= limits.floor else []
+
+
+def _is_its_own(stores: Stores, number: int, name: str, data: bytes | None) -> bool:
+    """Whether an image was named by its id or name, or by one of its files."""
+    if data is not None:
+        return False
+    if not os.path.isfile(name):
+        return True
+    paths = [path for path in stores.ledger.paths(number) if path.startswith(b"/")]
+    return any(os.path.exists(path) and os.path.samefile(path, os.fsencode(name)) for path in paths)

@@ -1,0 +1,207 @@
+"""Evaluate: the photos of a protocol are searched for as users search, rung by rung of the ladder."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lmr.errors import UsageError
+from lmr.method.evaluation.metrics import mean, summary
+from lmr.method.evaluation.protocols import GroundTruth, Query
+from lmr.method.photos.decode import read
+from lmr.retrieval.baselines import RUNGS, Field
+from lmr.retrieval.query import Start, start_of_photo, start_of_stored
+from lmr.retrieval.rankings import names_of_images
+from lmr.retrieval.search import wait_for_forest
+from lmr.store.names import StoredNames
+from lmr.store.stores import Stores
+
+WHOLE = "idqe+mmst"
+
+
+@dataclass(frozen=True, slots=True)
+class Rung:
+    """Quality of one way to rank at one level of a protocol: fractions 0-1, with the 95 % interval of mAP over groups
+    (landmarks) and the seconds a query."""
+
+    name: str
+    level: str
+    map: float
+    map_interval: tuple[float, float]
+    map_at_100: float
+    p_at_1: float
+    p_at_5: float
+    p_at_10: float
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class QueryRow:
+    """One query: its figures by rung at the first level, and how its results begin on the last rung."""
+
+    query: str
+    id: str
+    group: str
+    scores: dict[str, dict[str, float]]
+    results: list[tuple[str, bool]]
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """All rungs on one set of queries; missing: names in the ground truth that the collection does not hold."""
+
+    protocol: str
+    queries: int
+    index: int
+    missing: int
+    rungs: list[Rung]
+    rows: list[QueryRow] = field(repr=False)
+
+
+def evaluate(
+    stores: Stores, truth: GroundTruth | None = None, names: Sequence[str] | None = None, shown: int = 10
+) -> Evaluation:
+    """Measure some rungs (None: all) by a protocol's ground truth, or by the collection's own labels.
+
+    By the labels, queries are the labelled photos of the query split, positives the index images of the same
+    landmark. Raises UsageError where there are no queries.
+    """
+    wait_for_forest(stores)
+    rungs = _chosen(names)
+    cast = _Cast(stores, truth)
+    stage = Field(stores)
+    scores: dict[tuple[str, str], list[dict[str, float]]] = {}
+    groups: dict[str, list[str]] = {level: [] for level in cast.truth.levels}
+    seconds: dict[str, list[float]] = {name: [] for name in rungs}
+    rows = []
+    with stores.progress.task("Queries", len(cast.queries), "queries") as advance:
+        for name, levels in cast.queries.items():
+            first = next(iter(levels.values()))  # levels differ in what is right, not in what is asked
+            start = cast.start(name, first)
+            of_query: dict[str, dict[str, float]] = {}
+            results: list[tuple[str, bool]] = []
+            for rung in rungs:
+                begin = time.perf_counter()
+                ids = RUNGS[rung](stage, start)
+                seconds[rung].append(time.perf_counter() - begin)
+                ranked = cast.names(ids)
+                for level, query in levels.items():
+                    figures = cast.truth.score(query, ranked)
+                    scores.setdefault((rung, level), []).append(figures)
+                    of_query.setdefault(rung, figures)
+                spelled = zip(ids, cast.spelled(ids), strict=True)
+                results = [(id, name in first.positives) for id, name in spelled if name not in first.junk][:shown]
+            for level, query in levels.items():
+                groups[level].append(query.group)
+            rows.append(QueryRow(name, start.id, first.group, of_query, results))
+            advance(1)
+    return Evaluation(
+        cast.truth.protocol,
+        len(cast.queries),
+        len(stage.ids),
+        cast.missing,
+        [
+            Rung(name, level, seconds=mean(seconds[name]), **summary(found, groups[level]))
+            for level in cast.truth.levels
+            for name in rungs
+            if (found := scores.get((name, level)))
+        ],
+        rows,
+    )
+
+
+def _chosen(names: Sequence[str] | None) -> list[str]:
+    if names is None:
+        return list(RUNGS)
+    if unknown := [name for name in names if name not in RUNGS]:
+        raise UsageError(f"{', '.join(unknown)} is no rung; there are {', '.join(RUNGS)}")
+    return list(names)
+
+
+class _Cast:
+    """Who is who: names of a ground truth and images of the collection."""
+
+    def __init__(self, stores: Stores, truth: GroundTruth | None) -> None:
+        self._stores = stores
+        self.truth = labels_of(stores) if truth is None else truth
+        listed_all = [query for listed in self.truth.levels.values() for query in listed]
+        wanted = {name for query in listed_all for name in (query.name, *query.positives)}
+        images = {image.number: image.id for image in stores.ledger.images()}
+        own = {} if truth is None else names_of_images(stores)
+        self._id: dict[str, str] = {}
+        self._name: dict[str, str] = {}
+        for name, number in self._numbers(wanted.union(self.truth.images or (), *(q.junk for q in listed_all))):
+            id = images[number]
+            if id not in self._name or own.get(id) == name:  # of copies one name counts
+                self._id.pop(self._name.get(id, ""), None)
+                self._id[name], self._name[id] = id, name
+        for id in images.values():
+            self._name.setdefault(id, id if own.get(id, id) in self._id else own.get(id, id))
+        self.queries: dict[str, dict[str, Query]] = {}
+        for level, listed in self.truth.levels.items():
+            for query in listed:
+                if query.name in self._id:
+                    self.queries.setdefault(query.name, {})[level] = query
+        self.missing = len(wanted - set(self._id))
+        if not self.queries:
+            raise UsageError(
+                "none of the ground truth's queries is in the collection: `lmr ingest` them first, with --split query "
+                "where they are not to be found themselves"
+            )
+
+    def _numbers(self, names: Iterable[str]) -> Iterator[tuple[str, int]]:
+        """Those of the names that stand for an image, with its number."""
+        stored = StoredNames(self._stores.ledger)
+        for name in sorted(names):
+            try:
+                number = stored.listed(name)
+            except UsageError as error:
+                raise UsageError(f"the ground truth cannot tell photos apart: {error}") from error
+            if number is not None:
+                yield name, number
+
+    def start(self, name: str, query: Query) -> Start:
+        """The search for a query: the stored image, or the part of it that the box shows as a photo of its own."""
+        id = self._id[name]
+        if query.box is None:
+            return start_of_stored(self._stores, id)
+        image = self._stores.ledger.image(id)
+        paths = self._stores.ledger.paths(image.number) if image else []
+        path = next((path for path in paths if os.path.exists(path)), None)
+        if path is None:
+            raise UsageError(f"{name} is asked for by a box in it, but its file is gone")
+        file = Path(os.fsdecode(path))
+        data, turn = read(file, self._stores.settings.max_bytes), image.turn if image else 0
+        return start_of_photo(self._stores, file, data, box=query.box, turn=turn)
+
+    def spelled(self, ids: Sequence[str]) -> list[str]:
+        """Names in the ground truth's spelling."""
+        return [self._name[id] for id in ids]
+
+    def names(self, ids: Sequence[str]) -> list[str]:
+        """The same of those images that the ground truth lets be listed."""
+        named = self.spelled(ids)
+        return named if self.truth.images is None else [name for name in named if name in self.truth.images]
+
+
+def labels_of(stores: Stores) -> GroundTruth:
+    """The collection's own labels as a ground truth over image ids."""
+    images = list(stores.ledger.images())
+    shown: dict[str, set[str]] = {}
+    for image in images:
+        if image.split == "index" and image.landmark is not None:
+            shown.setdefault(image.landmark, set()).add(image.id)
+    queries = [
+        Query(image.id, image.landmark, frozenset(shown[image.landmark]))
+        for image in sorted(images, key=lambda image: image.id)
+        if image.split == "query" and image.landmark in shown
+    ]
+    if not queries:
+        raise UsageError(
+            "there is nothing to evaluate: it takes photos of the query split with a landmark that index photos have "
+            "(`lmr ingest PHOTOS --labels labels.csv`), or a ground truth (--protocol)"
+        )
+    return GroundTruth("labels", {"all": queries})

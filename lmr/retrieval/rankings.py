@@ -1,0 +1,46 @@
+"""The rankings of all stored query photos, one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from lmr.errors import UsageError
+from lmr.method.evaluation.protocols import stem
+from lmr.method.spanning.ranking import Limits
+from lmr.retrieval.search import MOST_PROPOSED, ranking_of, wait_for_forest
+from lmr.store.refined import described
+from lmr.store.stores import Stores
+
+
+def stored_queries(stores: Stores) -> Iterator[tuple[str, str]]:
+    """(name, id) of every photo of the query split, in the order of ids, with a bar.
+
+    Raises UsageError where there is none.
+    """
+    wait_for_forest(stores)
+    queries = sorted(image.id for image in stores.ledger.images() if image.split == "query")
+    if not queries:
+        raise UsageError("no photo of the query split is stored: `lmr ingest PHOTOS --split query` takes them in")
+    names = names_of_images(stores)
+    with stores.progress.task("Rankings", len(queries), "queries") as advance:
+        for id in queries:
+            yield names[id], id
+            advance(1)
+
+
+def names_of_images(stores: Stores) -> dict[str, str]:
+    """Image id -> name of its first file without folder and suffix; the id where it has none."""
+    paths = stores.ledger.names()
+    return {
+        image.id: stem(paths[image.number][0]) if image.number in paths else image.id
+        for image in stores.ledger.images()
+    }
+
+
+def rankings_of_queries(stores: Stores, top: int | None) -> Iterator[tuple[str, list[tuple[str, str]]]]:
+    """(query, [(name, how it was reached)]) of every photo of the query split."""
+    known = described(stores) if top is None or top > MOST_PROPOSED else None
+    names = names_of_images(stores)
+    for name, id in stored_queries(stores):
+        hits = ranking_of(stores, id, Limits(limit=top), known=known)
+        yield name, [(names[hit.id], hit.reached) for hit in hits]

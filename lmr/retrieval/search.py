@@ -1,0 +1,299 @@
+"""Search: which photos show the same place, and over which matches each was reached. Nothing is written."""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+import numpy as np
+
+from lmr.errors import CollectionError, DatabaseError, PhotoError, ServerError, UsageError
+from lmr.method.spanning.ranking import Limits, Reached, path_between, rank_from_edges, rank_from_image
+from lmr.method.verification.weights import similarity
+from lmr.retrieval.arguments import Asked
+from lmr.retrieval.copies import stored_twin
+from lmr.retrieval.query import Patience, Start, begin_at, start_of_stored
+from lmr.store.refined import Described, described
+from lmr.store.stores import Stores, last_writer
+from lmr.store.sync import check_counts, check_whole
+from lmr.text import printable, text_of
+from lmr.values import Array, Hit, Hop
+from lmr.where import Where
+
+MOST_PROPOSED = 1000  # with more results the vector index is asked for too much
+_PATIENCE = 60.0  # seconds to wait for a forest that is being rewritten
+_QUIET = 3.0  # seconds until people are told
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Unused:
+    """A photo that could not be searched with, and why."""
+
+    name: str
+    reason: str
+
+    @property
+    def text(self) -> str:
+        """Both, for people; many a reason begins with the name."""
+        return self.reason if self.reason.startswith(printable(self.name)) else f"{self.name}: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A finished search: what it started from, its rows, the image each was reached through, seconds."""
+
+    start: Start
+    hits: list[Hit]
+    via: dict[str, str]
+    seconds: float
+
+
+def search(
+    stores: Stores,
+    name: str,
+    *,
+    top: int | None = 100,
+    max_depth: int | None = None,
+    min_weight: float = 0.0,
+    verified_only: bool = False,
+    query_images: bool = False,
+    patience: Patience = Patience(),
+    data: bytes | None = None,
+    where: Where | None = None,
+) -> Found:
+    """The ranking for a photo's path or an image id; data: the photo's bytes where it has no file.
+
+    First the stored photo that this one is a copy of; the images reached over verified matches, in Prim's order; then,
+    unless `verified_only`, all others by similarity. `top` None gives all. max_depth counts hops in the forest,
+    min_weight is a floor on matches. where: only the images taken then and there are listed; ways pass over all.
+    """
+    limits = Limits(min_weight, max_depth, top, query_images)
+
+    def run() -> Found:
+        begin = time.perf_counter()  # the databases are up
+        start = begin_at(stores, name, patience, data)
+        hits, via = rank(stores, start, limits, verified_only=verified_only, where=where)
+        passes = where is None or _taken(stores, where)(start.id)
+        twin = stored_twin(stores, start, name, data, limits, passes)
+        hits = [replace(hit, rank=position) for position, hit in enumerate([*twin, *hits][:top], 1)]
+        return Found(start, hits, via, time.perf_counter() - begin)
+
+    return undisturbed(stores, run)
+
+
+def searches(
+    stores: Stores, asked: Iterable[Asked], *, strict: bool = False, **options: Any
+) -> Iterator[Found | Unused]:
+    """One search after the other, with the options of `search`.
+
+    What cannot be used does not stop the others, unless strict: then PhotoError or UsageError is raised.
+    """
+    for one in asked:
+        try:
+            if one.reason is not None:
+                raise UsageError(one.reason)
+            found = search(stores, one.shown if one.data else one.name, data=one.data, **options)
+        except (PhotoError, UsageError) as error:
+            if strict:
+                raise type(error)(Unused(one.shown, str(error)).text) from error
+            yield Unused(one.shown, str(error))
+        else:
+            yield found
+
+
+def lacks(stores: Stores) -> str | None:
+    """What the collection still lacks for searches to find all they can, for people; None where it is linked."""
+    images, ledger = stores.ledger.count("images"), stores.ledger
+    if not images:
+        return "the collection holds no photos; `lmr ingest PHOTOS` takes some in"
+    if images > 1 and not ledger.count("pairs"):
+        return (
+            "the collection's photos have not been compared with each other, so nothing is found over others; "
+            "`lmr link` does that"
+        )
+    return None
+
+
+def ranking_of(stores: Stores, id: str, limits: Limits, *, known: Described | None = None) -> list[Hit]:
+    """The rows of a search from a stored image."""
+    return undisturbed(stores, lambda: rank(stores, start_of_stored(stores, id), limits, known=known)[0])
+
+
+def undisturbed(stores: Stores, read: Callable[[], T]) -> T:
+    """What is read from databases that are whole, and stay as they are meanwhile.
+
+    While another command rewrites them this waits, and reads again what it had read until then. Raises CollectionError
+    or DatabaseError where ledger and databases differ, or that command does not come to an end within a minute.
+    While it is writing, the ledger is ahead of the databases: what is found is what these have.
+    """
+    begin, told, renewed = time.monotonic(), False, False
+    while True:
+        writer, connections = last_writer(stores.home), stores.connections
+        stores.ledger.follow()
+        try:
+            before = check_whole(stores)
+            if not writer[0]:
+                check_counts(stores)
+            found = read()
+            if check_whole(stores) == before:
+                return found
+        except (CollectionError, DatabaseError) as error:
+            if isinstance(error, ServerError) and connections and not renewed:
+                renewed = True  # what was open before may lead to databases that are no more
+                stores.renew(connections)
+                continue
+            disturbed = writer[0] or last_writer(stores.home) != writer
+            if not disturbed or time.monotonic() - begin > _PATIENCE:
+                raise
+        if time.monotonic() - begin > _PATIENCE:
+            raise CollectionError("another command goes on changing the collection; try again when it is done")
+        if time.monotonic() - begin > _QUIET and not told:
+            stores.progress.note("Another command is rewriting what this reads; waiting ...")
+            told = True
+        time.sleep(0.2)
+
+
+def wait_for_forest(stores: Stores) -> None:
+    """Wait while another command rewrites what searches read; see `undisturbed`."""
+    undisturbed(stores, lambda: None)
+
+
+def rank(
+    stores: Stores,
+    start: Start,
+    limits: Limits,
+    *,
+    verified_only: bool = False,
+    known: Described | None = None,
+    where: Where | None = None,
+) -> tuple[list[Hit], dict[str, str]]:
+    """The rows of a search, and through which image of the forest each verified one was reached; see `undisturbed`.
+
+    `known` saves reading all descriptors again where many rankings want every image. where: see `search`.
+    """
+    if where is not None:
+        limits = replace(limits, only=_taken(stores, where))
+    if start.edges is None:
+        reached = rank_from_image(stores.graph, start.id, limits)
+    else:
+        reached = rank_from_edges(stores.graph, start.edges, limits)
+    hits = _verified_hits(stores, start, reached)
+    top = limits.limit
+    if not verified_only and start.descriptor is not None and (top is None or len(hits) < top):
+        taken = {hit.id for hit in hits} | {start.id}
+        for id, similar in _by_similarity(stores, start.descriptor, limits, taken, known, where):
+            hits.append(Hit(len(hits) + 1, id, "similarity", None, None, None, similar))
+            if len(hits) == top:
+                break
+    return hits, {row.id: row.via for row in reached}
+
+
+def _by_similarity(
+    stores: Stores,
+    vector: Array,
+    limits: Limits,
+    taken: set[str],
+    known: Described | None,
+    where: Where | None,
+) -> list[tuple[str, float]]:
+    """Images not yet taken, most similar first, ties by id (which is a hash); exact where all are wanted."""
+    top, only = limits.limit, limits.only or (lambda id: True)
+    if known is None and top is not None and not limits.query_images and top + len(taken) <= MOST_PROPOSED:
+        asked = top + len(taken) if where is None else MOST_PROPOSED
+        found = stores.vectors.search(vector[None], asked)[0]
+        rest = [(id, similar) for id, similar in found if id not in taken and only(id)]
+        if where is None or len(rest) > top - len(taken) or len(found) < asked:
+            return rest
+    if known is None:  # of a rare filter all that pass it are compared
+        known = described(stores, of=None if where is None else stores.ledger.taken(where))
+    if not known.images:
+        return []
+    rows = ((known.images[k], similar) for k, similar in by_similarity(known.refined, vector))
+    return [
+        (image.id, similar)
+        for image, similar in rows
+        if image.id not in taken and (limits.query_images or image.split == "index") and only(image.id)
+    ]
+
+
+def _taken(stores: Stores, where: Where) -> Callable[[str], bool]:
+    """Tells of an id whether that image was taken when and where a filter says."""
+
+    @functools.cache
+    def passes(id: str) -> bool:
+        image = stores.ledger.image(id)
+        return image is not None and where.passes(image.taken_at, image.latitude, image.longitude)
+
+    return passes
+
+
+def by_similarity(descriptors: Array, vector: Array) -> list[tuple[int, float]]:
+    """Rows of (N, D) with their similarity to (D,), most similar first, ties in the order of rows."""
+    similar = np.round(descriptors.astype(np.float64) @ vector.astype(np.float64), 9)
+    order = np.argsort(-similar, kind="stable")
+    return list(zip(order.tolist(), similar[order].tolist(), strict=True))
+
+
+def _verified_hits(stores: Stores, start: Start, reached: Sequence[Reached]) -> list[Hit]:
+    theirs = stores.vectors.fetch([row.id for row in reached]) if start.descriptor is not None else {}
+    hits = []
+    for position, row in enumerate(reached, 1):
+        similar = 0.0
+        if start.descriptor is not None and row.id in theirs:
+            similar = similarity(start.descriptor, theirs[row.id])
+        hits.append(Hit(position, row.id, "verified", row.weight, row.inliers, row.hops, similar))
+    return hits
+
+
+def path_to(stores: Stores, start: Start, goal: str, via: str) -> list[Hop]:
+    """The matches from a start to a hit that was reached through `via`, one after the other."""
+    hops: list[Hop] = []
+    if start.edges is not None:
+        edge = next(edge for edge in start.edges if edge.id == via)
+        hops.append(Hop(None if start.number is None else start.id, via, edge.inliers, edge.weight))
+    if via != goal:
+        way = path_between(stores.graph, via, goal)
+        if way is None:
+            raise CollectionError("another command has changed the forest since this search; search again")
+        hops += way
+    return hops
+
+
+def explain(stores: Stores, a: str, b: str, data: bytes | None = None) -> tuple[Start, list[Hop] | None]:
+    """The strongest path from one photo to a stored image; None if no verified matches join them.
+
+    data: the first photo's bytes where it has no file.
+    """
+    return undisturbed(stores, lambda: _explained(stores, a, b, data))
+
+
+def _explained(stores: Stores, a: str, b: str, data: bytes | None) -> tuple[Start, list[Hop] | None]:
+    goal = stores.resolve(b)
+    start = begin_at(stores, a, data=data)
+    if start.edges is None:
+        goal_image = stores.ledger.image(goal)
+        if goal_image and goal_image.split == "query" and not stores.bridge_queries:
+            back = start_of_stored(stores, goal)
+            way = _way(stores, back, start.id)
+            return start, None if way is None else [Hop(h.b, h.a or goal, h.inliers, h.weight) for h in reversed(way)]
+    return start, _way(stores, start, goal)
+
+
+def _way(stores: Stores, start: Start, goal: str) -> list[Hop] | None:
+    if start.id == goal:
+        return []
+    _, via = rank(stores, start, Limits(query_images=True), verified_only=True)
+    return path_to(stores, start, goal, via[goal]) if goal in via else None
+
+
+def names_of(stores: Stores, ids: Sequence[str]) -> dict[str, list[str]]:
+    """Paths of images, as text."""
+    found = {}
+    for id in ids:
+        image = stores.ledger.image(id)
+        found[id] = [text_of(path) for path in stores.ledger.paths(image.number)] if image else []
+    return found

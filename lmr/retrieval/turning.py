@@ -1,0 +1,141 @@
+"""Photos in other turns: what describes them there, what they match there, and which turn is believed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from lmr.errors import UsageError
+from lmr.execution.verification import verify_against
+from lmr.method.features.pack import pack, unpack
+from lmr.method.features.presets import Preset
+from lmr.method.features.upright import likelihoods
+from lmr.method.photos.turned import MIRRORED, TURNS, turned
+from lmr.method.verification.matching import prepare
+from lmr.store.ledger import Image
+from lmr.store.stores import Stores
+from lmr.values import Array, Features, Photo, batches
+
+NEAREST = 10
+CERTAIN = 20.0  # -log10(false alarms) of a match of the upright photo, after which nobody tries to turn it
+# symmetric façades match their own mirror image: with up to 40 where an upright photo finds less than is certain
+MIRRORED_AT_LEAST = 60.0
+_RATIO = 1.5  # of what speaks for two turns, above which one is clearly better
+_SOMETHING = 3.0  # -log10(false alarms): a weaker match says nothing
+_LEAST_CHANCE = 1e-3
+_WORTH_A_LOOK = -1.0  # gain at which a turn is followed: its nearest images are not all that it may match
+_TRUST = 2.0  # how much the look of a photo counts, against its matches
+_WAYS = ("auto", "on", "off")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Seen:
+    """A photo in one turn, with its local features and its global descriptor (D,) there."""
+
+    turn: int
+    features: Features
+    descriptor: Array
+
+
+class Match(NamedTuple):
+    """What a photo matches: an image, and -log10 of the number of false alarms."""
+
+    image: Image
+    nfa: float
+
+
+def how(stores: Stores) -> str:
+    """The setting `turns`. Raises UsageError where it is none of its values."""
+    if stores.settings.turns not in _WAYS:
+        raise UsageError(f"turns is {stores.settings.turns!r}; it takes {', '.join(_WAYS)}")
+    return stores.settings.turns
+
+
+def chances(preset: Preset, photo: Photo, features: Features, material: Array) -> Array:
+    """(8,) see upright.likelihoods; features and material are those of the preset."""
+    if preset.turns_cheaply:
+        return likelihoods(features, material)
+    return likelihoods(*classic().extract(photo))
+
+
+def classic() -> Preset:
+    """The preset whose features tell how likely a photo is upright."""
+    from lmr.method.features.presets import preset
+
+    return preset("classic")
+
+
+def likely(chance: Array) -> list[int]:
+    """The turns worth a try where each costs much: all that only turn a photo, and the likeliest that mirrors it."""
+    return [*TURNS[1:MIRRORED], max(TURNS[MIRRORED:], key=lambda turn: chance[turn])]
+
+
+def from_photo(stores: Stores, photo: Photo, turns: Iterable[int]) -> list[Seen]:
+    """A photo as its pixels say in each turn."""
+    turns, preset = list(turns), stores.preset
+    with threadpool_limits(1):  # as in a worker, so that sums round alike
+        found = preset.finish([preset.prepare(turned(photo, turn)) for turn in turns])
+        return [seen_as(stores, t, unpack(pack(f)), m) for t, (f, m) in zip(turns, found, strict=True)]
+
+
+def seen_as(stores: Stores, turn: int, features: Features, material: Array) -> Seen:
+    """With the descriptor that the collection's model gives."""
+    return Seen(turn, features, stores.preset.descriptor.describe(features, material, stores.model))
+
+
+def matches(stores: Stores, seen: Seen, but: Iterable[str], proposed: Iterable[str] = ()) -> list[Match]:
+    """What a photo matches among its nearest index images and some that are proposed, but some; the best first."""
+    ledger, threads, left_out = stores.ledger, stores.settings.worker_count, set(but)
+    by = stores.verifier
+    near = stores.vectors.search(seen.descriptor[None], NEAREST + len(left_out))[0]
+    ids = dict.fromkeys([*proposed, *(id for id, _ in near)])
+    images = [image for id in ids if id not in left_out and (image := ledger.image(id)) is not None]
+    images = [image for image in images if ledger.has_features(image.number)]
+    own, found = prepare(seen.features, by.matching), list[Match]()
+    for part in batches(images, 2 * threads):
+        others = [prepare(unpack(ledger.features(image.number)), by.matching) for image in part]
+        for image, outcome in zip(part, verify_against(own, others, threads, by), strict=True):
+            if outcome.transform is not None and outcome.artefact is None:
+                found.append(Match(image, outcome.nfa))
+    return sorted(found, key=lambda match: (-match.nfa, match.image.id))
+
+
+def fewer(features: Features, count: int) -> Features:
+    """The strongest points alone."""
+    return replace(
+        features,
+        keypoints=features.keypoints[:count],
+        scales=features.scales[:count],
+        descriptors=features.descriptors[:count],
+    )
+
+
+def gain(turn: int, evidence: float, upright: float, chance: Array) -> float:
+    """How much more speaks for a turn than for the photo as it is, in powers of ten; -inf where that is never enough.
+
+    evidence, upright: -log10(false alarms) of the best match in that turn and as it is; 0 where there is none.
+    """
+    if turn >= MIRRORED and evidence < max(MIRRORED_AT_LEAST, _RATIO * upright):
+        return -math.inf
+    if evidence < _RATIO * upright and upright >= _SOMETHING:
+        return -math.inf
+    odds = np.log10(np.maximum(chance[[turn, 0]], _LEAST_CHANCE))
+    if max(evidence, upright) < _SOMETHING:
+        evidence = upright = 0.0
+    return max(evidence, 0.0) - max(upright, 0.0) + _TRUST * float(odds[0] - odds[1])
+
+
+def promising(evidence: Mapping[int, float], upright: float, chance: Array) -> list[int]:
+    """The turns that are worth a closer look, best first; a mirrored one must be clearly better than the others."""
+    plain = max((nfa for turn, nfa in evidence.items() if turn < MIRRORED), default=0.0)
+    gains = {
+        turn: gain(turn, nfa, upright, chance)
+        for turn, nfa in evidence.items()
+        if turn < MIRRORED or nfa >= _RATIO * plain
+    }
+    return sorted((turn for turn in gains if gains[turn] > _WORTH_A_LOOK), key=lambda turn: (-gains[turn], turn))

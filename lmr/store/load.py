@@ -1,0 +1,118 @@
+"""The first load of a large graph: through the offline importer of the local Neo4j, with the forest already in it."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+from array import array
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from lmr.errors import ImportFailedError
+from lmr.local import links
+from lmr.local.neo4j import LocalNeo4j
+from lmr.local.process import private_folder
+from lmr.method.photos.turned import degrees
+from lmr.method.spanning.forest import Weighted
+from lmr.progress import Advance
+from lmr.store.ledger import REBUILT
+from lmr.store.stores import Stores
+from lmr.values import Array, Edge
+
+MANY = 200_000  # matches: from here on it is quicker than the normal writer, though the database restarts
+_MATCH = (
+    ":START_ID,:END_ID,inliers:long,matches:long,nfa:double,similarity:double,weight:double,transform:double[],"
+    "region_a:double[],region_b:double[],round:long,excluded,turn_a:long,turn_b:long"
+)
+
+# format 0: the schema is still to be made; images_seen -1: names and labels are still to be written
+_MARKER = (
+    ":ID,id,format:long,generation:long,stale:boolean,edges_seen:long,forest_seen:long,images_seen,weights_seen,"
+    "rebuilt,removed_seen:long,bridge_queries:boolean"
+)
+
+
+def load(stores: Stores, *, anew: bool = False) -> bool:
+    """Load all matches and the forest into a local graph that has none; False if that is not the case, or not worth it.
+
+    anew: what the graph holds is to be replaced. Names and labels of the images are left to the normal writer, which
+    takes them as parameters; what is handed over in files here are ids and numbers.
+    """
+    ledger, graph = stores.ledger, stores.graph
+    if stores.settings.neo4j_uri or ledger.count("edges") < MANY:
+        return False
+    found = graph.run("read/counts")[0]
+    if found["strangers"] or (found["matches"] and not anew):
+        return False
+    server = LocalNeo4j(stores.home, stores.settings)
+    folder = private_folder(server.folder / "import")
+    with stores.progress.task("Edges for the importer", ledger.count("edges"), "edges") as advance:
+        _write(stores, folder, advance)
+    nodes = {"Image": "images.csv", "Collection": "collection.csv"}
+    stores.forget_graph()
+    try:
+        server.load(folder, nodes, {"MATCHES": "matches.csv", "TREE": "tree.csv"}, stores.progress)
+    except ImportFailedError as error:
+        stores.progress.note(f"{error}\nThe matches are written one batch after the other instead.")
+        return False
+    finally:
+        links.unlink(folder)
+        shutil.rmtree(folder, ignore_errors=True)
+    return True
+
+
+def _write(stores: Stores, folder: Path, advance: Advance) -> None:
+    """The files that the importer reads; images go by their places in the order of ids."""
+    ledger = stores.ledger
+    images = sorted(ledger.images(), key=lambda image: image.id)
+    place = {image.id: k for k, image in enumerate(images)}
+    takes_part = [image.split == "index" or stores.bridge_queries for image in images]
+    a, b, weights, inliers = array("q"), array("q"), array("d"), array("q")
+
+    def rows() -> Iterable[Sequence[object]]:
+        for _, edge in ledger.pairs.edges():
+            first, second = place[edge.a], place[edge.b]
+            if edge.excluded is None and takes_part[first] and takes_part[second]:
+                a.append(first)
+                b.append(second)
+                weights.append(edge.weight)
+                inliers.append(edge.verification.inliers)
+            advance(1)
+            yield _match(first, second, edge)
+
+    generation = int(stores.graph.marker()["generation"]) + 1
+    last, removed = ledger.pairs.last(), ledger.last_removed()
+    seen = (last, last, "-1", ledger.meta("weights") or "0", ledger.meta(REBUILT) or "0", removed)
+    marker = (len(images), stores.id, 0, generation, False, *seen, stores.bridge_queries)
+    _put(folder / "collection.csv", _MARKER, [[str(value).lower() for value in marker]])
+    _put(folder / "matches.csv", _MATCH, rows())
+    ends = np.stack([np.frombuffer(column, np.int64) for column in (a, b)], 1) if a else np.zeros((0, 2), np.int64)
+    forest = Weighted(ends, np.frombuffer(weights, np.float64) if a else np.zeros(0))
+    chosen = forest.spanning(len(images))
+    tree = forest.where(chosen)
+    columns = tree.ends[:, 0].tolist(), tree.ends[:, 1].tolist(), tree.weights.tolist(), [inliers[k] for k in chosen]
+    _put(folder / "tree.csv", ":START_ID,:END_ID,weight:double,inliers:long", zip(*columns, strict=True))
+    parts: Array = tree.parts(len(images))
+    least = np.unique(parts, return_index=True)[1]
+    names = (images[k].id for k in least[parts].tolist())
+    _put(
+        folder / "images.csv",
+        ":ID,id,width:long,height:long,split,component",
+        ((k, i.id, i.width, i.height, i.split, name) for k, (i, name) in enumerate(zip(images, names, strict=True))),
+    )
+
+
+def _match(first: int, second: int, edge: Edge) -> Sequence[object]:
+    found = edge.verification
+    lists = (";".join(map(repr, values or ())) for values in (found.transform, found.region_a, found.region_b))
+    measured = (found.inliers, found.matches, found.nfa, edge.similarity, edge.weight)
+    turns = (degrees(turn) if turn else None for turn in edge.turns)
+    return (first, second, *measured, *lists, edge.round, edge.excluded, *turns)
+
+
+def _put(path: Path, header: str, rows: Iterable[Sequence[object]]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as lines:
+        lines.write(header + "\n")
+        csv.writer(lines, lineterminator="\n").writerows(rows)

@@ -1,0 +1,382 @@
+"""The pairs that were ever compared, with their outcome: a part of the ledger."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import struct
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+
+from lmr.errors import CollectionError
+from lmr.method.fingerprints import VERIFICATION
+from lmr.values import Array, Edge, Verification
+
+T = TypeVar("T")
+
+_FETCHED = 100_000
+_GEOMETRY = struct.Struct("<14d")
+_ZERO = "IN (x'0000000000000000', x'0000000000000080')"  # of either sign
+# the two numbers of a map (2, 3) that turn and shear are zero; there is an index of such pairs
+ONLY_MOVED = f"substr(geometry, 9, 8) {_ZERO} AND substr(geometry, 25, 8) {_ZERO}"
+
+# edges whose weight holds a similarity; an image that came with imported matches has no descriptor
+_DESCRIBED = "weight IS NOT NULL AND a IN (SELECT number FROM descriptors) AND b IN (SELECT number FROM descriptors)"
+# ?1: the number of a fingerprint
+_OF_OTHERS = f"fingerprint <> ?1 AND fingerprint IN (SELECT number FROM fingerprints WHERE kind = '{VERIFICATION}')"
+
+
+@dataclass(frozen=True, slots=True)
+class PairRow:
+    """A verified pair by numbers, the image of the smaller id first; weight is None below the lower threshold.
+
+    fingerprint: number of what verified it (see Fingerprints); None where that is not known.
+    """
+
+    a: int
+    b: int
+    verification: Verification
+    round: int
+    excluded: str | None
+    similarity: float | None
+    weight: float | None
+    confirmed: bool = False
+    fingerprint: int | None = None
+
+
+class Change(NamedTuple):
+    """An edge that was added or changed: image ids, and whether the forest may use it if both images take part."""
+
+    a: str
+    b: str
+    weight: float
+    accepted: bool
+    both_index: bool
+
+
+class Links(NamedTuple):
+    """Edges by numbers, as columns (E,); excluded holds the reasons, None for those that take part.
+
+    confirmed: a person said that they are right.
+    """
+
+    sequence: Array
+    a: Array
+    b: Array
+    inliers: Array
+    nfa: Array
+    excluded: Array
+    confirmed: Array
+
+    def where(self, rows: Array) -> Links:
+        """Some of them."""
+        return Links(*(column[rows] for column in self))
+
+
+class LinkTo(NamedTuple):
+    """An edge as one of its images sees it."""
+
+    other: int
+    sequence: int
+    inliers: int
+    nfa: float
+    excluded: str | None
+    weight: float
+    round: int
+    confirmed: bool
+
+
+class Pairs:
+    """The table of pairs, over the ledger's connection; changes belong into a transaction of the ledger."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._db = connection
+
+    def compared(self) -> Iterator[tuple[int, int]]:
+        """(a, b) of every pair that was ever compared."""
+        return iter(self._db.execute("SELECT a, b FROM pairs"))
+
+    def rows(self) -> Iterator[PairRow]:
+        """Every outcome, in the order in which it was kept."""
+        select = (
+            "SELECT a, b, matches, inliers, nfa, geometry, round, excluded, similarity, weight, confirmed,"
+            " fingerprint FROM pairs ORDER BY seq"
+        )
+        return (_row(found) for found in self._db.execute(select))
+
+    def verified(self, number: int) -> set[int]:
+        """Numbers of the images that this one was ever compared with."""
+        select = "SELECT b FROM pairs WHERE a = ? UNION ALL SELECT a FROM pairs WHERE b = ?"
+        return {row[0] for row in self._db.execute(select, (number, number))}
+
+    def keep(self, row: PairRow, weights: Iterable[float | None], *, anew: bool = False) -> None:
+        """Keep the outcome of a pair with the first of these weights that no other pair has.
+
+        A pair that was compared before keeps the outcome that it had, unless `anew`. Raises CollectionError where
+        every weight is taken, or the outcome cannot be kept.
+        """
+        put = self.judge if anew else self.put
+        _first(lambda weight: put(replace(row, weight=weight)), weights, f"the pair {row.a} - {row.b}")
+
+    def put(self, row: PairRow) -> bool:
+        """Keep the outcome of a pair, unless it has one. False (nothing kept) if another pair already has its weight.
+
+        Raises CollectionError where it cannot be kept.
+        """
+        if self._is_taken(row.weight, row.a, row.b):
+            return False
+        found = row.verification
+        geometry = None if row.weight is None else _packed(found)
+        values = (row.a, row.b, found.matches, found.inliers, found.nfa, geometry, row.round, row.excluded)
+        insert = (
+            "INSERT INTO pairs (a, b, matches, inliers, nfa, geometry, round, excluded, similarity, weight, confirmed,"
+            " fingerprint) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (a, b) DO NOTHING"
+        )
+        with _told(f"the outcome of the pair {row.a} - {row.b}"):
+            self._db.execute(insert, (*values, row.similarity, row.weight, int(row.confirmed), row.fingerprint))
+        return True
+
+    def _is_taken(self, weight: float | None, a: int, b: int) -> bool:
+        """Whether another pair has a weight."""
+        select = "SELECT 1 FROM pairs WHERE weight = ? AND NOT (a = ? AND b = ?)"
+        return weight is not None and self._db.execute(select, (weight, a, b)).fetchone() is not None
+
+    def edges(self, after: int = 0, limit: int = -1, *, only_moved: bool = False) -> Iterator[tuple[int, Edge]]:
+        """(sequence, edge) of the pairs kept after a sequence, in that order; only_moved: by a scale and a shift."""
+        select = (
+            "SELECT seq, x.id, y.id, x.turn, y.turn, similarity, weight, round, excluded, confirmed, matches, inliers,"
+            " nfa, geometry"
+            " FROM pairs JOIN images x ON x.number = a JOIN images y ON y.number = b"
+            " WHERE seq > ? AND weight IS NOT NULL AND true ORDER BY seq LIMIT ?"
+        )
+        if only_moved:
+            select = select.replace("true", ONLY_MOVED)
+        for seq, a, b, turn_a, turn_b, *others in self._db.execute(select, (after, limit)):
+            similar, weight, round_, excluded, confirmed, *found = others
+            judged = round_, excluded, bool(confirmed)
+            yield seq, Edge(a, b, _verification(*found), similar, weight, *judged, (turn_a, turn_b))
+
+    def links(self, upto: int | None = None, *, after: int = 0, of: Iterable[int] | None = None) -> Links:
+        """All edges, or those after and up to a sequence, or of some images, in that order, without their geometry."""
+        select = (
+            "SELECT seq, a, b, inliers, nfa, confirmed, excluded FROM pairs"
+            " WHERE weight IS NOT NULL AND (?1 IS NULL OR seq <= ?1) AND seq > ?2"
+        )
+        values: list[Any] = [upto, after]
+        if of is not None:
+            values.append(json.dumps([int(number) for number in of]))
+            some = "IN (SELECT value FROM json_each(?3))"
+            select = f"{select} AND a {some} UNION {select} AND b {some}"
+        rows, texts = self._db.execute(f"{select} ORDER BY seq", values), dict[str | None, str | None]()
+        parts = []
+        while batch := rows.fetchmany(_FETCHED):
+            *numbers, excluded = zip(*batch, strict=True)
+            *columns, confirmed = map(np.array, numbers)
+            reasons = np.array([texts.setdefault(text, text) for text in excluded], object)
+            parts.append((*columns, reasons, confirmed.astype(bool)))
+        if not parts:
+            whole = np.zeros(0, np.int64)
+            return Links(whole, whole, whole, whole, np.zeros(0), np.zeros(0, object), np.zeros(0, bool))
+        return Links(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+    def joined(self, numbers: Iterable[int]) -> list[int]:
+        """Numbers of the images that have an edge with one of some images."""
+        links = self.links(of=list(numbers))
+        return sorted({*links.a.tolist(), *links.b.tolist()})
+
+    def links_of(self, number: int) -> list[LinkTo]:
+        """The edges of one image."""
+        columns = "seq, inliers, nfa, excluded, weight, round, confirmed FROM pairs WHERE"
+        select = (
+            f"SELECT b, {columns} a = ?1 AND weight IS NOT NULL"
+            f" UNION ALL SELECT a, {columns} b = ?1 AND weight IS NOT NULL"
+        )
+        return [LinkTo(*row) for row in self._db.execute(select, (number,))]
+
+    def set_excluded(self, rows: Iterable[tuple[int, str | None]]) -> int:
+        """Change (sequence, excluded); each such edge gets a new sequence, so that it is written to the graph again."""
+        last, count = self.last(), 0
+        for count, (seq, excluded) in enumerate(rows, 1):
+            update = "UPDATE pairs SET excluded = ?, seq = ? WHERE seq = ?"
+            self._db.execute(update, (excluded, last + count, seq))
+        # SQLite gives a number that was set by hand again once its row is gone
+        self._db.execute("UPDATE sqlite_sequence SET seq = ? WHERE name = 'pairs'", (last + count,))
+        return count
+
+    def changes(self, after: int) -> list[Change]:
+        """The edges that were added or changed after a sequence."""
+        select = (
+            "SELECT x.id, y.id, weight, excluded IS NULL, x.split = 'index' AND y.split = 'index' FROM pairs"
+            " JOIN images x ON x.number = a JOIN images y ON y.number = b WHERE seq > ? AND weight IS NOT NULL"
+        )
+        return [Change(*row) for row in self._db.execute(select, (after,))]
+
+    def touch(self, number: int) -> None:
+        """Let all edges of an image count as changed."""
+        select = "SELECT seq, excluded FROM pairs WHERE weight IS NOT NULL AND (a = ?1 OR b = ?1) ORDER BY seq"
+        self.set_excluded(self._db.execute(select, (number,)).fetchall())
+
+    def judge(self, row: PairRow) -> bool:
+        """Replace the outcome of a pair by a judged one; False (nothing changed) if another pair has its weight."""
+        if self._is_taken(row.weight, row.a, row.b):
+            return False
+        self._db.execute("DELETE FROM pairs WHERE a = ? AND b = ?", (row.a, row.b))
+        return self.put(row)
+
+    def row(self, a: int, b: int) -> PairRow | None:
+        """The outcome of a pair, the image of the smaller id first; None if it was never compared."""
+        select = (
+            "SELECT a, b, matches, inliers, nfa, geometry, round, excluded, similarity, weight, confirmed,"
+            " fingerprint FROM pairs WHERE a = ? AND b = ?"
+        )
+        found = self._db.execute(select, (a, b)).fetchone()
+        return None if found is None else _row(found)
+
+    def accepted(self) -> int:
+        """Number of edges that the forest may use."""
+        select = "SELECT count(*) FROM pairs INDEXED BY pairs_accepted WHERE weight IS NOT NULL AND excluded IS NULL"
+        return int(self._db.execute(select).fetchone()[0])
+
+    def counted_after(self, sequence: int) -> tuple[int, int]:
+        """How many matches after a sequence are accepted so far, and how many edges there are."""
+        select = (
+            "SELECT count(*) FILTER (WHERE excluded IS NULL), count(*) FROM pairs WHERE weight IS NOT NULL AND seq > ?"
+        )
+        accepted, edges = self._db.execute(select, (sequence,)).fetchone()
+        return int(accepted), int(edges)
+
+    def last(self) -> int:
+        """The greatest sequence that any pair ever had; 0 if there was none."""
+        select = (
+            "SELECT max(coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'pairs'), 0),"
+            " coalesce((SELECT max(seq) FROM pairs), 0))"
+        )
+        return int(self._db.execute(select).fetchone()[0])
+
+    def outcome(self, a: int, b: int) -> tuple[Verification, float | None, str | None] | None:
+        """Verification, weight and exclusion of a pair in either order; None if it was never compared."""
+        select = (
+            "SELECT matches, inliers, nfa, weight, excluded FROM pairs WHERE a = ? AND b = ?"
+            " UNION ALL SELECT matches, inliers, nfa, weight, excluded FROM pairs WHERE a = ? AND b = ?"
+        )
+        row = self._db.execute(select, (a, b, b, a)).fetchone()
+        return (Verification(row[0], row[1], row[2]), row[3], row[4]) if row else None
+
+    def to_reweigh(self) -> list[tuple[int, int, int, int, int]]:
+        """(seq, a, b, inliers, confirmed) of the edges between described images, for giving them weights anew."""
+        select = f"SELECT seq, a, b, inliers, confirmed FROM pairs WHERE {_DESCRIBED} ORDER BY seq"
+        return list(self._db.execute(select))
+
+    def clear_weights(self) -> None:
+        """Take their weights away inside the transaction that gives them anew."""
+        self._db.execute(f"UPDATE pairs SET weight = NULL WHERE {_DESCRIBED}")
+
+    def set_weight(self, edge: tuple[int, int, int], similarity: float, weights: Iterable[float]) -> None:
+        """Give an edge, (seq, a, b), the first of some weights that no other has. Raises CollectionError as `keep`."""
+        seq, a, b = edge
+
+        def put(weight: float) -> bool:
+            if self._is_taken(weight, a, b):
+                return False
+            with _told(f"the weight of the pair {a} - {b}"):
+                self._db.execute("UPDATE pairs SET similarity = ?, weight = ? WHERE seq = ?", (similarity, weight, seq))
+            return True
+
+        _first(put, weights, f"the pair {a} - {b}")
+
+    # ------------------------------------------------------------ pairs of another fingerprint
+
+    def counted_by_fingerprint(self) -> dict[int | None, int]:
+        """How many pairs belong to each fingerprint."""
+        return dict(self._db.execute("SELECT fingerprint, count(*) FROM pairs GROUP BY fingerprint"))
+
+    def of_others(self, fingerprint: int) -> int:
+        """How many pairs were verified by something else; those that were imported are none of them."""
+        return int(self._db.execute(f"SELECT count(*) FROM pairs WHERE {_OF_OTHERS}", (fingerprint,)).fetchone()[0])
+
+    def to_verify_anew(self, fingerprint: int) -> list[tuple[int, int]]:
+        """Those among them whose features are there and that were not verified anew yet, the smaller number first."""
+        select = (
+            f"SELECT min(a, b) x, max(a, b) y FROM pairs WHERE {_OF_OTHERS}"
+            " AND a IN (SELECT number FROM features) AND b IN (SELECT number FROM features)"
+            " AND NOT EXISTS (SELECT 1 FROM verified_anew v"
+            " WHERE v.a = min(pairs.a, pairs.b) AND v.b = max(pairs.a, pairs.b) AND v.fingerprint = ?1) ORDER BY x, y"
+        )
+        return list(self._db.execute(select, (fingerprint,)))
+
+    def put_anew(self, a: int, b: int, found: Verification, fingerprint: int) -> None:
+        """Keep an outcome that will stand in the place of that which the pair has; a < b."""
+        values = (a, b, found.matches, found.inliers, found.nfa, _packed(found), found.artefact, fingerprint)
+        self._db.execute("INSERT OR REPLACE INTO verified_anew VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
+
+    def verified_anew(self) -> Iterator[tuple[int, int, Verification]]:
+        """The outcomes so kept, by numbers; others may be changed meanwhile."""
+        after = (0, 0)
+        select = (
+            "SELECT a, b, matches, inliers, nfa, geometry, artefact FROM verified_anew WHERE (a, b) > (?, ?)"
+            f" ORDER BY a, b LIMIT {_FETCHED}"
+        )
+        while rows := self._db.execute(select, after).fetchall():
+            for a, b, *found, artefact in rows:
+                yield a, b, replace(_verification(*found), artefact=artefact)
+            after = rows[-1][:2]
+
+    def free_weights_of_anew(self) -> None:
+        """Take the weights away of the pairs that were verified anew: inside the transaction that gives them others."""
+        self._db.execute(
+            "UPDATE pairs SET weight = NULL WHERE EXISTS (SELECT 1 FROM verified_anew v"
+            " WHERE v.a = min(pairs.a, pairs.b) AND v.b = max(pairs.a, pairs.b))"
+        )
+
+    def clear_anew(self, fingerprint: int) -> None:
+        """Forget the outcomes so kept; the pairs that are left of others, whose features are gone, belong to this."""
+        self._db.execute(f"UPDATE pairs SET fingerprint = ?1 WHERE {_OF_OTHERS}", (fingerprint,))
+        self._db.execute("DELETE FROM verified_anew")
+
+    def forget_anew_of_others(self, fingerprint: int) -> None:
+        """Forget the outcomes so kept that were verified by something else."""
+        self._db.execute("DELETE FROM verified_anew WHERE fingerprint <> ?", (fingerprint,))
+
+
+def _packed(found: Verification) -> bytes | None:
+    """Map and regions; None where there are none."""
+    if found.transform is None:
+        return None
+    return _GEOMETRY.pack(*found.transform, *(found.region_a or ()), *(found.region_b or ()))
+
+
+def _first(put: Callable[[T], bool], weights: Iterable[T], what: str) -> None:
+    """Keep something with the first weight that is free. Raises CollectionError if none is, as nothing may be lost."""
+    tried = 0
+    for weight in weights:
+        tried += 1
+        if put(weight):
+            return
+    raise CollectionError(f"{what} finds no weight that no other pair has ({tried} tried); its outcome is not kept")
+
+
+@contextmanager
+def _told(what: str) -> Iterator[None]:
+    """Say in words what cannot be kept."""
+    try:
+        yield
+    except sqlite3.IntegrityError as error:
+        raise CollectionError(f"{what} cannot be kept: {error}; `lmr check` tells what is damaged") from error
+
+
+def _row(columns: Sequence[Any]) -> PairRow:
+    a, b, matches, inliers, nfa, geometry, round_, excluded, similar, weight, confirmed, fingerprint = columns
+    found = _verification(matches, inliers, nfa, geometry)
+    return PairRow(a, b, found, round_, excluded, similar, weight, bool(confirmed), fingerprint)
+
+
+def _verification(matches: int, inliers: int, nfa: float, geometry: bytes | None) -> Verification:
+    """What was found; a pair below the lower threshold has no geometry, nor has one that only a person joined."""
+    if geometry is None:
+        return Verification(matches, inliers, nfa)
+    values = _GEOMETRY.unpack(geometry)
+    return Verification(matches, inliers, nfa, values[:6], values[6:10], values[10:])
