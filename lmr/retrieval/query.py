@@ -24,11 +24,12 @@ from lmr.retrieval import turning
 from lmr.store.ledger import Image
 from lmr.store.refined import DOUBTED, WEAK, doubts, moves, refiner, weight_of
 from lmr.store.stores import Stores
-from lmr.text import text_of
-from lmr.values import Array, Features, Photo, QueryEdge, Verification, batches
+from lmr.text import printable, text_of
+from lmr.values import Array, Features, ImageId, Photo, PhotoFile, QueryEdge, Question, Verification, batches
 
 CLEARLY = 3.0  # powers of ten that must speak for another turn: one photo and one search hang on it
 FOLLOWED = 2  # turns, at most
+LEAST_OF_AN_ID = 6  # characters
 Box = tuple[float, float, float, float]
 
 
@@ -96,23 +97,42 @@ class Start:
         return max((link.nfa for link in self.links if moves(link.excluded)), default=0.0)
 
 
-def begin_at(stores: Stores, name: str, patience: Patience = Patience(), data: bytes | None = None) -> Start:
-    """What a search for an image id, or for a photo's path, starts from; data: the photo's bytes if it has no file."""
+def typed(stores: Stores, name: str) -> Question:
+    """What a person means by a word: a photo's file if there is one, else a stored image's id or name.
+
+    Raises UsageError, PhotoError. For people alone: what a program is given says itself which of the two it is.
+    """
     path = Path(name)
-    if data is None and not path.is_file():
-        return start_of_stored(stores, stores.resolve(name), patience)
-    piped = data is not None
-    data = read(path, stores.settings.max_bytes) if data is None else data
-    stored = stores.ledger.image_of_digest(content_id(data))
+    if path.is_file():
+        return PhotoFile(read(path, stores.settings.max_bytes), str(path), path)
+    return ImageId(stores.resolve(name))
+
+
+def begin_at(stores: Stores, question: Question, patience: Patience = Patience()) -> Start:
+    """What a search starts from: a stored image, also where the photo is one of its files or shows just what it does.
+
+    Raises UsageError where there is no such image, PhotoError.
+    """
+    if isinstance(question, ImageId):
+        return start_of_stored(stores, whole_id(stores, question), patience)
+    stored = stores.ledger.image_of_digest(content_id(question.data))
     if stored is not None:
         return start_of_stored(stores, stored, patience)
     begun = time.monotonic()
-    photo = _decoded(stores, data)
+    photo = decoded(stores, question.data)
     stored = stores.ledger.id_of_pixels(pixel_id(photo))
     if stored is not None and stores.ledger.image(stored) is not None:  # a copy with other tags
         return start_of_stored(stores, stored, patience)
-    start = _start_of(stores, path, photo, patience.less(time.monotonic() - begun))
-    return replace(start, data=data) if piped else start
+    start = _start_of(stores, Path(question.name), photo, patience.less(time.monotonic() - begun))
+    return replace(start, data=question.data) if question.path is None else start
+
+
+def whole_id(stores: Stores, id: ImageId) -> str:
+    """The id that begins so. Raises UsageError where no image has it, or more than one begins with it."""
+    found = stores.ledger.ids_starting(id) if len(id) >= LEAST_OF_AN_ID else []
+    if len(found) != 1:
+        raise UsageError(f"{'more than one image has' if found else 'no image has'} the id {printable(id)}")
+    return found[0]
 
 
 def start_of_stored(stores: Stores, id: str, patience: Patience = Patience()) -> Start:
@@ -151,14 +171,15 @@ def start_of_photo(
 
     turn: how it is turned then (see Image.turn); None: as it is, or as is found, if it finds little as it is.
     """
-    photo = _decoded(stores, data)
+    photo = decoded(stores, data)
     if box is not None:
         photo = _cropped(photo, box)
         turn = turn or 0
     return _start_of(stores, path, photo, patience, turn)
 
 
-def _decoded(stores: Stores, data: bytes) -> Photo:
+def decoded(stores: Stores, data: bytes) -> Photo:
+    """A photo as the collection's own are decoded. Raises PhotoError."""
     return decode(data, enough=stores.preset.enough, **stores.settings.decoding)
 
 
