@@ -18,11 +18,12 @@ from lmr.method.expansion.idqe import Refiner
 from lmr.method.features.pack import pack, unpack
 from lmr.method.photos.decode import content_id, decode, pixel_id, plain, read
 from lmr.method.photos.turned import TURNS, after, turned
+from lmr.method.verification.artefacts import SHARED_MARK
 from lmr.method.verification.matching import Prepared, prepare
 from lmr.method.verification.weights import pair_hash, similarity, weight
 from lmr.retrieval import turning
 from lmr.store.ledger import Image
-from lmr.store.refined import DOUBTED, WEAK, doubts, moves, refiner, weight_of
+from lmr.store.refined import DOUBTED, WEAK, Outside, doubts, marks_of_photo, moves, refiner, weight_of
 from lmr.store.stores import Stores
 from lmr.text import printable, text_of
 from lmr.values import Array, Features, ImageId, Photo, PhotoFile, QueryEdge, Question, Verification, batches
@@ -155,7 +156,7 @@ def start_of_stored(stores: Stores, id: str, patience: Patience = Patience()) ->
         effort = Effort(0, 0, "stored")
         return Start(id, path, image.number, original, refined, None, tuple(links), effort, turn=image.turn)
     features = unpack(ledger.features(image.number))
-    expansion = _Expansion(stores, id, features, original, links, compared)
+    expansion = _Expansion(stores, id, (image.width, image.height), features, original, links, compared)
     return replace(expansion.start(path, image.number, patience), turn=image.turn)
 
 
@@ -248,7 +249,9 @@ def _followed(stores: Stores, photo: Photo, found: tuple[Features, Array], path:
     if stores.can_describe:
         with threadpool_limits(1):
             original = stores.preset.descriptor.describe(features, material, stores.model)
-    return _Expansion(stores, photo.id, features, original, [], set()).start(str(path), None, patience)
+    return _Expansion(stores, photo.id, (photo.width, photo.height), features, original, [], set()).start(
+        str(path), None, patience
+    )
 
 
 def _cropped(photo: Photo, box: Box) -> Photo:
@@ -269,14 +272,17 @@ class _Expansion:
         self,
         stores: Stores,
         id: str,
+        frame: tuple[int, int],
         features: Features,
         original: Array | None,
         links: Sequence[QueryLink],
         compared: set[int],
     ) -> None:
-        self._stores, self._id, self._features, self._original = stores, id, features, original
+        self._stores, self._id, self._frame, self._features = stores, id, frame, features
+        self._original = original
         self._links = list(links)
         self._stored = len(links)  # the review of the collection has judged these
+        self._outcomes: list[Verification] = []  # of the links after these
         self._compared = set(compared)
         self._own: Prepared = prepare(features, stores.verifier.matching)
         self._refiner: Refiner = refiner(stores)
@@ -319,10 +325,12 @@ class _Expansion:
                 return Effort(round_ - 1, len(self._compared) - before, "nothing new")
             for part in batches(fresh, 2 * threads):
                 if end is not None and time.monotonic() > end:
+                    self._mark_shared(original)
                     return Effort(round_, len(self._compared) - before, "time")
                 others = [prepare(unpack(ledger.features(image.number)), by.matching) for image in part]
                 for image, found in zip(part, verify_against(self._own, others, threads, by), strict=True):
                     self._keep(image, found, original, round_)
+            self._mark_shared(original)
         return Effort(patience.rounds, len(self._compared) - before, "rounds")
 
     def _keep(self, image: Image, found: Verification, original: Array, round_: int) -> None:
@@ -334,6 +342,16 @@ class _Expansion:
         similar = 0.0 if theirs is None else similarity(original, theirs)
         value = weight(self._id, image.id, found.inliers, similar, similarity_weight=settings.similarity_weight)
         self._links.append(QueryLink(image.id, found.inliers, found.nfa, value, found.artefact, round_))
+        self._outcomes.append(found)
+
+    def _mark_shared(self, original: Array) -> None:
+        """Exclude new matches over a mark that unrelated photos share, as the review does after each round."""
+        fresh = [link.id for link in self._links[self._stored :]]
+        photo = Outside(self._id, self._frame, original)
+        marks = marks_of_photo(self._stores, photo, list(zip(fresh, self._outcomes, strict=True)))
+        for k, link in enumerate(self._links[self._stored :]):
+            if link.excluded in (None, SHARED_MARK):
+                self._links[self._stored + k] = link._replace(excluded=SHARED_MARK if k in marks else None)
 
     def _judge(self, refined: Array) -> None:
         """The same decisions on new matches that the review takes on stored ones."""
