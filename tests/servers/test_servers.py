@@ -60,6 +60,9 @@ def test_it_listens_on_loopback_with_a_password_that_only_the_user_can_read(home
     assert stat.S_IMODE((server.folder / "password").stat().st_mode) == 0o600
     assert stat.S_IMODE(server.folder.stat().st_mode) == 0o700
     assert access.password not in " ".join(psutil.Process(server.running().pid).cmdline())
+    written = [path for path in home.rglob("*") if path.is_file() and path.name != "password"]
+    assert server.log in written
+    assert [path for path in written if access.password.encode() in path.read_bytes()] == []
     wrong = Graph(type(access)(access.uri, "neo4j", "guess", "neo4j"))
     with pytest.raises(ServerError, match="refused user or password"):
         wrong.marker()
