@@ -19,16 +19,20 @@ endif
 demo: $(VENV)/.installed  ## render photos, run the main job on them, show where to look
 	@$(BIN)/lmr demo --home "$(DEMO)"
 
-test: check tests  ## every check: format, lint, types, tests on real databases
+test: check tests  ## every check: format, lint, types, tests on real databases; and what these went through
 
 check: $(VENV)/.ready
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-# three processes share the cores; what they import is kept compiled, as they start many others
+# as many processes share the cores; what they import is kept compiled, as they start many others
+AT_ONCE ?= 3
 tests: $(VENV)/.ready
-	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist loadgroup --no-loadscope-reorder --durations 30
+	@rm -f .coverage .coverage.*
+	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m coverage run -m \
+	  pytest -n $(AT_ONCE) --dist loadgroup --no-loadscope-reorder --durations 30
+	@$(BIN)/python -m tests.covered
 
 setup: $(VENV)/.ready  ## prepare .venv with everything, also torch and the tools
 

@@ -150,7 +150,6 @@ def test_classes_are_shared_and_damaged_ones_are_not_used_again(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server = neo4j(home)
-    server.stop()
     server.start(Silent())
     mapped = {Path(m.path) for m in psutil.Process(server.running().pid).memory_maps()}
     if not _archive(java.find()[0], server_folder(server._settings)).stat().st_size:
