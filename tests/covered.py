@@ -1,4 +1,4 @@
-"""What the tests that just ran went through, from the files that each of their processes left (see `make tests`).
+"""What the tests that just ran went through, from the files that each of their processes left (`make coverage`).
 
 Lines and branches are counted together. Compiled functions are left out: their plain twins are tests.
 """

@@ -153,8 +153,8 @@ def test_a_photo_is_described_as_its_turned_pixels_are(made: Path, tmp_path: Pat
 def chosen(made: Path, folder: Path) -> dict[str, tuple[Path, int]]:
     """A small collection's files, of which two are turned and one is mirrored; those with the turn that mends them."""
     folder.mkdir()
-    names = [f"{place}-{k}" for place in ("bank", "chapel", "school") for k in range(4)]
-    names += [f"other-{k}" for k in (5, 6)]
+    names = [f"{place}-{k}" for place in ("bank", "chapel", "school") for k in range(5)]
+    names += [f"other-{k}" for k in (5, 6, 7)]
     laid = {"bank-1": 1, "school-2": 2, "chapel-2": 4}
     mended = {}
     for name in names:
