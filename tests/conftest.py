@@ -166,24 +166,28 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Graph, s
             server.stop()
 
 
-@contextlib.contextmanager
-def on_servers(running: tuple[Graph, str]) -> Iterator[dict[str, str]]:
-    """Names, in the environment, the servers of all tests, emptied: as users name those that they run themselves."""
+def name_servers(running: tuple[Graph, str], patch: pytest.MonkeyPatch) -> dict[str, str]:
+    """Name the servers of all tests, emptied, in the environment: as users name those that they run themselves."""
     graph, milvus = running
     forget(running)
     access = graph.access
     environment = {"NEO4J_URI": access.uri, "NEO4J_PASSWORD": access.password, "LMR_MILVUS_URI": milvus}
+    for name, value in environment.items():
+        patch.setenv(name, value)
+    return environment
+
+
+@contextlib.contextmanager
+def on_servers(running: tuple[Graph, str]) -> Iterator[dict[str, str]]:
+    """The same for a while, such as for the collection of a module."""
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in environment.items():
-            patch.setenv(name, value)
-        yield environment
+        yield name_servers(running, patch)
 
 
 @pytest.fixture
-def servers(running: tuple[Graph, str]) -> Iterator[dict[str, str]]:
-    """The servers of all tests, for a test that makes collections there."""
-    with on_servers(running) as environment:
-        yield environment
+def servers(running: tuple[Graph, str], monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """The same for one test."""
+    return name_servers(running, monkeypatch)
 
 
 def forget(running: tuple[Graph, str]) -> None:
