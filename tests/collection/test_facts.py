@@ -13,7 +13,7 @@ import neo4j
 import pytest
 
 from lmr.method.photos.about import About
-from lmr.retrieval.search import search
+from lmr.retrieval import search
 from lmr.settings import load
 from lmr.store.graph import Graph
 from lmr.store.ledger import File, Ledger
