@@ -104,11 +104,15 @@ class Edge:
 
 @dataclass(frozen=True, slots=True)
 class QueryEdge:
-    """A verified match between the photo that is searched for and an image of the collection."""
+    """A verified match between the photo that is searched for and an image of the collection.
+
+    hash: of the pair; it decides between equal weights (see weights.pair_hash).
+    """
 
     id: str
     inliers: int
     weight: float
+    hash: int
 
 
 @dataclass(frozen=True, slots=True)

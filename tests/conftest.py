@@ -20,6 +20,7 @@ from pymilvus import MilvusClient
 from lmr.local.milvus import LocalMilvus
 from lmr.local.neo4j import LocalNeo4j
 from lmr.method.photos.made import make_photos
+from lmr.method.verification.weights import pair_hash
 from lmr.progress import Silent
 from lmr.settings import Settings, load
 from lmr.store.graph import Graph
@@ -232,10 +233,13 @@ def write_graph(graph: Graph) -> Callable[..., Graph]:
     def write(images: list[str], edges: list[tuple[str, str, float]], queries: frozenset[str] = frozenset()) -> Graph:
         wipe(graph)
         blank = {"paths": [], "name": "", "width": 1, "height": 1, "landmark": None}
-        splits = ({"id": id, "split": "query" if id in queries else "index", **blank} for id in images)
+        splits = [
+            {"id": id, "number": k, "split": "query" if id in queries else "index", **blank}
+            for k, id in enumerate(images)
+        ]
         graph.write_batches("write/images", splits)
         rows = [
-            {"a": min(a, b), "b": max(a, b), "properties": {"weight": w, "inliers": int(w)}}
+            {"a": min(a, b), "b": max(a, b), "properties": {"weight": w, "hash": pair_hash(a, b), "inliers": int(w)}}
             for a, b, w in sorted(edges)
         ]
         graph.write_batches("write/edges", rows, seen=1)

@@ -19,7 +19,7 @@ from lmr.method.features.pack import pack, unpack
 from lmr.method.photos.decode import content_id, decode, pixel_id, plain, read
 from lmr.method.photos.turned import TURNS, after, turned
 from lmr.method.verification.matching import Prepared, prepare
-from lmr.method.verification.weights import similarity, weight
+from lmr.method.verification.weights import pair_hash, similarity, weight
 from lmr.retrieval import turning
 from lmr.store.ledger import Image
 from lmr.store.refined import DOUBTED, WEAK, doubts, moves, refiner, weight_of
@@ -269,7 +269,11 @@ class _Expansion:
         effort = self._rounds(original, patience)
         refined = self._refined(original)
         self._judge(refined)
-        edges = tuple(QueryEdge(link.id, link.inliers, link.weight) for link in self._links if link.excluded is None)
+        edges = tuple(
+            QueryEdge(link.id, link.inliers, link.weight, pair_hash(self._id, link.id))
+            for link in self._links
+            if link.excluded is None
+        )
         links = tuple(self._links)
         features = None if number is not None else self._features
         return Start(self._id, path, number, original, refined, edges, links, effort, features)
