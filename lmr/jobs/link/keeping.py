@@ -10,10 +10,11 @@ from lmr.execution.verification import Reader, verify_pairs
 from lmr.jobs.correct.corrections import apply_verdict
 from lmr.method.features.pack import unpack
 from lmr.method.fingerprints import VERIFICATION, Fingerprint
+from lmr.method.review.review import WEAK
 from lmr.method.verification.weights import similarity, weight
 from lmr.store.ledger import Ledger
 from lmr.store.pairs import PairRow
-from lmr.store.refined import WEAK, review
+from lmr.store.refined import review
 from lmr.store.stores import Stores
 from lmr.store.sync import sync
 from lmr.values import Array, Features, Verification, batches
