@@ -193,7 +193,7 @@ def _pickled(value: Any) -> Parts:
 
 
 def _unpickled(parts: Parts) -> Any:
-    return pickle.loads(parts[0], buffers=parts[1:])
+    return pickle.loads(parts[0], buffers=parts[1:])  # noqa: S301 -- it comes from this program's own process
 
 
 def _named(parts: Parts) -> tuple[str, Parts]:
