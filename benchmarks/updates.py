@@ -101,7 +101,7 @@ def fill(collection: Stores, numbers: range, edges: Iterator[tuple[int, int, int
     def keep() -> None:
         with ledger.transaction():
             for row in batch:
-                ledger.pairs.put(row)
+                ledger.pairs.keep(row)
         batch.clear()
 
     for x, y, inliers in edges:

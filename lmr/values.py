@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Literal, TypeAlias, TypeVar
 
 import numpy as np
@@ -102,13 +103,35 @@ class Edge:
     turns: tuple[int, int] = (0, 0)
 
 
+class ImageId(str):
+    """The id of a stored image, or its beginning (6 characters or more): never the path of a file."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PhotoFile:
+    """A photo to search with: the bytes of its file, a name for people, and where the file is, if it is anywhere."""
+
+    data: bytes
+    name: str = ""
+    path: Path | None = None
+
+
+Question = ImageId | PhotoFile
+
+
 @dataclass(frozen=True, slots=True)
 class QueryEdge:
-    """A verified match between the photo that is searched for and an image of the collection."""
+    """A verified match between the photo that is searched for and an image of the collection.
+
+    hash: of the pair; it decides between equal weights (see weights.pair_hash).
+    """
 
     id: str
     inliers: int
     weight: float
+    hash: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,11 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+import grpc.experimental  # noqa: F401
 import neo4j  # noqa: F401
 import pymilvus  # noqa: F401
 import scipy.sparse.csgraph  # noqa: F401
+from pydantic import TypeAdapter
 
 import lmr.cli.demo  # all that commands import
 import lmr.jobs.correct.corrections
@@ -29,6 +31,7 @@ import lmr.store.check
 import lmr.store.vectors
 
 TIMEOUT = 600.0
+TypeAdapter(str | None)  # typer asks pydantic, which imports what it needs when it is first used
 
 
 def run(words: list[str], environment: Mapping[str, str], folder: Path) -> subprocess.CompletedProcess[str]:

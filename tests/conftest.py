@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -19,6 +20,7 @@ from pymilvus import MilvusClient
 from lmr.local.milvus import LocalMilvus
 from lmr.local.neo4j import LocalNeo4j
 from lmr.method.photos.made import make_photos
+from lmr.method.verification.weights import pair_hash
 from lmr.progress import Silent
 from lmr.settings import Settings, load
 from lmr.store.graph import Graph
@@ -30,22 +32,30 @@ SHARED = Path(os.environ.get("LMR_SHARED_DATA", ROOT.parent / "shared" / "data")
 # tests start many short-lived servers: a quick start and little memory matter more than peak speed
 os.environ["LMR_JAVA_OPTIONS"] = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1"
 os.environ.setdefault("LMR_HEAP_MB", "768")
+# a second worker of each command would be begun (two seconds) where tests in other processes want the cores
+os.environ.setdefault("LMR_WORKERS", "1")
 
 LONG = (  # the first two after the demo's go on while its photos are rendered, for which the others wait
     "made_demo",
     "test_photos",
     "test_faults",
+    "test_turned",
+    "test_identity",
+    "test_long_lived",
+    "test_names_of_others",
     "test_neural",
-    "test_histories",
     "test_kills",
     "test_storage",
-    "test_corrections",
-    "test_readme",
-    "test_homes",
-    "test_arguments",
-    "test_names_of_others",
     "test_writing",
+    "test_arguments",
+    "test_corrections",
+    "test_load",
+    "test_homes",
+    "test_fingerprints",
+    "test_histories",
+    "test_readme",
     "test_servers",
+    "test_facts",
     "test_cli",
 )
 
@@ -121,11 +131,13 @@ def made_demo(made: Path) -> Iterator[Made]:
     else:
         (ROOT / ".venv" / ".installed").touch()
         words = ["make", "demo", f"DEMO={folder}"]
+    as_users = {name: value for name, value in os.environ.items() if name != "LMR_WORKERS"}
     found = Made(folder, [], [])
     try:
         for _ in range(2):
             begin = time.monotonic()
-            found.told.append(subprocess.run(words, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout)
+            done = subprocess.run(words, cwd=ROOT, env=as_users, stdout=subprocess.PIPE, text=True, check=True)
+            found.told.append(done.stdout)
             found.seconds.append(time.monotonic() - begin)
         yield found
     finally:
@@ -138,14 +150,6 @@ def demo(made_demo: Made) -> Cli:
     cli = Cli(made_demo.folder / "lmr")
     cli("cluster")
     return cli
-
-
-@pytest.fixture
-def fresh(tmp_path: Path) -> Iterator[Cli]:
-    """A collection of a test's own with databases of its own, not yet made."""
-    cli = Cli(tmp_path / "lmr")
-    yield cli
-    stop_databases(cli.home)
 
 
 @pytest.fixture(scope="session")
@@ -163,16 +167,28 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Graph, s
             server.stop()
 
 
-@pytest.fixture
-def servers(running: tuple[Graph, str], monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """Names, in the environment, the servers of all tests, emptied: as users name those that they run themselves."""
+def name_servers(running: tuple[Graph, str], patch: pytest.MonkeyPatch) -> dict[str, str]:
+    """Name the servers of all tests, emptied, in the environment: as users name those that they run themselves."""
     graph, milvus = running
     forget(running)
     access = graph.access
     environment = {"NEO4J_URI": access.uri, "NEO4J_PASSWORD": access.password, "LMR_MILVUS_URI": milvus}
     for name, value in environment.items():
-        monkeypatch.setenv(name, value)
+        patch.setenv(name, value)
     return environment
+
+
+@contextlib.contextmanager
+def on_servers(running: tuple[Graph, str]) -> Iterator[dict[str, str]]:
+    """The same for a while, such as for the collection of a module."""
+    with pytest.MonkeyPatch.context() as patch:
+        yield name_servers(running, patch)
+
+
+@pytest.fixture
+def servers(running: tuple[Graph, str], monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """The same for one test."""
+    return name_servers(running, monkeypatch)
 
 
 def forget(running: tuple[Graph, str]) -> None:
@@ -217,10 +233,13 @@ def write_graph(graph: Graph) -> Callable[..., Graph]:
     def write(images: list[str], edges: list[tuple[str, str, float]], queries: frozenset[str] = frozenset()) -> Graph:
         wipe(graph)
         blank = {"paths": [], "name": "", "width": 1, "height": 1, "landmark": None}
-        splits = ({"id": id, "split": "query" if id in queries else "index", **blank} for id in images)
+        splits = [
+            {"id": id, "number": k, "split": "query" if id in queries else "index", **blank}
+            for k, id in enumerate(images)
+        ]
         graph.write_batches("write/images", splits)
         rows = [
-            {"a": min(a, b), "b": max(a, b), "properties": {"weight": w, "inliers": int(w)}}
+            {"a": min(a, b), "b": max(a, b), "properties": {"weight": w, "hash": pair_hash(a, b), "inliers": int(w)}}
             for a, b, w in sorted(edges)
         ]
         graph.write_batches("write/edges", rows, seen=1)

@@ -18,7 +18,7 @@ import pytest
 from lmr.errors import UsageError
 from lmr.retrieval.arguments import local
 from lmr.store.graph import Graph
-from tests.conftest import ROOT, Cli, forget
+from tests.conftest import ROOT, Cli, on_servers
 from tests.places import make_place
 
 PLACES = ("bridge", "castle", "tower")
@@ -52,18 +52,13 @@ class Shell(Cli):
 @pytest.fixture(scope="module")
 def cli(running: tuple[Graph, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
     """A linked collection of the first photo of each place, on the servers of all tests."""
-    graph, milvus = running
-    forget(running)
     folder = tmp_path_factory.mktemp("arguments")
     stored, new = folder / "stored", folder / "new"
     new.mkdir()
     for place in PLACES:
         _, second = make_place(stored, place)
         second.rename(new / second.name)
-    values = {"NEO4J_URI": graph.access.uri, "NEO4J_PASSWORD": graph.access.password, "LMR_MILVUS_URI": milvus}
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in values.items():
-            patch.setenv(name, value)
+    with on_servers(running):
         found = Shell(folder / "home")
         found("ingest", stored)
         found("link")

@@ -367,7 +367,7 @@ HOSTILE = [
 LABELS = [f'it\'s "{k}" \\ `x`' for k in range(4)] + ["<script>alert(2)</script>", "=cmd|' /C x'!A1\x1b[2J"]
 
 
-def test_bad_input_and_hostile_names(fresh: Cli, made: Path, tmp_path: Path) -> None:
+def test_bad_input_and_hostile_names(blank: Cli, servers: dict[str, str], made: Path, tmp_path: Path) -> None:
     photos = tmp_path / "photos"
     photos.mkdir()
     good = sorted(made.glob("school-*.jpg"))
@@ -390,43 +390,43 @@ def test_bad_input_and_hostile_names(fresh: Cli, made: Path, tmp_path: Path) -> 
     with labels.open("w", newline="") as lines:
         rows = [(name.decode("utf-8", "backslashreplace"), label) for name, label in zip(HOSTILE, LABELS, strict=True)]
         csv.writer(lines).writerows([("image", "landmark"), *rows])
-    dry = fresh.json("ingest", photos, "--dry-run")
+    dry = blank.json("ingest", photos, "--dry-run")
     assert dry["new"] == 14
-    assert not fresh.home.exists()
-    counts = fresh.json("ingest", photos, "--labels", labels)
+    assert not blank.home.exists()
+    counts = blank.json("ingest", photos, "--labels", labels)
     assert (counts["new"], counts["set_aside"], counts["duplicates"], counts["labelled"]) == (8, 5, 1, 6)
     with Path(counts["reasons"]).open(newline="") as lines:
         reasons = {Path(row["path"]).name: row["reason"] for row in csv.DictReader(lines)}
     assert set(reasons) == {"empty.jpg", "page.jpg", "half.jpg", "dot.png", "pipe.jpg"}
     assert all(reasons.values())
-    fresh("link")
-    found = fresh.json("search", os.path.join(photos, "plain.png"), "--top", 20)["results"]
+    blank("link")
+    found = blank.json("search", os.path.join(photos, "plain.png"), "--top", 20)["results"]
     names = {os.path.basename(path) for row in found for path in row["paths"]}
     assert {name.decode("utf-8", "backslashreplace") for name in HOSTILE} <= names
     assert {row["landmark"] for row in found} >= set(LABELS)
     page = tmp_path / "page.html"
-    fresh("search", photos / "copy.jpg", "--top", 20, "--html", page)
+    blank("search", photos / "copy.jpg", "--top", 20, "--html", page)
     assert "<img src=x" not in page.read_text()
     assert "&lt;img src=x onerror=alert(1)&gt;" in page.read_text()
     assert "<script>alert" not in page.read_text() and "alert('exif')" not in page.read_text()
     assert not re.search(r"""(src|href)\s*=\s*["']?(https?:)?//""", page.read_text())  # nothing from outside
-    fresh("cluster")
+    blank("cluster")
     for words in (("search", photos / "copy.jpg", "--top", 20), ("clusters",), ("query", "isolated"), ("link",)):
-        done = fresh.run(*words)
+        done = blank.run(*words)
         told = done.stdout + done.stderr
         assert done.returncode == 0 and not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e]", told), (words, told)
-    secret = (fresh.home / "neo4j" / "password").read_text()
-    for path in (p for p in [page, *fresh.home.rglob("*")] if p.is_file() and p.name != "password"):
+    secret = servers["NEO4J_PASSWORD"]
+    for path in (p for p in [page, *blank.home.rglob("*")] if p.is_file()):
         assert secret.encode() not in path.read_bytes(), path
-    assert stat.S_IMODE(fresh.home.stat().st_mode) == 0o700
-    isolated = fresh.json("query", "isolated", "--param", "limit=50")
+    assert stat.S_IMODE(blank.home.stat().st_mode) == 0o700
+    isolated = blank.json("query", "isolated", "--param", "limit=50")
     assert "plain.png" in {row["name"] for row in isolated}
-    assert "no verified matches" in fresh("explain", photos / "plain.png", photos / "copy.jpg")
-    again = fresh.json("ingest", photos)
+    assert "no verified matches" in blank("explain", photos / "plain.png", photos / "copy.jpg")
+    again = blank.json("ingest", photos)
     assert (again["new"], again["known"], again["set_aside_before"]) == (0, 9, 5)
-    retried = fresh.json("ingest", photos, "--retry-failed")
+    retried = blank.json("ingest", photos, "--retry-failed")
     assert retried["set_aside"] == 5
-    stopped = fresh.run("ingest", photos, "--retry-failed", "--strict")
+    stopped = blank.run("ingest", photos, "--retry-failed", "--strict")
     assert stopped.returncode == 1
     assert "--strict" in stopped.stderr
 
@@ -481,13 +481,13 @@ def pairs_of(cli: Cli) -> list[tuple[Any, ...]]:
 def test_a_link_that_is_stopped_goes_on_and_no_order_or_name_matters(
     made_demo: Made, running: tuple[Graph, str], tmp_path: Path
 ) -> None:
-    """A part of the demo, linked from nothing; and stopped twice, with another order and other names: all is equal."""
+    """A part of the demo, linked from nothing by two workers; and by one, stopped twice, with another order and names."""
     plain, other = Cli(tmp_path / "plain"), Cli(tmp_path / "other")
     for copy in (plain, other):
         copy.home.mkdir()
         part_of(Cli(made_demo.folder / "lmr"), copy)
     shuffle(other.home)
-    whole = plain.json("link")
+    whole = plain.json("link", "--workers", 2)
     expected = pairs_of(plain), vectors_of(plain), ladder_of(plain)
     forget(running)
     for sign, part in ((signal.SIGINT, 0.1), (signal.SIGKILL, 0.5)):
@@ -541,7 +541,7 @@ def stopped_after(cli: Cli, sign: signal.Signals, pairs: int) -> None:
     assert link.returncode == (-9 if sign == signal.SIGKILL else 130), told
 
 
-def test_mistakes_are_answered_in_words(fresh: Cli, tmp_path: Path) -> None:
+def test_mistakes_are_answered_in_words(blank: Cli, tmp_path: Path) -> None:
     for words, code, text in (
         (("link",), 1, "is not a collection yet"),
         (("ingest", tmp_path / "none"), 2, "no such file"),
@@ -549,7 +549,7 @@ def test_mistakes_are_answered_in_words(fresh: Cli, tmp_path: Path) -> None:
         (("ingest", tmp_path, "--preset", "other"), 2, "there is no preset"),
         (("nonsense",), 2, "No such command"),
     ):
-        done = fresh.run(*words)
+        done = blank.run(*words)
         assert done.returncode == code, done.stderr
         assert text in done.stderr
         assert "Traceback" not in done.stderr

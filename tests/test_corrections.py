@@ -24,7 +24,7 @@ from lmr.store.ledger import Ledger
 from lmr.store.schema import FORMAT
 from lmr.store.stores import Stores
 from lmr.tables import inert
-from tests.conftest import ROOT, Cli, forget
+from tests.conftest import ROOT, Cli, forget, on_servers
 
 
 @pytest.fixture(scope="module")
@@ -36,12 +36,7 @@ def built(made: Path, running: tuple[Graph, str], tmp_path_factory: pytest.TempP
     for path in (*sorted(made.glob("bank-*.jpg"))[:6], *sorted(made.glob("mill-*.jpg"))[:5], made / "mill-query.jpg"):
         shutil.copy2(path, kept)
     shutil.copytree(kept, photos)
-    graph, milvus = running
-    forget(running)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("NEO4J_URI", graph.access.uri)
-        patch.setenv("NEO4J_PASSWORD", graph.access.password)
-        patch.setenv("LMR_MILVUS_URI", milvus)
+    with on_servers(running):
         cli = Cli(folder / "lmr")
         cli("ingest", photos, "--labels", made / "labels.csv")
         cli("link")

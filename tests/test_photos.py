@@ -12,11 +12,11 @@ import numpy as np
 from benchmarks.noisy import marked
 from tests.conftest import Cli
 
-LANDMARKS, PHOTOS, MARKED = 2, 16, 20
+LANDMARKS, PHOTOS, MARKED = 2, 12, 14
 
 
 def test_rankings_on_real_photos_and_watermarks_that_join_nothing(shared: Path, blank: Cli, tmp_path: Path) -> None:
-    """Two landmarks; 20 photos of other things, each with a watermark; and a photo beside its smaller copy."""
+    """Two landmarks; 14 photos of other things, each with a watermark; and a photo beside its smaller copy."""
     photos = shared / "photos"
     with (photos / "labels.csv").open(newline="") as lines:
         rows = list(csv.DictReader(lines))

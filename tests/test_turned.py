@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -253,21 +253,24 @@ def check_of(cli: Cli) -> list:
 
 
 @pytest.fixture
-def two(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Stores]]:
+def two(made: Path, servers: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Stores]]:
     """A calm and a shaken collection of the same photos, linked but for their turns."""
-    monkeypatch.setattr(Stores, "workers", Here())
+    monkeypatch.setattr(Stores, "executor", Here())
     chosen(made, tmp_path / "photos")
     homes = [tmp_path / name for name in ("calm", "shaken")]
     try:
-        settings = load({"home": homes[0]})[0]
-        with Stores.open(settings, create=True) as calm:
+        environments = servers, dict.fromkeys(servers, "")  # the shaken one has databases of its own
+        settings = [
+            load({"home": home}, {**os.environ, **environment})[0]
+            for home, environment in zip(homes, environments, strict=True)
+        ]
+        with Stores.open(settings[0], create=True) as calm:
             ingest(calm, [tmp_path / "photos"])
             shutil.copytree(homes[0], homes[1], ignore=lambda folder, names: [n for n in names if "ledger" not in n])
-            with Stores.open(replace(settings, home=homes[1])) as shaken:
+            with Stores.open(settings[1]) as shaken:
                 yield [calm, shaken]
     finally:
-        for home in homes:
-            stop_databases(home)
+        stop_databases(homes[1])
 
 
 def test_a_link_that_is_cut_short_turns_the_same(two: list[Stores], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,8 +22,9 @@ from lmr.method.features.checkpoints.store import Store
 from lmr.method.photos.made import make_photos, photo_names, photograph, shots
 from lmr.settings import load
 from lmr.store.check import backups_of, id_of, restore
+from lmr.store.graph import Graph
 from lmr.store.ledger import Ledger
-from tests.conftest import ROOT, Cli, stop_databases
+from tests.conftest import ROOT, Cli, on_servers
 from tests.test_outputs import Sources, tree, users, write_page
 
 WRITES: dict[str, tuple[list[str], str]] = {
@@ -91,24 +92,21 @@ def test_a_folder_of_the_users_beside_a_page_stays(tmp_path: Path, way: str) -> 
 
 
 @pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Cli, Path]]:
-    """A linked collection of eight made photos, one of them a query."""
+def small(
+    made: Path, running: tuple[Graph, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Cli, Path]]:
+    """A linked collection of eight made photos, one of them a query, on the servers of all tests."""
     folder = tmp_path_factory.mktemp("outputs")
     photos = folder / "photos"
     photos.mkdir()
     names = [*(f"bank-{k}" for k in range(5)), "bank-query", "mill-front-0", "mill-front-1"]
-    chosen = [shot for shot in shots() if shot.name in names]
-    for shot in chosen:
-        cv2.imwrite(str(photos / f"{shot.name}.jpg"), photograph(shot))
-    rows = [f"{shot.name}.jpg,{shot.landmark},{shot.split}" for shot in chosen]
-    (folder / "labels.csv").write_text("\n".join(["image,landmark,split", *rows]))
+    for name in names:
+        shutil.copy(made / f"{name}.jpg", photos)
     cli = Cli(folder / "lmr")
-    try:
-        cli("ingest", photos, "--labels", folder / "labels.csv")
+    with on_servers(running):
+        cli("ingest", photos, "--labels", made / "labels.csv")
         cli("link")
         yield cli, photos
-    finally:
-        stop_databases(cli.home)
 
 
 def test_every_option_that_writes_replaces_its_own(small: tuple[Cli, Path], tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 // Matches between the images of two clusters, strongest first.
 // params: a, b, limit
-// returns: image_a, image_b, inliers
+// returns: image_a, image_b, name_a, name_b, inliers, excluded
 // mode: read
 MATCH (one:Cluster {id: $a})<-[:IN]-(x:Image)-[m:MATCHES]-(y:Image)-[:IN]->(other:Cluster {id: $b})
 USING INDEX SEEK one:Cluster(id)

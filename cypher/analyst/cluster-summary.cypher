@@ -1,6 +1,6 @@
 // Clusters, greatest first: size, most central image, purest label and its share.
 // params: limit
-// returns: cluster, size, central, landmark, share
+// returns: cluster, size, central, name, landmark, share, floor
 // mode: read
 MATCH (c:Cluster)
 RETURN c.id AS cluster, c.size AS size, c.central AS central, c.name AS name, c.landmarks[0] AS landmark,

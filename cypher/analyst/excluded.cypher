@@ -1,6 +1,6 @@
 // The strongest matches that take no part in forest and clusters, with the reason: an artefact, doubted, or weak.
 // params: limit
-// returns: a, b, inliers, reason
+// returns: reason, a, b, name_a, name_b, inliers, nfa
 // mode: read
 MATCH (a:Image)-[m:MATCHES]->(b:Image)
 WHERE m.excluded IS NOT NULL

@@ -1,6 +1,6 @@
 // Images without any accepted match.
 // params: limit
-// returns: id, name
+// returns: id, name, split, landmark
 // mode: read
 MATCH (i:Image)
 WHERE NOT EXISTS { MATCH (i)-[m:MATCHES]-(:Image) WHERE m.excluded IS NULL }

@@ -1,6 +1,6 @@
 // Accepted matches between images of different landmarks, strongest first: wrong labels or false matches.
 // params: limit
-// returns: a, b, landmark_a, landmark_b, inliers
+// returns: a, b, name_a, name_b, landmark_a, landmark_b, inliers, nfa
 // mode: read
 MATCH (x:Landmark)<-[:DEPICTS]-(a:Image)-[m:MATCHES]->(b:Image)-[:DEPICTS]->(y:Landmark)
 WHERE m.excluded IS NULL AND x <> y

@@ -1,6 +1,6 @@
 // Clusters with their mean position, how many of their images have one, and how far the furthest of these lies from it.
 // params: limit
-// returns: cluster, size, located, latitude, longitude, metres
+// returns: cluster, size, name, located, latitude, longitude, metres
 // mode: read
 MATCH (c:Cluster)<-[:IN]-(i:Image)
 WHERE i.location IS NOT NULL

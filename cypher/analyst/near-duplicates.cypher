@@ -1,6 +1,6 @@
 // Pairs that are nearly the same picture: most of their matches are inliers and the map between them hardly moves.
 // params: limit
-// returns: a, b, inliers
+// returns: a, b, name_a, name_b, inliers, matches
 // mode: read
 MATCH (a:Image)-[m:MATCHES]->(b:Image)
 WHERE m.excluded IS NULL AND m.inliers >= 50 AND 2 * m.inliers >= m.matches

@@ -1,6 +1,6 @@
 // The strongest path between two images, hop by hop.
 // params: a, b
-// returns: hop, from_image, to_image, inliers
+// returns: hop, from_image, to_image, from_name, to_name, inliers, weight
 // mode: read
 MATCH (start:Image {id: $a}), (goal:Image {id: $b})
 USING INDEX SEEK start:Image(id)

@@ -1,6 +1,6 @@
 // The strongest matches of the forest between two images with different landmarks or without one.
 // params: limit
-// returns: a, b, inliers, weight
+// returns: a, b, name_a, name_b, landmark_a, landmark_b, inliers, weight
 // mode: read
 MATCH (a:Image)-[t:TREE]->(b:Image)
 OPTIONAL MATCH (a)-[:DEPICTS]->(x:Landmark)

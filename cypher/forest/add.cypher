@@ -1,4 +1,4 @@
-// Add edges to the stored forest, with the weight and inliers of their match.
+// Add edges to the stored forest, with weight, hash and inliers of their match.
 // params: rows
 // mode: write
 UNWIND $rows AS row
@@ -9,4 +9,4 @@ USING INDEX SEEK b:Image(id)
 WITH a, b
 MATCH (a)-[m:MATCHES]->(b)
 MERGE (a)-[t:TREE]->(b)
-SET t.weight = m.weight, t.inliers = m.inliers
+SET t.weight = m.weight, t.hash = m.hash, t.inliers = m.inliers

@@ -3,4 +3,4 @@
 // returns: a, b
 // mode: read
 CALL gds.bridges.stream($name) YIELD from, to
-RETURN from AS a, to AS b
+RETURN gds.util.asNode(from).number AS a, gds.util.asNode(to).number AS b

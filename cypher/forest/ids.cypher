@@ -3,6 +3,6 @@
 // returns: number, id
 // mode: read
 UNWIND $numbers AS number
-MATCH (i:Image)
-WHERE id(i) = number
+MATCH (i:Image {number: number})
+USING INDEX SEEK i:Image(number)
 RETURN number, i.id AS id

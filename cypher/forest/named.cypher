@@ -5,4 +5,4 @@
 UNWIND $components AS component
 OPTIONAL MATCH (named:Image {id: component})
 USING INDEX SEEK named:Image(id)
-RETURN component, id(named) AS name
+RETURN component, named.number AS name

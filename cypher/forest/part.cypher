@@ -2,9 +2,10 @@
 // params: rows
 // mode: write
 UNWIND $rows AS row
-MATCH (x:Image)
-WHERE id(x) = row.a
-MATCH (y:Image)
-WHERE id(y) = row.b
+MATCH (x:Image {number: row.a})
+USING INDEX SEEK x:Image(number)
+MATCH (y:Image {number: row.b})
+USING INDEX SEEK y:Image(number)
+WITH x, y
 MATCH (x)-[t:TREE]-(y)
 DELETE t

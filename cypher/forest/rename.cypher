@@ -2,6 +2,6 @@
 // params: rows
 // mode: write
 UNWIND $rows AS row
-MATCH (i:Image)
-WHERE id(i) = row.number
+MATCH (i:Image {number: row.number})
+USING INDEX SEEK i:Image(number)
 SET i.component = row.component

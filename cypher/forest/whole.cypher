@@ -1,5 +1,5 @@
-// The whole stored forest as columns; images by the numbers that the database gives.
+// The whole stored forest as columns; images by their numbers.
 // returns: a, b, inliers
 // mode: read
 MATCH (x:Image)-[t:TREE]->(y:Image)
-RETURN collect(id(x)) AS a, collect(id(y)) AS b, collect(t.inliers) AS inliers
+RETURN collect(x.number) AS a, collect(y.number) AS b, collect(t.inliers) AS inliers

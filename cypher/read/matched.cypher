@@ -3,10 +3,11 @@
 // returns: a, b, transform, region_a, region_b, frames
 // mode: read
 UNWIND $pairs AS pair
-MATCH (x:Image)
-WHERE id(x) = pair[0]
-MATCH (y:Image)
-WHERE id(y) = pair[1]
+MATCH (x:Image {number: pair[0]})
+USING INDEX SEEK x:Image(number)
+MATCH (y:Image {number: pair[1]})
+USING INDEX SEEK y:Image(number)
+WITH pair, x, y
 MATCH (x)-[m:MATCHES]-(y)
 WITH pair, m, startNode(m) AS first, endNode(m) AS second
 RETURN pair[0] AS a, pair[1] AS b, m.transform AS transform, m.region_a AS region_a, m.region_b AS region_b,

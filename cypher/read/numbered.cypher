@@ -3,7 +3,7 @@
 // returns: number, id, name, landmark
 // mode: read
 UNWIND $numbers AS number
-MATCH (i:Image)
-WHERE id(i) = number
+MATCH (i:Image {number: number})
+USING INDEX SEEK i:Image(number)
 OPTIONAL MATCH (i)-[:DEPICTS]->(l:Landmark)
 RETURN number, i.id AS id, i.name AS name, min(l.name) AS landmark

@@ -1,3 +1,3 @@
-// An edge of the forest is found by its weight, which no other has.
+// Edges of the forest are no longer found by their weight.
 // mode: schema
-CREATE INDEX tree_weight IF NOT EXISTS FOR ()-[t:TREE]-() ON (t.weight)
+DROP INDEX tree_weight IF EXISTS

@@ -4,7 +4,7 @@
 // mode: write
 UNWIND $rows AS row
 MERGE (i:Image {id: row.id})
-SET i.paths = row.paths, i.name = row.name, i.width = row.width, i.height = row.height, i.split = row.split,
+SET i.number = row.number, i.paths = row.paths, i.name = row.name, i.width = row.width, i.height = row.height, i.split = row.split,
     i.turn = row.turn, i.mirrored = row.mirrored,
     i.component = coalesce(i.component, row.id), i.taken_at = localdatetime(row.taken_at),
     i.taken_until = localdatetime(row.taken_until), i.location = point({latitude: row.latitude, longitude: row.longitude}),

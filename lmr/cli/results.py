@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -142,15 +141,14 @@ class _Searches:
         say(unused.text)
 
     def _tell(self, name: str, found: Any, where: Any) -> None:
-        from lmr.method.photos.turned import MIRRORED, degrees
         from lmr.reports.report import how_it_lies
+        from lmr.retrieval.rows import document
 
-        start, rows = found.start, [_row(self._stores, hit) for hit in found.hits]
-        query = {"id": start.id, "path": start.path, "stored": start.number is not None}
-        query |= {"turn": degrees(start.turn), "mirrored": start.turn >= MIRRORED}
-        told = {"query": query, "seconds": found.seconds, "effort": start.effort}
-        filtered = {"where": where, "left_out_unknown": self._unknown} if where else {}
-        self._documents.append({**told, **filtered, "results": rows})
+        start, told = found.start, document(self._stores, found)
+        rows = told["results"]
+        if where:
+            told |= {"where": where, "left_out_unknown": self._unknown}
+        self._documents.append(told)
         if self._as_json:
             return
         if not self._alone:
@@ -204,39 +202,6 @@ def _told(effort: Any) -> str:
     return f"compared with {effort.compared} photos in {effort.rounds} rounds, {why[effort.ended]}"
 
 
-def _row(stores: Any, hit: Any) -> dict[str, Any]:
-    from lmr.method.photos.about import About
-    from lmr.retrieval.search import names_of
-
-    image = stores.ledger.image(hit.id)
-    about = stores.ledger.about(image.number) if image else About()
-    paths = names_of(stores, [hit.id])[hit.id]
-    return {
-        "rank": hit.rank,
-        "id": hit.id,
-        "reached": hit.reached,
-        "weight": hit.weight,
-        "inliers": hit.inliers,
-        "hops": hit.hops,
-        "similarity": hit.similarity,
-        "landmark": image.landmark if image else None,
-        "paths": paths,
-        "gone": image is not None and _is_gone(stores.ledger, image.number),
-        "taken_at": about.taken_at,
-        "location": about.location,
-        "camera": about.camera,
-        "caption": about.caption,
-        "keywords": about.keywords,
-    }
-
-
-def _is_gone(ledger: Any, number: int) -> bool:
-    """Whether an image's photo is not there any more; one that came with imported matches never had any."""
-    from lmr.method.photos.video import source
-
-    return ledger.has_features(number) and not any(os.path.exists(source(path)) for path in ledger.paths(number))
-
-
 def _known(rows: list[dict[str, Any]]) -> list[str]:
     """The columns for when and where, if it is known of any row."""
     return [name for name in ("taken_at", "location") if any(row[name] for row in rows)]
@@ -262,12 +227,13 @@ def explain(
     from lmr.retrieval.arguments import STANDARD_INPUT, Asked, photo, standard_input
     from lmr.retrieval.search import explain as run
     from lmr.retrieval.search import names_of
+    from lmr.values import PhotoFile
 
     check_outputs(home, picture, inputs=[Path(a), Path(b)])
     data = standard_input(load_settings(home).max_bytes) if a == STANDARD_INPUT else None
-    first, second = Asked(a).shown if data else photo(a), photo(b)
+    first, second = PhotoFile(data, Asked(a).shown) if data else photo(a), photo(b)
     with open_collection(home, quiet=as_json) as stores:
-        start, hops = run(stores, first, second, data)
+        start, hops = run(stores, first, second)
         names = names_of(stores, [id for hop in hops or [] for id in (hop.a, hop.b) if id])
         if hops and picture is not None:
             write_explanation(stores, start, hops, picture)

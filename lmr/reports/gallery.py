@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import os
 from collections.abc import Iterator
@@ -128,11 +129,28 @@ class Album:
         self._render("review.html", title=title, summary=summary, cards=cards)
 
     def _render(self, name: str, **values: Any) -> None:
-        import jinja2
+        self._page.write_text(_rendered(name, values), "utf-8", errors="backslashreplace")
 
-        environment = jinja2.Environment(loader=jinja2.PackageLoader("lmr.reports"), autoescape=True)
-        text = environment.get_template(name).render(values, version=__version__)
-        self._page.write_text(text, "utf-8", errors="backslashreplace")
+
+class Inline(Album):
+    """A page in one text, its pictures within it: for a notebook."""
+
+    def __init__(self) -> None:
+        self.text = ""
+
+    def add(self, pixels: Array) -> str:
+        """The picture as an address that holds it."""
+        return "data:image/jpeg;base64," + base64.b64encode(jpeg(pixels)).decode("ascii")
+
+    def _render(self, name: str, **values: Any) -> None:
+        self.text = _rendered(name, values)
+
+
+def _rendered(name: str, values: dict[str, Any]) -> str:
+    import jinja2
+
+    environment = jinja2.Environment(loader=jinja2.PackageLoader("lmr.reports"), autoescape=True)
+    return environment.get_template(name).render(values, version=__version__)
 
 
 @contextlib.contextmanager

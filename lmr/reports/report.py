@@ -20,7 +20,7 @@ from lmr.method.spanning.bridges import Bridge, bridges, far_apart
 from lmr.method.verification.matching import prepare
 from lmr.method.verification.verify import correspondences
 from lmr.outputs import replacing
-from lmr.reports.gallery import Album, Card, Picture, QueryCard, ReviewCard, Section, Shown, Step, album
+from lmr.reports.gallery import Album, Card, Inline, Picture, QueryCard, ReviewCard, Section, Shown, Step, album
 from lmr.reports.pictures import PANEL, match_picture, placeholder, thumbnail
 from lmr.retrieval.originals import original
 from lmr.retrieval.query import Patience, Start, start_of_stored
@@ -122,6 +122,13 @@ def write_gallery(stores: Stores, found: Iterable[Found | Unused], page: Path) -
             else:
                 sections.append(_section(stores, one, made))
         made.write(sections, unused)
+
+
+def gallery_text(stores: Stores, found: Found) -> str:
+    """The page of one search as one HTML document, its pictures within it."""
+    made = Inline()
+    made.write([_section(stores, found, made)], [])
+    return made.text
 
 
 def _section(stores: Stores, found: Found, made: Album) -> Section:

@@ -12,10 +12,10 @@ from lmr.method.spanning.ranking import Limits
 from lmr.method.verification.weights import weight
 from lmr.retrieval.query import Start
 from lmr.store.stores import Stores
-from lmr.values import Hit
+from lmr.values import Hit, ImageId, Question
 
 
-def stored_twin(stores: Stores, start: Start, name: str, data: bytes | None, limits: Limits, passes: bool) -> list[Hit]:
+def stored_twin(stores: Stores, start: Start, question: Question, limits: Limits, passes: bool) -> list[Hit]:
     """The row of the stored image that a file shows which is none of its own; [] if it may not be listed.
 
     Over 0 hops; its inliers are all its points. passes: whether a filter of what is listed lets it pass.
@@ -23,18 +23,19 @@ def stored_twin(stores: Stores, start: Start, name: str, data: bytes | None, lim
     image = stores.ledger.image(start.id) if start.number is not None and passes else None
     if image is None or not (limits.query_images or image.split == "index"):
         return []
-    if not stores.ledger.has_features(image.number) or _is_its_own(stores, image.number, name, data):
+    if not stores.ledger.has_features(image.number) or _is_its_own(stores, image.number, question):
         return []
     inliers = len(unpack(stores.ledger.features(image.number)).keypoints)
     value = weight(start.id, start.id, inliers, 1.0, similarity_weight=stores.settings.similarity_weight)
     return [Hit(1, start.id, "verified", value, inliers, 0, 1.0)] if value >= limits.floor else []
 
 
-def _is_its_own(stores: Stores, number: int, name: str, data: bytes | None) -> bool:
-    """Whether an image was named by its id or name, or by one of its files."""
-    if data is not None:
-        return False
-    if not os.path.isfile(name):
+def _is_its_own(stores: Stores, number: int, question: Question) -> bool:
+    """Whether an image was asked for by its id, or by one of its files."""
+    if isinstance(question, ImageId):
         return True
+    if question.path is None:
+        return False
+    file = os.fsencode(question.path)
     paths = [path for path in stores.ledger.paths(number) if path.startswith(b"/")]
-    return any(os.path.exists(path) and os.path.samefile(path, os.fsencode(name)) for path in paths)
+    return any(os.path.exists(path) and os.path.samefile(path, file) for path in paths)

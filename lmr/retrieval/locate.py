@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lmr.errors import UsageError
 from lmr.method.spanning.locate import Place, Suggestion, suggest
-from lmr.retrieval.query import begin_at
+from lmr.retrieval.query import begin_at, typed
 from lmr.retrieval.search import undisturbed
 from lmr.store.stores import Stores
 from lmr.text import text_of
@@ -89,7 +89,7 @@ def _named(stores: Stores, name: str, graph: _Matches, places: dict[int, Place])
         image = None
     if image is not None:
         return _located(stores, image.number, suggest(image.number, graph.of, places.get), places)
-    start = undisturbed(stores, lambda: begin_at(stores, name))
+    start = undisturbed(stores, lambda: begin_at(stores, typed(stores, name)))
     ends = ((ledger.image(edge.id), edge.inliers) for edge in start.edges or ())
     graph.outside = [(end.number, inliers) for end, inliers in ends if end is not None]
     return _located(stores, _OUTSIDE, suggest(_OUTSIDE, graph.of, places.get), places, start.path)

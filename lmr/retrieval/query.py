@@ -18,17 +18,19 @@ from lmr.method.expansion.idqe import Refiner
 from lmr.method.features.pack import pack, unpack
 from lmr.method.photos.decode import content_id, decode, pixel_id, plain, read
 from lmr.method.photos.turned import TURNS, after, turned
+from lmr.method.verification.artefacts import SHARED_MARK
 from lmr.method.verification.matching import Prepared, prepare
-from lmr.method.verification.weights import similarity, weight
+from lmr.method.verification.weights import pair_hash, similarity, weight
 from lmr.retrieval import turning
 from lmr.store.ledger import Image
-from lmr.store.refined import DOUBTED, WEAK, doubts, moves, refiner, weight_of
+from lmr.store.refined import DOUBTED, WEAK, Outside, doubts, marks_of_photo, moves, refiner, weight_of
 from lmr.store.stores import Stores
-from lmr.text import text_of
-from lmr.values import Array, Features, Photo, QueryEdge, Verification, batches
+from lmr.text import printable, text_of
+from lmr.values import Array, Features, ImageId, Photo, PhotoFile, QueryEdge, Question, Verification, batches
 
 CLEARLY = 3.0  # powers of ten that must speak for another turn: one photo and one search hang on it
 FOLLOWED = 2  # turns, at most
+LEAST_OF_AN_ID = 6  # characters
 Box = tuple[float, float, float, float]
 
 
@@ -96,23 +98,42 @@ class Start:
         return max((link.nfa for link in self.links if moves(link.excluded)), default=0.0)
 
 
-def begin_at(stores: Stores, name: str, patience: Patience = Patience(), data: bytes | None = None) -> Start:
-    """What a search for an image id, or for a photo's path, starts from; data: the photo's bytes if it has no file."""
+def typed(stores: Stores, name: str) -> Question:
+    """What a person means by a word: a photo's file if there is one, else a stored image's id or name.
+
+    Raises UsageError, PhotoError. For people alone: what a program is given says itself which of the two it is.
+    """
     path = Path(name)
-    if data is None and not path.is_file():
-        return start_of_stored(stores, stores.resolve(name), patience)
-    piped = data is not None
-    data = read(path, stores.settings.max_bytes) if data is None else data
-    stored = stores.ledger.image_of_digest(content_id(data))
+    if path.is_file():
+        return PhotoFile(read(path, stores.settings.max_bytes), str(path), path)
+    return ImageId(stores.resolve(name))
+
+
+def begin_at(stores: Stores, question: Question, patience: Patience = Patience()) -> Start:
+    """What a search starts from: a stored image, also where the photo is one of its files or shows just what it does.
+
+    Raises UsageError where there is no such image, PhotoError.
+    """
+    if isinstance(question, ImageId):
+        return start_of_stored(stores, whole_id(stores, question), patience)
+    stored = stores.ledger.image_of_digest(content_id(question.data))
     if stored is not None:
         return start_of_stored(stores, stored, patience)
     begun = time.monotonic()
-    photo = _decoded(stores, data)
+    photo = decoded(stores, question.data)
     stored = stores.ledger.id_of_pixels(pixel_id(photo))
     if stored is not None and stores.ledger.image(stored) is not None:  # a copy with other tags
         return start_of_stored(stores, stored, patience)
-    start = _start_of(stores, path, photo, patience.less(time.monotonic() - begun))
-    return replace(start, data=data) if piped else start
+    start = _start_of(stores, Path(question.name), photo, patience.less(time.monotonic() - begun))
+    return replace(start, data=question.data) if question.path is None else start
+
+
+def whole_id(stores: Stores, id: ImageId) -> str:
+    """The id that begins so. Raises UsageError where no image has it, or more than one begins with it."""
+    found = stores.ledger.ids_starting(id) if len(id) >= LEAST_OF_AN_ID else []
+    if len(found) != 1:
+        raise UsageError(f"{'more than one image has' if found else 'no image has'} the id {printable(id)}")
+    return found[0]
 
 
 def start_of_stored(stores: Stores, id: str, patience: Patience = Patience()) -> Start:
@@ -135,7 +156,7 @@ def start_of_stored(stores: Stores, id: str, patience: Patience = Patience()) ->
         effort = Effort(0, 0, "stored")
         return Start(id, path, image.number, original, refined, None, tuple(links), effort, turn=image.turn)
     features = unpack(ledger.features(image.number))
-    expansion = _Expansion(stores, id, features, original, links, compared)
+    expansion = _Expansion(stores, id, (image.width, image.height), features, original, links, compared)
     return replace(expansion.start(path, image.number, patience), turn=image.turn)
 
 
@@ -151,14 +172,15 @@ def start_of_photo(
 
     turn: how it is turned then (see Image.turn); None: as it is, or as is found, if it finds little as it is.
     """
-    photo = _decoded(stores, data)
+    photo = decoded(stores, data)
     if box is not None:
         photo = _cropped(photo, box)
         turn = turn or 0
     return _start_of(stores, path, photo, patience, turn)
 
 
-def _decoded(stores: Stores, data: bytes) -> Photo:
+def decoded(stores: Stores, data: bytes) -> Photo:
+    """A photo as the collection's own are decoded. Raises PhotoError."""
     return decode(data, enough=stores.preset.enough, **stores.settings.decoding)
 
 
@@ -227,7 +249,9 @@ def _followed(stores: Stores, photo: Photo, found: tuple[Features, Array], path:
     if stores.can_describe:
         with threadpool_limits(1):
             original = stores.preset.descriptor.describe(features, material, stores.model)
-    return _Expansion(stores, photo.id, features, original, [], set()).start(str(path), None, patience)
+    return _Expansion(stores, photo.id, (photo.width, photo.height), features, original, [], set()).start(
+        str(path), None, patience
+    )
 
 
 def _cropped(photo: Photo, box: Box) -> Photo:
@@ -248,14 +272,17 @@ class _Expansion:
         self,
         stores: Stores,
         id: str,
+        frame: tuple[int, int],
         features: Features,
         original: Array | None,
         links: Sequence[QueryLink],
         compared: set[int],
     ) -> None:
-        self._stores, self._id, self._features, self._original = stores, id, features, original
+        self._stores, self._id, self._frame, self._features = stores, id, frame, features
+        self._original = original
         self._links = list(links)
         self._stored = len(links)  # the review of the collection has judged these
+        self._outcomes: list[Verification] = []  # of the links after these
         self._compared = set(compared)
         self._own: Prepared = prepare(features, stores.verifier.matching)
         self._refiner: Refiner = refiner(stores)
@@ -269,7 +296,11 @@ class _Expansion:
         effort = self._rounds(original, patience)
         refined = self._refined(original)
         self._judge(refined)
-        edges = tuple(QueryEdge(link.id, link.inliers, link.weight) for link in self._links if link.excluded is None)
+        edges = tuple(
+            QueryEdge(link.id, link.inliers, link.weight, pair_hash(self._id, link.id))
+            for link in self._links
+            if link.excluded is None
+        )
         links = tuple(self._links)
         features = None if number is not None else self._features
         return Start(self._id, path, number, original, refined, edges, links, effort, features)
@@ -294,10 +325,12 @@ class _Expansion:
                 return Effort(round_ - 1, len(self._compared) - before, "nothing new")
             for part in batches(fresh, 2 * threads):
                 if end is not None and time.monotonic() > end:
+                    self._mark_shared(original)
                     return Effort(round_, len(self._compared) - before, "time")
                 others = [prepare(unpack(ledger.features(image.number)), by.matching) for image in part]
                 for image, found in zip(part, verify_against(self._own, others, threads, by), strict=True):
                     self._keep(image, found, original, round_)
+            self._mark_shared(original)
         return Effort(patience.rounds, len(self._compared) - before, "rounds")
 
     def _keep(self, image: Image, found: Verification, original: Array, round_: int) -> None:
@@ -309,6 +342,16 @@ class _Expansion:
         similar = 0.0 if theirs is None else similarity(original, theirs)
         value = weight(self._id, image.id, found.inliers, similar, similarity_weight=settings.similarity_weight)
         self._links.append(QueryLink(image.id, found.inliers, found.nfa, value, found.artefact, round_))
+        self._outcomes.append(found)
+
+    def _mark_shared(self, original: Array) -> None:
+        """Exclude new matches over a mark that unrelated photos share, as the review does after each round."""
+        fresh = [link.id for link in self._links[self._stored :]]
+        photo = Outside(self._id, self._frame, original)
+        marks = marks_of_photo(self._stores, photo, list(zip(fresh, self._outcomes, strict=True)))
+        for k, link in enumerate(self._links[self._stored :]):
+            if link.excluded in (None, SHARED_MARK):
+                self._links[self._stored + k] = link._replace(excluded=SHARED_MARK if k in marks else None)
 
     def _judge(self, refined: Array) -> None:
         """The same decisions on new matches that the review takes on stored ones."""

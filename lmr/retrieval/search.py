@@ -11,16 +11,17 @@ from typing import Any, TypeVar
 import numpy as np
 
 from lmr.errors import CollectionError, DatabaseError, PhotoError, ServerError, UsageError
+from lmr.method.photos.decode import content_id, pixel_id
 from lmr.method.spanning.ranking import Limits, Reached, path_between, rank_from_edges, rank_from_image
 from lmr.method.verification.weights import similarity
 from lmr.retrieval.arguments import Asked
 from lmr.retrieval.copies import stored_twin
-from lmr.retrieval.query import Patience, Start, begin_at, start_of_stored
+from lmr.retrieval.query import Patience, Start, begin_at, decoded, start_of_stored, typed, whole_id
 from lmr.store.refined import Described, described
 from lmr.store.stores import Stores, last_writer
 from lmr.store.sync import check_counts, check_whole
 from lmr.text import printable, text_of
-from lmr.values import Array, Hit, Hop
+from lmr.values import Array, Hit, Hop, ImageId, PhotoFile, Question
 from lmr.where import Where
 
 MOST_PROPOSED = 1000  # with more results the vector index is asked for too much
@@ -54,7 +55,7 @@ class Found:
 
 def search(
     stores: Stores,
-    name: str,
+    asked: Question | str,
     *,
     top: int | None = 100,
     max_depth: int | None = None,
@@ -62,10 +63,9 @@ def search(
     verified_only: bool = False,
     query_images: bool = False,
     patience: Patience = Patience(),
-    data: bytes | None = None,
     where: Where | None = None,
 ) -> Found:
-    """The ranking for a photo's path or an image id; data: the photo's bytes where it has no file.
+    """The ranking for a photo or a stored image; a text is what a person typed, see `query.typed`.
 
     First the stored photo that this one is a copy of; the images reached over verified matches, in Prim's order; then,
     unless `verified_only`, all others by similarity. `top` None gives all. max_depth counts hops in the forest,
@@ -75,10 +75,11 @@ def search(
 
     def run() -> Found:
         begin = time.perf_counter()  # the databases are up
-        start = begin_at(stores, name, patience, data)
+        question = typed(stores, asked) if not isinstance(asked, Question) else asked
+        start = begin_at(stores, question, patience)
         hits, via = rank(stores, start, limits, verified_only=verified_only, where=where)
         passes = where is None or _taken(stores, where)(start.id)
-        twin = stored_twin(stores, start, name, data, limits, passes)
+        twin = stored_twin(stores, start, question, limits, passes)
         hits = [replace(hit, rank=position) for position, hit in enumerate([*twin, *hits][:top], 1)]
         return Found(start, hits, via, time.perf_counter() - begin)
 
@@ -96,7 +97,7 @@ def searches(
         try:
             if one.reason is not None:
                 raise UsageError(one.reason)
-            found = search(stores, one.shown if one.data else one.name, data=one.data, **options)
+            found = search(stores, one.name if one.data is None else PhotoFile(one.data, one.shown), **options)
         except (PhotoError, UsageError) as error:
             if strict:
                 raise type(error)(Unused(one.shown, str(error)).text) from error
@@ -263,17 +264,17 @@ def path_to(stores: Stores, start: Start, goal: str, via: str) -> list[Hop]:
     return hops
 
 
-def explain(stores: Stores, a: str, b: str, data: bytes | None = None) -> tuple[Start, list[Hop] | None]:
+def explain(stores: Stores, a: Question | str, b: Question | str) -> tuple[Start, list[Hop] | None]:
     """The strongest path from one photo to a stored image; None if no verified matches join them.
 
-    data: the first photo's bytes where it has no file.
+    A text is what a person typed. Raises UsageError where the second one is not stored.
     """
-    return undisturbed(stores, lambda: _explained(stores, a, b, data))
+    return undisturbed(stores, lambda: _explained(stores, a, b))
 
 
-def _explained(stores: Stores, a: str, b: str, data: bytes | None) -> tuple[Start, list[Hop] | None]:
-    goal = stores.resolve(b)
-    start = begin_at(stores, a, data=data)
+def _explained(stores: Stores, a: Question | str, b: Question | str) -> tuple[Start, list[Hop] | None]:
+    goal = stored_image(stores, b)
+    start = begin_at(stores, a if isinstance(a, Question) else typed(stores, a))
     if start.edges is None:
         goal_image = stores.ledger.image(goal)
         if goal_image and goal_image.split == "query" and not stores.bridge_queries:
@@ -288,6 +289,20 @@ def _way(stores: Stores, start: Start, goal: str) -> list[Hop] | None:
         return []
     _, via = rank(stores, start, Limits(query_images=True), verified_only=True)
     return path_to(stores, start, goal, via[goal]) if goal in via else None
+
+
+def stored_image(stores: Stores, asked: Question | str) -> str:
+    """The id of the stored image that is asked for. Raises UsageError where there is none."""
+    if not isinstance(asked, Question):
+        return stores.resolve(asked)
+    if isinstance(asked, ImageId):
+        return whole_id(stores, asked)
+    found = stores.ledger.image_of_digest(content_id(asked.data))
+    if found is None:
+        found = stores.ledger.id_of_pixels(pixel_id(decoded(stores, asked.data)))
+    if found is None or stores.ledger.image(found) is None:
+        raise UsageError(f"{printable(asked.name) or 'the photo'} is not in the collection")
+    return found
 
 
 def names_of(stores: Stores, ids: Sequence[str]) -> dict[str, list[str]]:

@@ -13,11 +13,12 @@ from lmr.errors import BrokenServerError, CollectionError, RefusedError, ServerE
 from lmr.local.neo4j import Access
 from lmr.method.photos.about import About
 from lmr.method.photos.turned import degrees
+from lmr.method.verification.weights import pair_hash
 from lmr.store.cypher import Query, queries
 from lmr.values import Edge, batches
 from lmr.where import first_instant, last_instant
 
-FORMAT = 3
+FORMAT = 4
 BATCH = 10_000
 Row = dict[str, Any]
 
@@ -134,6 +135,7 @@ def edge_row(edge: Edge) -> Row:
             "nfa": found.nfa,
             "similarity": edge.similarity,
             "weight": edge.weight,
+            "hash": pair_hash(edge.a, edge.b),
             "transform": list(found.transform or ()),
             "region_a": list(found.region_a or ()),
             "region_b": list(found.region_b or ()),

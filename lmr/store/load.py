@@ -16,6 +16,7 @@ from lmr.local.neo4j import LocalNeo4j
 from lmr.local.process import private_folder
 from lmr.method.photos.turned import degrees
 from lmr.method.spanning.forest import Weighted
+from lmr.method.verification.weights import pair_hash
 from lmr.progress import Advance
 from lmr.store.ledger import REBUILT
 from lmr.store.stores import Stores
@@ -23,7 +24,7 @@ from lmr.values import Array, Edge
 
 MANY = 200_000  # matches: from here on it is quicker than the normal writer, though the database restarts
 _MATCH = (
-    ":START_ID,:END_ID,inliers:long,matches:long,nfa:double,similarity:double,weight:double,transform:double[],"
+    ":START_ID,:END_ID,inliers:long,matches:long,nfa:double,similarity:double,weight:double,hash:long,transform:double[],"
     "region_a:double[],region_b:double[],round:long,excluded,turn_a:long,turn_b:long"
 )
 
@@ -70,6 +71,7 @@ def _write(stores: Stores, folder: Path, advance: Advance) -> None:
     place = {image.id: k for k, image in enumerate(images)}
     takes_part = [image.split == "index" or stores.bridge_queries for image in images]
     a, b, weights, inliers = array("q"), array("q"), array("d"), array("q")
+    hashes = array("q")
 
     def rows() -> Iterable[Sequence[object]]:
         for _, edge in ledger.pairs.edges():
@@ -78,6 +80,7 @@ def _write(stores: Stores, folder: Path, advance: Advance) -> None:
                 a.append(first)
                 b.append(second)
                 weights.append(edge.weight)
+                hashes.append(pair_hash(edge.a, edge.b))
                 inliers.append(edge.verification.inliers)
             advance(1)
             yield _match(first, second, edge)
@@ -89,25 +92,29 @@ def _write(stores: Stores, folder: Path, advance: Advance) -> None:
     _put(folder / "collection.csv", _MARKER, [[str(value).lower() for value in marker]])
     _put(folder / "matches.csv", _MATCH, rows())
     ends = np.stack([np.frombuffer(column, np.int64) for column in (a, b)], 1) if a else np.zeros((0, 2), np.int64)
-    forest = Weighted(ends, np.frombuffer(weights, np.float64) if a else np.zeros(0))
+    forest = Weighted(ends, np.array(weights, np.float64), np.array(hashes, np.int64))
     chosen = forest.spanning(len(images))
     tree = forest.where(chosen)
-    columns = tree.ends[:, 0].tolist(), tree.ends[:, 1].tolist(), tree.weights.tolist(), [inliers[k] for k in chosen]
-    _put(folder / "tree.csv", ":START_ID,:END_ID,weight:double,inliers:long", zip(*columns, strict=True))
+    measures = tree.weights.tolist(), tree.hashes.tolist(), [inliers[k] for k in chosen]
+    columns = tree.ends[:, 0].tolist(), tree.ends[:, 1].tolist(), *measures
+    _put(folder / "tree.csv", ":START_ID,:END_ID,weight:double,hash:long,inliers:long", zip(*columns, strict=True))
     parts: Array = tree.parts(len(images))
     least = np.unique(parts, return_index=True)[1]
     names = (images[k].id for k in least[parts].tolist())
     _put(
         folder / "images.csv",
-        ":ID,id,width:long,height:long,split,component",
-        ((k, i.id, i.width, i.height, i.split, name) for k, (i, name) in enumerate(zip(images, names, strict=True))),
+        ":ID,id,number:long,width:long,height:long,split,component",
+        (
+            (k, i.id, i.number, i.width, i.height, i.split, name)
+            for k, (i, name) in enumerate(zip(images, names, strict=True))
+        ),
     )
 
 
 def _match(first: int, second: int, edge: Edge) -> Sequence[object]:
     found = edge.verification
     lists = (";".join(map(repr, values or ())) for values in (found.transform, found.region_a, found.region_b))
-    measured = (found.inliers, found.matches, found.nfa, edge.similarity, edge.weight)
+    measured = (found.inliers, found.matches, found.nfa, edge.similarity, edge.weight, pair_hash(edge.a, edge.b))
     turns = (degrees(turn) if turn else None for turn in edge.turns)
     return (first, second, *measured, *lists, edge.round, edge.excluded, *turns)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import struct
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, TypeVar
@@ -113,22 +113,11 @@ class Pairs:
         select = "SELECT b FROM pairs WHERE a = ? UNION ALL SELECT a FROM pairs WHERE b = ?"
         return {row[0] for row in self._db.execute(select, (number, number))}
 
-    def keep(self, row: PairRow, weights: Iterable[float | None], *, anew: bool = False) -> None:
-        """Keep the outcome of a pair with the first of these weights that no other pair has.
-
-        A pair that was compared before keeps the outcome that it had, unless `anew`. Raises CollectionError where
-        every weight is taken, or the outcome cannot be kept.
-        """
-        put = self.judge if anew else self.put
-        _first(lambda weight: put(replace(row, weight=weight)), weights, f"the pair {row.a} - {row.b}")
-
-    def put(self, row: PairRow) -> bool:
-        """Keep the outcome of a pair, unless it has one. False (nothing kept) if another pair already has its weight.
+    def keep(self, row: PairRow, *, anew: bool = False) -> None:
+        """Keep the outcome of a pair. One that was compared before keeps what it had, unless `anew`.
 
         Raises CollectionError where it cannot be kept.
         """
-        if self._is_taken(row.weight, row.a, row.b):
-            return False
         found = row.verification
         geometry = None if row.weight is None else _packed(found)
         values = (row.a, row.b, found.matches, found.inliers, found.nfa, geometry, row.round, row.excluded)
@@ -137,13 +126,9 @@ class Pairs:
             " fingerprint) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (a, b) DO NOTHING"
         )
         with _told(f"the outcome of the pair {row.a} - {row.b}"):
+            if anew:
+                self._db.execute("DELETE FROM pairs WHERE a = ? AND b = ?", (row.a, row.b))
             self._db.execute(insert, (*values, row.similarity, row.weight, int(row.confirmed), row.fingerprint))
-        return True
-
-    def _is_taken(self, weight: float | None, a: int, b: int) -> bool:
-        """Whether another pair has a weight."""
-        select = "SELECT 1 FROM pairs WHERE weight = ? AND NOT (a = ? AND b = ?)"
-        return weight is not None and self._db.execute(select, (weight, a, b)).fetchone() is not None
 
     def edges(self, after: int = 0, limit: int = -1, *, only_moved: bool = False) -> Iterator[tuple[int, Edge]]:
         """(sequence, edge) of the pairs kept after a sequence, in that order; only_moved: by a scale and a shift."""
@@ -220,13 +205,6 @@ class Pairs:
         select = "SELECT seq, excluded FROM pairs WHERE weight IS NOT NULL AND (a = ?1 OR b = ?1) ORDER BY seq"
         self.set_excluded(self._db.execute(select, (number,)).fetchall())
 
-    def judge(self, row: PairRow) -> bool:
-        """Replace the outcome of a pair by a judged one; False (nothing changed) if another pair has its weight."""
-        if self._is_taken(row.weight, row.a, row.b):
-            return False
-        self._db.execute("DELETE FROM pairs WHERE a = ? AND b = ?", (row.a, row.b))
-        return self.put(row)
-
     def row(self, a: int, b: int) -> PairRow | None:
         """The outcome of a pair, the image of the smaller id first; None if it was never compared."""
         select = (
@@ -271,22 +249,21 @@ class Pairs:
         select = f"SELECT seq, a, b, inliers, confirmed FROM pairs WHERE {_DESCRIBED} ORDER BY seq"
         return list(self._db.execute(select))
 
-    def clear_weights(self) -> None:
-        """Take their weights away inside the transaction that gives them anew."""
-        self._db.execute(f"UPDATE pairs SET weight = NULL WHERE {_DESCRIBED}")
-
-    def set_weight(self, edge: tuple[int, int, int], similarity: float, weights: Iterable[float]) -> None:
-        """Give an edge, (seq, a, b), the first of some weights that no other has. Raises CollectionError as `keep`."""
+    def set_weight(self, edge: tuple[int, int, int], similarity: float, weight: float) -> None:
+        """Give an edge, (seq, a, b), another similarity and weight."""
         seq, a, b = edge
+        with _told(f"the weight of the pair {a} - {b}"):
+            self._db.execute("UPDATE pairs SET similarity = ?, weight = ? WHERE seq = ?", (similarity, weight, seq))
 
-        def put(weight: float) -> bool:
-            if self._is_taken(weight, a, b):
-                return False
-            with _told(f"the weight of the pair {a} - {b}"):
-                self._db.execute("UPDATE pairs SET similarity = ?, weight = ? WHERE seq = ?", (similarity, weight, seq))
-            return True
-
-        _first(put, weights, f"the pair {a} - {b}")
+    def of_equal_weight(self) -> list[Change]:
+        """The accepted edges whose weight others have too: hardly ever any."""
+        shared = "SELECT weight FROM pairs WHERE weight IS NOT NULL GROUP BY weight HAVING count(*) > 1"
+        select = (
+            "SELECT x.id, y.id, weight, true, x.split = 'index' AND y.split = 'index' FROM pairs"
+            " JOIN images x ON x.number = a JOIN images y ON y.number = b"
+            f" WHERE excluded IS NULL AND weight IN ({shared})"
+        )
+        return [Change(*row) for row in self._db.execute(select)]
 
     # ------------------------------------------------------------ pairs of another fingerprint
 
@@ -325,13 +302,6 @@ class Pairs:
                 yield a, b, replace(_verification(*found), artefact=artefact)
             after = rows[-1][:2]
 
-    def free_weights_of_anew(self) -> None:
-        """Take the weights away of the pairs that were verified anew: inside the transaction that gives them others."""
-        self._db.execute(
-            "UPDATE pairs SET weight = NULL WHERE EXISTS (SELECT 1 FROM verified_anew v"
-            " WHERE v.a = min(pairs.a, pairs.b) AND v.b = max(pairs.a, pairs.b))"
-        )
-
     def clear_anew(self, fingerprint: int) -> None:
         """Forget the outcomes so kept; the pairs that are left of others, whose features are gone, belong to this."""
         self._db.execute(f"UPDATE pairs SET fingerprint = ?1 WHERE {_OF_OTHERS}", (fingerprint,))
@@ -347,16 +317,6 @@ def _packed(found: Verification) -> bytes | None:
     if found.transform is None:
         return None
     return _GEOMETRY.pack(*found.transform, *(found.region_a or ()), *(found.region_b or ()))
-
-
-def _first(put: Callable[[T], bool], weights: Iterable[T], what: str) -> None:
-    """Keep something with the first weight that is free. Raises CollectionError if none is, as nothing may be lost."""
-    tried = 0
-    for weight in weights:
-        tried += 1
-        if put(weight):
-            return
-    raise CollectionError(f"{what} finds no weight that no other pair has ({tried} tried); its outcome is not kept")
 
 
 @contextmanager

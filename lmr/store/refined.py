@@ -16,7 +16,7 @@ from lmr.store.ledger import Image
 from lmr.store.made_with import REVIEWER, Review
 from lmr.store.pairs import Links
 from lmr.store.stores import LEARNED, Stores
-from lmr.values import Array, Edge
+from lmr.values import Array, Edge, Verification
 
 WEAK = "weak"
 REJECTED = "rejected"
@@ -253,14 +253,37 @@ def _mark_shared(stores: Stores) -> None:
 
     Marks move no descriptor, so this comes first; a match that is none any more is decided with the others.
     """
-    pairs, accept = stores.ledger.pairs, stores.settings.nfa_accept
-    moved = [(seq, edge) for seq, edge in pairs.edges(only_moved=True) if edge.excluded in _REVIEWED]
-    marks = _shared_marks(stores, [(seq, edge) for seq, edge in moved if edge.verification.nfa >= accept])
+    pairs = stores.ledger.pairs
+    moved = _only_moved(stores)
+    marks = _shared_marks(stores, [(seq, edge.a, edge.b, edge.verification) for seq, edge in moved])
     pairs.set_excluded(
         (seq, SHARED_MARK if seq in marks else None)
         for seq, edge in moved
         if not edge.confirmed and (seq in marks) != (edge.excluded == SHARED_MARK)
     )
+
+
+def marks_of_photo(stores: Stores, photo: Outside, found: Sequence[tuple[str, Verification]]) -> set[int]:
+    """Which matches of a photo with images of the collection, first to last, are over a mark that others share.
+
+    The test is the review's, over the collection's matches and these: nobody asks whether the photo is stored.
+    """
+    accept = stores.settings.nfa_accept
+    own = [(~k, photo.id, id, one) for k, (id, one) in enumerate(found) if one.nfa >= accept and _moved_only(one)]
+    if not own:
+        return set()
+    others = [(seq, edge.a, edge.b, edge.verification) for seq, edge in _only_moved(stores)]
+    others = [edge for edge in others if photo.id not in edge[1:3]]
+    return {~key for key in _shared_marks(stores, [*others, *own], photo) if key < 0}
+
+
+def _only_moved(stores: Stores) -> list[tuple[int, Edge]]:
+    moved = stores.ledger.pairs.edges(only_moved=True)
+    return [(seq, edge) for seq, edge in moved if edge.excluded in _REVIEWED]
+
+
+def _moved_only(found: Verification) -> bool:
+    return found.transform is not None and is_only_moved(np.array(found.transform).reshape(2, 3))
 
 
 def doubts(nfa: Array, similar: Array, agreement: float, dimension: int, by: Review = REVIEWER) -> Array:
@@ -291,31 +314,44 @@ def _agreements(found: Described, links: Links) -> Array:
     return similar
 
 
-def _shared_marks(stores: Stores, edges: Sequence[tuple[int, Edge]]) -> set[int]:
-    """Sequences of those among the edges, which may take part, that are over a mark which unrelated photos share."""
-    ledger = stores.ledger
-    ids = sorted({id for _, edge in edges for id in (edge.a, edge.b)})
+@dataclass(frozen=True, slots=True, eq=False)
+class Outside:
+    """A photo as the test for shared marks sees it, be it stored or not: width and height, px; original (D,)."""
+
+    id: str
+    frame: tuple[int, int]
+    original: Array
+
+
+def _shared_marks(
+    stores: Stores, edges: Sequence[tuple[int, str, str, Verification]], outside: Outside | None = None
+) -> set[int]:
+    """Keys of those among the edges (key, a, b, outcome) that are over a mark which unrelated photos share."""
+    ledger, accept = stores.ledger, stores.settings.nfa_accept
+    edges = [edge for edge in edges if edge[3].nfa >= accept and _moved_only(edge[3])]
+    ids = sorted({id for _, a, b, _ in edges for id in (a, b)})
     row = {id: k for k, id in enumerate(ids)}
-    sequences, seen = [], []
-    for seq, edge in edges:
-        found = edge.verification
-        if found.transform and found.region_a and found.region_b:
+    keys, seen = [], []
+    for key, a, b, found in edges:
+        if found.region_a and found.region_b:
+            keys.append(key)
             model = np.array(found.transform).reshape(2, 3)
-            if is_only_moved(model):
-                sequences.append(seq)
-                seen.append(Seen(row[edge.a], row[edge.b], model, found.region_a, found.region_b))
-    images = [image for image in map(ledger.image, ids) if image is not None]
-    frames = np.array([(image.width, image.height) for image in images], np.float64).reshape(-1, 2)
+            seen.append(Seen(row[a], row[b], model, found.region_a, found.region_b))
+    sizes = {} if outside is None else {outside.id: outside.frame}
+    for id in ids:
+        if id not in sizes and (image := ledger.image(id)) is not None:
+            sizes[id] = image.width, image.height
+    frames = np.array([sizes[id] for id in ids], np.float64).reshape(-1, 2)
 
     @cache
     def test() -> Callable[[Sequence[int]], bool]:
-        everyone = sorted(ledger.images(), key=lambda image: image.id)
         vectors = dict(ledger.descriptors())
         blank = np.zeros(len(next(iter(vectors.values()), np.zeros(1))), np.float32)
-        place = {image.id: k for k, image in enumerate(everyone)}
-        unrelated = unrelated_in(
-            np.stack([vectors.get(image.number, blank) for image in everyone]), stores.reviewer.marks
-        )
+        known = {image.id: vectors.get(image.number, blank) for image in ledger.images()}
+        if outside is not None:
+            known[outside.id] = outside.original
+        place = {id: k for k, id in enumerate(sorted(known))}
+        unrelated = unrelated_in(np.stack([known[id] for id in place]), stores.reviewer.marks)
         return lambda rows: unrelated([place[ids[row]] for row in rows])
 
-    return {sequences[k] for k in shared_marks(seen, frames, lambda rows: test()(rows), stores.reviewer.marks)}
+    return {keys[k] for k in shared_marks(seen, frames, lambda rows: test()(rows), stores.reviewer.marks)}

@@ -42,7 +42,7 @@ CREATE TABLE pairs (
     inliers INTEGER NOT NULL, nfa REAL NOT NULL, geometry BLOB, round INTEGER NOT NULL, excluded TEXT,
     similarity REAL, weight REAL, confirmed INTEGER NOT NULL DEFAULT 0, UNIQUE (a, b)) STRICT;
 CREATE INDEX pairs_b ON pairs (b);
-CREATE UNIQUE INDEX pairs_weight ON pairs (weight) WHERE weight IS NOT NULL;
+CREATE INDEX pairs_weight ON pairs (weight) WHERE weight IS NOT NULL;
 """
 _VERDICTS = """
 CREATE TABLE verdicts (
@@ -111,6 +111,10 @@ UPDATE files SET digest = (SELECT id FROM images WHERE number = image) WHERE ima
 UPDATE images SET last_path = x'' WHERE number NOT IN (SELECT image FROM files WHERE image IS NOT NULL)
     AND number IN (SELECT number FROM features)
 """,
-    4: _FINGERPRINTS,
+    4: _FINGERPRINTS
+    + """
+DROP INDEX pairs_weight;
+CREATE INDEX pairs_weight ON pairs (weight) WHERE weight IS NOT NULL;
+""",
 }
 FILLS = {4: fill}  # format -> what fills in, after that, what takes more than statements

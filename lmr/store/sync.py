@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from lmr.errors import CollectionError
@@ -11,6 +11,7 @@ from lmr.method.spanning.forest import Changed, ForestChange, build_forest, chan
 from lmr.store.graph import edge_row, facts_row
 from lmr.store.ledger import REBUILT, Ledger
 from lmr.store.load import load
+from lmr.store.pairs import Change
 from lmr.store.refined import REFINED_TO, Described, described
 from lmr.store.stores import LEARNED, Stores
 from lmr.text import text_of
@@ -164,10 +165,15 @@ def update_forest(stores: Stores) -> ForestChange | None:
             return None
         edges = ledger.pairs.changes(marker["forest_seen"])
         if len(edges) <= _FEW * ledger.count("edges"):
-            changes = [Changed(e.a, e.b, e.weight, e.accepted and (bridge_queries or e.both_index)) for e in edges]
+            changes = _changes(edges, bridge_queries)
             seen = {"forest": last, "removed": marker["removed_seen"]}
             return change_forest(graph, changes, [], bridge_queries=bridge_queries, seen=seen)
-    return build_forest(graph, bridge_queries=bridge_queries, seen=last, progress=stores.progress)
+    ties = _changes(ledger.pairs.of_equal_weight(), bridge_queries)
+    return build_forest(graph, bridge_queries=bridge_queries, seen=last, progress=stores.progress, ties=ties)
+
+
+def _changes(edges: Iterable[Change], bridge_queries: bool) -> list[Changed]:
+    return [Changed(e.a, e.b, e.weight, e.accepted and (bridge_queries or e.both_index)) for e in edges]
 
 
 def check_whole(stores: Stores) -> str:
@@ -207,6 +213,7 @@ def _image_rows(stores: Stores, since: int) -> Iterator[dict[str, Any]]:
         paths = [text_of(path) for path in ledger.paths(image.number)]
         yield {
             "id": image.id,
+            "number": image.number,
             "paths": paths,
             "name": paths[0].rsplit("/", 1)[-1] if paths else image.id[:12],
             "width": image.width,

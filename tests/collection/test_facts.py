@@ -12,15 +12,15 @@ from pathlib import Path
 import neo4j
 import pytest
 
-from lmr.local.neo4j import LocalNeo4j
 from lmr.method.photos.about import About
-from lmr.progress import Silent
+from lmr.retrieval import search
 from lmr.settings import load
+from lmr.store.graph import Graph
 from lmr.store.ledger import File, Ledger
-from lmr.store.stores import Stores, search
+from lmr.store.stores import Stores
 from lmr.text import text_of
 from lmr.where import Where, first_instant, last_instant, metres
-from tests.conftest import Cli, stop_databases
+from tests.conftest import Cli, on_servers
 from tests.photos.tagged import bag, exif, iptc, jpeg, xmp
 
 SCHOOL, CHAPEL, MILL, FAR = (48.85837, 2.29448), (43.29650, 5.36978), (-16.80000, 179.99990), (-16.80000, -176.15000)
@@ -68,14 +68,12 @@ def photos(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def placed(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cli]:
+def placed(photos: Path, running: tuple[Graph, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cli]:
     cli = Cli(tmp_path_factory.mktemp("home") / "lmr")
-    try:
+    with on_servers(running):
         cli("ingest", photos)
         cli("link")
         yield cli
-    finally:
-        stop_databases(cli.home)
 
 
 def stem(row: dict) -> str:
@@ -238,9 +236,9 @@ def test_analysts_ask_by_place_and_time(placed: Cli) -> None:
     assert any(row["located"] >= 4 for row in placed.json("query", "located-clusters"))
 
 
-def test_check_compares_what_the_graph_knows(placed: Cli) -> None:
+def test_check_compares_what_the_graph_knows(placed: Cli, running: tuple[Graph, str]) -> None:
     assert placed.json("check") == []
-    access = LocalNeo4j(placed.home, load({"home": placed.home})[0]).start(Silent())
+    access = running[0].access
     changes = {
         "school-0": "i.taken_at = localdatetime('1999')",
         "school-1": "i.location = point({latitude: 1, longitude: 1})",

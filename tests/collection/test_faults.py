@@ -130,9 +130,15 @@ def state(collection: Stores, history: History) -> dict:
     return {**history.everything(), "pairs": pairs, "verdicts": collection.ledger.verdicts()}
 
 
-def test_a_write_that_fails_is_made_good_by_the_same_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Stores, "workers", Here())
-    settings = [replace(load({"home": tmp_path / name})[0], top=10) for name in ("calm", "shaken")]
+def test_a_write_that_fails_is_made_good_by_the_same_step(
+    servers: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Stores, "executor", Here())
+    own = dict.fromkeys(servers, "")  # the shaken one has databases of its own
+    settings = [
+        replace(load({"home": tmp_path / name}, {**os.environ, **environment})[0], top=10)
+        for name, environment in (("calm", servers), ("shaken", own))
+    ]
     faults = Faults(monkeypatch)
     try:
         with Stores.open(settings[0], create=True) as calm, Stores.open(settings[1], create=True) as shaken:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from pymilvus import MilvusClient
 
+from lmr.errors import CollectionError
 from lmr.jobs.link.link import link
 from lmr.jobs.train.redescribe import redescribe
 from lmr.method.features.checkpoints.store import Store
@@ -112,3 +113,24 @@ def test_a_reader_follows_a_change_of_preset_also_by_itself(
         redescribe(reader, "classic")
         link(reader)
         assert kept.ranked(reader) == kept.afresh() == first
+
+
+def test_a_graph_that_an_older_lmr_wrote_is_written_again_by_the_next_link(kept: Kept) -> None:
+    """Format 3 knew no numbers of images and no hashes of pairs."""
+    before = kept.afresh()
+    with kept.open() as collection:
+        driver = collection.graph._driver
+        driver.execute_query("MATCH (i:Image) REMOVE i.number")
+        driver.execute_query("MATCH ()-[m:MATCHES|TREE]->() REMOVE m.hash")
+        driver.execute_query("MATCH (c:Collection) SET c.format = 3")
+        driver.execute_query("CREATE INDEX tree_weight FOR ()-[t:TREE]-() ON (t.weight)")
+    with kept.open() as collection, pytest.raises(CollectionError, match="`lmr link` completes it"):
+        kept.ranked(collection)
+    kept.cli("link")
+    assert kept.afresh() == before
+    with kept.open() as collection:
+        bare = "MATCH ()-[m:MATCHES|TREE]->() WHERE m.hash IS NULL RETURN count(m) AS bare"
+        driver = collection.graph._driver
+        assert driver.execute_query(bare).records[0]["bare"] == 0
+        assert not driver.execute_query("SHOW INDEXES YIELD name WHERE name = 'tree_weight'").records
+    assert kept.cli.json("check") == []

@@ -8,12 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import lmr.method.verification.weights
-from lmr.errors import CollectionError, UsageError
-from lmr.jobs.correct.corrections import apply_verdict
+from lmr.errors import UsageError
 from lmr.jobs.exchange.matches import Imported, Match, _keep, read_matches
-from lmr.jobs.link.keeping import keep
-from lmr.jobs.train.describe import reweigh
 from lmr.method.verification.artefacts import SHARED_MARK
 from lmr.method.verification.weights import weight
 from lmr.progress import Silent
@@ -121,7 +117,7 @@ def test_a_match_replaces_what_is_worse_and_nothing_else(collection: Stores, nam
     ledger, ids = collection.ledger, ("0" * 64, "1" * 64)
     with ledger.transaction():
         if before is not None:
-            ledger.pairs.put(before)
+            ledger.pairs.keep(before)
         if verdict is not None:
             ledger.set_verdict(*ids, verdict, None)
     for again in (False, True):
@@ -159,27 +155,3 @@ def test_no_match_is_lost_where_numbers_are_so_large_that_they_have_gaps(collect
         for k, number in enumerate(numbers):
             _keep(collection, (3, "2" * 64), (number, f"{100 + k:064x}"), 999_999_999.0, done)
     assert done.matches == len(numbers) == ledger.count("edges")
-
-
-@pytest.mark.parametrize("way", ["verified", "confirmed", "imported", "learned anew"])
-def test_what_finds_no_weight_is_told(collection: Stores, way: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Wherever an outcome is kept; it was dropped without a word."""
-    ledger, ids = collection.ledger, {k: f"{k - 1}" * 64 for k in range(1, 5)}
-    with ledger.transaction():
-        ledger.put_descriptors([(3, np.array([0.6, 0.8], np.float32))])
-        lam = collection.settings.similarity_weight
-        ledger.pairs.put(PairRow(1, 2, SEEN, 1, None, 1.0, 30 + lam))
-        if way == "learned anew":
-            ledger.pairs.put(PairRow(1, 3, SEEN, 1, None, 1.0, 31 + lam))
-    monkeypatch.setattr(lmr.method.verification.weights, "_SPREAD", 0.0)
-    with pytest.raises(CollectionError, match="no weight"):
-        if way == "learned anew":
-            reweigh(collection)
-        with ledger.transaction():
-            if way == "verified":
-                keep(collection, ids, 1, 3, SEEN, 1)
-            elif way == "confirmed":
-                apply_verdict(collection, PairRow(1, 3, SEEN, 1, None, None, None), ids[1], ids[3], "confirmed")
-            else:
-                _keep(collection, (1, ids[1]), (3, ids[3]), 30.0, Imported())
-    assert ledger.count("edges") == (2 if way == "learned anew" else 1)

@@ -47,7 +47,7 @@ ODDEST = (
     "-%41 %\n#?;,:'\"$\\ü".encode() + b"/" + b"d" * 200,
     b"-%41 %\n#?;,:'\"$\\-\xff/x",
 )
-LIVES = NAMES if os.environ.get("LMR_HOMES") == "all" else ODDEST
+LIVES = (*NAMES, *ODDEST) if os.environ.get("LMR_HOMES") == "all" else ODDEST[-1:]  # each life takes a minute
 
 
 def inside(folder: Path, name: bytes) -> Path:

@@ -60,6 +60,9 @@ def test_it_listens_on_loopback_with_a_password_that_only_the_user_can_read(home
     assert stat.S_IMODE((server.folder / "password").stat().st_mode) == 0o600
     assert stat.S_IMODE(server.folder.stat().st_mode) == 0o700
     assert access.password not in " ".join(psutil.Process(server.running().pid).cmdline())
+    written = [path for path in home.rglob("*") if path.is_file() and path.name != "password"]
+    assert server.log in written
+    assert [path for path in written if access.password.encode() in path.read_bytes()] == []
     wrong = Graph(type(access)(access.uri, "neo4j", "guess", "neo4j"))
     with pytest.raises(ServerError, match="refused user or password"):
         wrong.marker()
@@ -147,7 +150,6 @@ def test_classes_are_shared_and_damaged_ones_are_not_used_again(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server = neo4j(home)
-    server.stop()
     server.start(Silent())
     mapped = {Path(m.path) for m in psutil.Process(server.running().pid).memory_maps()}
     if not _archive(java.find()[0], server_folder(server._settings)).stat().st_size:

@@ -53,7 +53,10 @@ def test_bridges_are_what_falls_apart_without_them(write_graph: Callable[..., Gr
     label = {id: rng.choice(["x", "y", "z", None]) for id in images}
     graph = write_graph(images, edges)
     blank = {"paths": [], "width": 640, "height": 640, "split": "index"}
-    graph.write_batches("write/images", [{"id": id, "name": id, "landmark": label[id], **blank} for id in images])
+    graph.write_batches(
+        "write/images",
+        [{"id": id, "number": k, "name": id, "landmark": label[id], **blank} for k, id in enumerate(images)],
+    )
     drawn = {(a, b): (rng.choice([MOVED, MOVED, TURNED, []]), rng.choice([SMALL, SMALL, LARGE])) for a, b, _ in edges}
     rows = [
         {"a": a, "b": b, "properties": {"transform": model, "region_a": region if model else [], "region_b": SMALL}}

@@ -38,7 +38,10 @@ def test_clusters_are_components_above_the_floor(write_graph: Callable[..., Grap
 def test_label_shares(write_graph: Callable[..., Graph]) -> None:
     graph = write_graph([*"abc"], [("a", "b", 30.1), ("b", "c", 31.2)])
     blank = {"paths": [], "name": "", "width": 1, "height": 1, "split": "index"}
-    graph.write_batches("write/images", [{"id": id, "landmark": name, **blank} for id, name in zip("abc", "xxy")])
+    graph.write_batches(
+        "write/images",
+        [{"id": id, "number": k, "landmark": name, **blank} for k, (id, name) in enumerate(zip("abc", "xxy"))],
+    )
     build_forest(graph, bridge_queries=False, seen=1, progress=Silent())
     cut(graph, 0)
     assert list_clusters(graph, 1)[0].landmarks == {"x": 2 / 3, "y": 1 / 3}

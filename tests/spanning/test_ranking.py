@@ -5,18 +5,21 @@ from __future__ import annotations
 import heapq
 import os
 import random
+from collections import Counter
 from collections.abc import Callable
 
 import pytest
 
 from lmr.method.spanning import ranking
-from lmr.method.spanning.forest import build_forest
+from lmr.method.spanning.forest import Changed, build_forest
 from lmr.method.spanning.ranking import Limits, path_between, rank_from_edges, rank_from_image
+from lmr.method.verification.weights import pair_hash
 from lmr.progress import Silent
 from lmr.store.graph import Graph
 from lmr.values import QueryEdge
 
 Edges = list[tuple[str, str, float]]
+PHOTO = "photo"  # the id of a photo that is not stored
 COMPONENT = int(os.environ.get("LMR_COMPONENT", "5000"))  # make soak: 100,000
 
 
@@ -30,7 +33,7 @@ def kruskal(images: list[str], edges: Edges) -> set[tuple[str, str]]:
         return id
 
     kept = set()
-    for a, b, _ in sorted(edges, key=lambda edge: -edge[2]):
+    for a, b, _ in sorted(edges, key=lambda edge: (-edge[2], -pair_hash(edge[0], edge[1]))):
         if root(a) != root(b):
             parent[root(a)] = root(b)
             kept.add((min(a, b), max(a, b)))
@@ -43,23 +46,23 @@ def prim(edges: Edges, starts: list[tuple[str, float]], floor: float) -> list[tu
     for a, b, w in edges:
         around.setdefault(a, []).append((b, w))
         around.setdefault(b, []).append((a, w))
-    heap = [(-w, id, w, 1 if w != float("inf") else 0) for id, w in starts if w >= floor]
+    heap = [(-w, -pair_hash(PHOTO, id), id, w, 1 if w != float("inf") else 0) for id, w in starts if w >= floor]
     heapq.heapify(heap)
     seen, order = set(), []
     while heap:
-        _, id, weakest, hops = heapq.heappop(heap)
+        _, _, id, weakest, hops = heapq.heappop(heap)
         if id in seen:
             continue
         seen.add(id)
         order.append((id, weakest, hops))
         for other, w in around.get(id, []):
             if other not in seen and w >= floor:
-                heapq.heappush(heap, (-w, other, min(weakest, w), hops + 1))
+                heapq.heappush(heap, (-w, -pair_hash(id, other), other, min(weakest, w), hops + 1))
     return order
 
 
 def random_graph(seed: int) -> tuple[list[str], Edges]:
-    """Several components, isolated images, a star, and weights that nearly tie."""
+    """Several components, isolated images, a star, and weights that tie, or nearly."""
     rng = random.Random(seed)
     images = [f"{rng.getrandbits(48):012x}" for _ in range(rng.randint(12, 60))]
     group = {id: rng.randrange(3) for id in images}
@@ -70,7 +73,7 @@ def random_graph(seed: int) -> tuple[list[str], Edges]:
         if a != b and group[a] == group[b] and rng.random() < 0.12
     }
     pairs |= {(min(images[0], b), max(images[0], b)) for b in images[1:9]}
-    edges = [(a, b, rng.randint(5, 9) + rng.random() * 1e-6) for a, b in sorted(pairs)]
+    edges = [(a, b, rng.randint(5, 9) + rng.choice([0.0, rng.random() * 1e-6])) for a, b in sorted(pairs)]
     return images, edges
 
 
@@ -86,10 +89,16 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     return str(request.param)
 
 
-def built(write_graph: Callable[..., Graph], images: list[str], edges: Edges, **options: bool) -> Graph:
+def built(write_graph: Callable[..., Graph], images: list[str], edges: Edges) -> Graph:
     graph = write_graph(images, edges)
-    build_forest(graph, bridge_queries=options.get("bridge_queries", False), seen=1, progress=Silent())
+    build_forest(graph, bridge_queries=False, seen=1, progress=Silent(), ties=tied(edges))
     return graph
+
+
+def tied(edges: Edges) -> list[Changed]:
+    """The edges whose weight others have too, as the ledger would name them."""
+    times = Counter(weight for *_, weight in edges)
+    return [Changed(a, b, weight, True) for a, b, weight in edges if times[weight] > 1]
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -120,7 +129,7 @@ def test_a_large_component_is_ranked_exactly(write_graph: Callable[..., Graph]) 
     ends = {(images[max(0, k - rng.randint(1, 40))], images[k]) for k in range(1, COMPONENT)}  # all hang together
     ends |= {tuple(sorted(rng.sample(images, 2))) for _ in range(COMPONENT // 50)}  # and some far ones
     ends |= {(images[k], images[k + step]) for step in (2, 3) for k in range(COMPONENT - 3)}
-    edges = [(a, b, rng.randint(5, 99) + rng.random() * 1e-6) for a, b in sorted(ends)]
+    edges = [(a, b, rng.randint(5, 99) + rng.choice([0.0, rng.random() * 1e-6])) for a, b in sorted(ends)]
     graph = built(write_graph, images, edges)
     assert {(row["a"], row["b"]) for row in graph.run("forest/stored")} == kruskal(images, edges)
     for start, floor, limit in ((images[0], 0.0, 100), (images[-1], 40.0, 100), (images[COMPONENT // 2], 0.0, 2000)):
@@ -144,9 +153,9 @@ def test_a_filter_chooses_what_is_listed_and_ways_pass_over_all(
         some = {id for id in images if rng.random() < share}
         start, others = (
             rng.choice(images),
-            [(id, rng.randint(5, 9) + rng.random() * 1e-6) for id in rng.sample(images, 4)],
+            [(id, rng.randint(5, 9) + rng.choice([0.0, rng.random() * 1e-6])) for id in rng.sample(images, 4)],
         )
-        own = [QueryEdge(id, int(w), w) for id, w in others]
+        own = [QueryEdge(id, int(w), w, pair_hash(PHOTO, id)) for id, w in others]
         for floor, depth, limit in ((0.0, None, None), (7.0, None, 3), (0.0, 2, None), (0.0, 3, 2), (0.0, None, 1)):
             limits = Limits(floor, depth, limit, only=some.__contains__)
             for rows, whole in (
@@ -165,8 +174,8 @@ def test_a_photo_with_several_matches_is_ranked_as_if_it_were_stored(
     graph = built(write_graph, images, edges)
     rng = random.Random(seed)
     for count in (1, 4, 12):
-        starts = [(id, rng.randint(5, 9) + rng.random() * 1e-6) for id in rng.sample(images, count)]
-        own = [QueryEdge(id, int(w), w) for id, w in starts]
+        starts = [(id, rng.randint(5, 9) + rng.choice([0.0, rng.random() * 1e-6])) for id in rng.sample(images, count)]
+        own = [QueryEdge(id, int(w), w, pair_hash(PHOTO, id)) for id, w in starts]
         for floor, depth in ((0.0, None), (7.0, None), (0.0, 1), (0.0, 3)):
             expected = [row for row in prim(edges, starts, floor) if depth is None or row[2] <= depth]
             rows = rank_from_edges(graph, own, Limits(floor, depth))
@@ -177,12 +186,12 @@ def test_a_photo_with_several_matches_is_ranked_as_if_it_were_stored(
 def test_a_forest_is_rewritten_by_its_difference(write_graph: Callable[..., Graph]) -> None:
     images, edges = random_graph(20)
     graph = built(write_graph, images, edges)
-    again = build_forest(graph, bridge_queries=False, seen=1, progress=Silent())
+    again = build_forest(graph, bridge_queries=False, seen=1, progress=Silent(), ties=tied(edges))
     assert (again.added, again.removed) == (0, 0)
     a, b, _ = edges[0]
     graph.run("write/edges", rows=[{"a": a, "b": b, "properties": {"weight": 50.5, "inliers": 50}}], seen=1)
-    changed = build_forest(graph, bridge_queries=False, seen=1, progress=Silent())
     edges[0] = (a, b, 50.5)
+    changed = build_forest(graph, bridge_queries=False, seen=1, progress=Silent(), ties=tied(edges))
     assert changed.added <= 2
     stored = {(row["a"], row["b"]): row["weight"] for row in graph.run("forest/stored")}
     assert set(stored) == kruskal(images, edges)

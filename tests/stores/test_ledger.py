@@ -30,43 +30,32 @@ def add(ledger: Ledger, id: str) -> int:
 FOUND = Verification(50, 20, 9.5, (1.0, 0, 0, 0, 1, 0), (0.0, 0, 1, 1), (0.0, 0, 2, 2))
 
 
-def test_a_pair_is_kept_once_and_weights_are_distinct(ledger: Ledger) -> None:
+def test_a_pair_is_kept_once_and_weights_may_be_equal(ledger: Ledger) -> None:
     a, b, c = (add(ledger, id * 64) for id in "abc")
-    assert ledger.pairs.put(PairRow(a, b, FOUND, 1, None, 0.5, 25.0))
-    assert ledger.pairs.put(PairRow(a, b, FOUND, 1, None, 0.5, 99.0))
-    assert not ledger.pairs.put(PairRow(a, c, FOUND, 1, None, 0.5, 25.0))
-    assert ledger.pairs.put(PairRow(b, c, Verification(3, 0, 0.0), 1, None, None, None))
+    ledger.pairs.keep(PairRow(a, b, FOUND, 1, None, 0.5, 25.0))
+    ledger.pairs.keep(PairRow(a, b, FOUND, 1, None, 0.5, 99.0))
+    ledger.pairs.keep(PairRow(b, c, Verification(3, 0, 0.0), 1, None, None, None))
     (_, edge), *more = ledger.pairs.edges()
     assert not more
     assert (edge.a, edge.b, edge.weight, edge.verification) == ("a" * 64, "b" * 64, 25.0, FOUND)
     assert ledger.pairs.verified(b) == {a, c}
     assert ledger.pairs.outcome(b, a) == (Verification(50, 20, 9.5), 25.0, None)
     assert ledger.pairs.outcome(a, c) is None
-
-
-def test_an_outcome_takes_the_first_free_weight_or_is_refused(ledger: Ledger) -> None:
-    a, b, c = (add(ledger, id * 64) for id in "abc")
-    ledger.pairs.keep(PairRow(a, b, FOUND, 1, None, 0.5, None), [25.0])
-    ledger.pairs.keep(PairRow(b, c, FOUND, 1, None, 0.5, None), [25.0, 25.5, 26.0])
-    assert [edge.weight for _, edge in ledger.pairs.edges()] == [25.0, 25.5]
-    for anew in (False, True):
-        with pytest.raises(CollectionError, match=r"no weight that no other pair has \(2 tried\)"):
-            ledger.pairs.keep(PairRow(a, c, FOUND, 1, None, 0.5, None), [25.0, 25.5], anew=anew)
-    assert ledger.pairs.row(a, c) is None
+    assert ledger.pairs.of_equal_weight() == []
+    ledger.pairs.keep(PairRow(a, c, FOUND, 1, None, 0.5, 25.0))
+    ledger.pairs.keep(PairRow(b, c, FOUND, 1, "weak", 0.5, 25.0), anew=True)  # not accepted
+    assert {(one.a[0], one.b[0]) for one in ledger.pairs.of_equal_weight()} == {("a", "b"), ("a", "c")}
     seq = next(ledger.pairs.edges())[0]
-    ledger.pairs.set_weight((seq, a, b), 0.25, iter([25.5, 27.0]))
-    assert [edge.weight for _, edge in ledger.pairs.edges()] == [27.0, 25.5]
-    with pytest.raises(CollectionError, match="no weight"):
-        ledger.pairs.set_weight((seq, a, b), 0.25, [25.5])
+    ledger.pairs.set_weight((seq, a, b), 0.25, 27.0)
+    assert [edge.weight for _, edge in ledger.pairs.edges()] == [27.0, 25.0, 25.0]
 
 
-def test_an_outcome_that_cannot_be_kept_is_never_taken_for_a_weight_that_is_taken(ledger: Ledger) -> None:
+def test_an_outcome_that_cannot_be_kept_is_told(ledger: Ledger) -> None:
     a, b = (add(ledger, id * 64) for id in "ab")
     broken = PairRow(a, b, replace(FOUND, nfa=float("nan")), 1, None, 0.5, 25.0)  # SQLite keeps it as NULL
-    with pytest.raises(CollectionError, match=r"outcome of the pair 1 - 2 cannot be kept: NOT NULL .*pairs.nfa"):
-        ledger.pairs.put(broken)
-    with pytest.raises(CollectionError, match=r"pairs\.nfa"):
-        ledger.pairs.judge(broken)
+    for anew in (False, True):
+        with pytest.raises(CollectionError, match=r"outcome of the pair 1 - 2 cannot be kept: NOT NULL .*pairs.nfa"):
+            ledger.pairs.keep(broken, anew=anew)
 
 
 def test_a_rolled_back_transaction_leaves_nothing(ledger: Ledger) -> None:

@@ -17,7 +17,10 @@ BLANK = {"paths": [], "name": "", "width": 1, "height": 1, "split": "index", "la
 
 
 def written(graph: Graph, abouts: dict[str, About]) -> None:
-    graph.write_batches("write/images", [{"id": id, **BLANK, **facts_row(about)} for id, about in abouts.items()])
+    graph.write_batches(
+        "write/images",
+        [{"id": id, "number": k, **BLANK, **facts_row(about)} for k, (id, about) in enumerate(abouts.items())],
+    )
 
 
 def everywhere(seed: int, count: int = 300) -> dict[str, tuple[float, float]]:

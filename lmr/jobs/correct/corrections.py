@@ -15,7 +15,7 @@ from lmr.method.photos.video import source
 from lmr.method.spanning.forest import ForestChange
 from lmr.method.verification.matching import prepare
 from lmr.method.verification.verify import verify
-from lmr.method.verification.weights import counted, similarity, weights
+from lmr.method.verification.weights import counted, similarity, weight
 from lmr.store.ledger import File, Image, Ledger, Verdict
 from lmr.store.names import StoredNames
 from lmr.store.pairs import PairRow
@@ -133,15 +133,16 @@ def apply_verdict(stores: Stores, row: PairRow, a: str, b: str, verdict: Verdict
     """Keep the outcome of a pair as a person judged it: inside a transaction."""
     ledger, settings = stores.ledger, stores.settings
     if verdict == "rejected":
-        ledger.pairs.keep(replace(row, excluded=REJECTED, confirmed=False), [row.weight], anew=True)
+        ledger.pairs.keep(replace(row, excluded=REJECTED, confirmed=False), anew=True)
         return
     similar = row.similarity
     if similar is None:
         first, second = ledger.descriptor(row.a), ledger.descriptor(row.b)
         similar = 0.0 if first is None or second is None else similarity(first, second)
     inliers, lam = counted(row.verification.inliers, True), settings.similarity_weight
-    judged = replace(row, excluded=None, confirmed=True, similarity=similar)
-    ledger.pairs.keep(judged, weights(a, b, inliers, similar, similarity_weight=lam), anew=True)
+    value = weight(a, b, inliers, similar, similarity_weight=lam)
+    judged = replace(row, excluded=None, confirmed=True, similarity=similar, weight=value)
+    ledger.pairs.keep(judged, anew=True)
 
 
 def judge_again(stores: Stores, image: Image) -> None:

@@ -13,7 +13,7 @@ from lmr.errors import UsageError
 from lmr.jobs.correct.corrections import apply_verdict
 from lmr.jobs.link.keeping import pair_similarity
 from lmr.method.fingerprints import IMPORTED, Fingerprint
-from lmr.method.verification.weights import weights
+from lmr.method.verification.weights import weight
 from lmr.store.ledger import File, Image
 from lmr.store.made_with import IMPORT
 from lmr.store.names import StoredNames, normal_form
@@ -194,8 +194,8 @@ def _weigh(stores: Stores, row: PairRow, a: str, b: str, inliers: float) -> None
     if ledger.descriptor(row.a) is not None and ledger.descriptor(row.b) is not None:
         similar, lam = pair_similarity(ledger, row.a, row.b), stores.settings.similarity_weight
         inliers = row.verification.inliers
-    tried = weights(a, b, inliers, similar, similarity_weight=lam)
-    ledger.pairs.keep(replace(row, similarity=similar), tried, anew=True)
+    value = weight(a, b, inliers, similar, similarity_weight=lam)
+    ledger.pairs.keep(replace(row, similarity=similar, weight=value), anew=True)
 
 
 def read_matches(path: Path) -> Iterator[Match]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from lmr.execution.verification import verify_pairs
 from lmr.jobs.correct.corrections import apply_verdict
 from lmr.method.fingerprints import VERIFICATION, Fingerprint
-from lmr.method.verification.weights import similarity, weights
+from lmr.method.verification.weights import similarity, weight
 from lmr.store.ledger import Ledger
 from lmr.store.pairs import PairRow
 from lmr.store.refined import WEAK, review
@@ -91,7 +91,6 @@ def _replace_by_anew(stores: Stores) -> None:
     """Give pairs the outcomes that were found anew: inside a transaction."""
     ledger = stores.ledger
     ids = {image.number: image.id for image in ledger.images()}
-    ledger.pairs.free_weights_of_anew()
     for a, b, found in ledger.pairs.verified_anew():
         before = ledger.pairs.row(a, b) or ledger.pairs.row(b, a)
         if before is not None:
@@ -129,12 +128,12 @@ def keep(
         apply_verdict(stores, row, ids[a], ids[b], verdict)
         return
     if found.nfa < settings.nfa_weak or found.transform is None:
-        ledger.pairs.keep(row, [None], anew=anew)
+        ledger.pairs.keep(row, anew=anew)
         return
     similar = pair_similarity(ledger, a, b)
     excluded = found.artefact or (None if found.nfa >= settings.nfa_accept else WEAK)
-    tried = weights(ids[a], ids[b], found.inliers, similar, similarity_weight=settings.similarity_weight)
-    ledger.pairs.keep(replace(row, excluded=excluded, similarity=similar), tried, anew=anew)
+    value = weight(ids[a], ids[b], found.inliers, similar, similarity_weight=settings.similarity_weight)
+    ledger.pairs.keep(replace(row, excluded=excluded, similarity=similar, weight=value), anew=anew)
 
 
 def pair_similarity(ledger: Ledger, a: int, b: int) -> float:

@@ -9,7 +9,7 @@ from typing import Any
 from lmr.execution import results
 from lmr.method.features.pack import unpack
 from lmr.method.features.presets import GlobalDescriptor
-from lmr.method.verification.weights import counted, similarity, weights
+from lmr.method.verification.weights import counted, similarity, weight
 from lmr.store.refined import review
 from lmr.store.stores import LEARNED, MODEL, Stores
 from lmr.store.sync import bring_up
@@ -104,12 +104,11 @@ def reweigh(stores: Stores) -> None:
     ids = {image.number: image.id for image in ledger.images()}
     vectors = dict(ledger.descriptors())
     with ledger.transaction():
-        ledger.pairs.clear_weights()
         for seq, a, b, inliers, confirmed in rows:
             similar = similarity(vectors[a], vectors[b])
             inliers = counted(inliers, bool(confirmed))
-            tried = weights(ids[a], ids[b], inliers, similar, similarity_weight=settings.similarity_weight)
-            ledger.pairs.set_weight((seq, a, b), similar, tried)
+            value = weight(ids[a], ids[b], inliers, similar, similarity_weight=settings.similarity_weight)
+            ledger.pairs.set_weight((seq, a, b), similar, value)
         ledger.count_up("weights")
 
 

@@ -153,6 +153,6 @@ def _carry_pairs(old: Ledger, new: Ledger) -> int:
             a, b = theirs.get(ours[row.a]), theirs.get(ours[row.b])
             if a is not None and b is not None:
                 number = None if row.fingerprint is None else verified_by[row.fingerprint]
-                new.pairs.keep(replace(row, a=a, b=b, fingerprint=number), [row.weight])
+                new.pairs.keep(replace(row, a=a, b=b, fingerprint=number))
                 count += 1
     return count

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from scipy.sparse import coo_matrix
 
+from lmr.method.verification.weights import pair_hash
 from lmr.progress import Progress
 from lmr.values import Array
 
@@ -38,17 +39,20 @@ class ForestChange:
     kept: int
 
 
-def build_forest(graph: Queries, *, bridge_queries: bool, seen: int, progress: Progress) -> ForestChange:
+def build_forest(
+    graph: Queries, *, bridge_queries: bool, seen: int, progress: Progress, ties: Sequence[Changed] = ()
+) -> ForestChange:
     """Compute the forest with graph procedures and write only its difference to the stored one.
 
     The collection is marked stale from the first write to the last, so that an interruption shows; running it again
-    completes it. `seen` is the ledger's sequence up to which matches are in the graph.
+    completes it. `seen` is the ledger's sequence up to which matches are in the graph. ties: all matches whose weight
+    others have too, between which the procedures, which know weights alone, choose as they like.
     """
     with progress.task("Forest", 4, "steps") as advance:
         graph.run("forest/begin", bridge_queries=bridge_queries)
         _components(graph, bridge_queries)
         advance(1)
-        new = _spanning_edges(graph, bridge_queries)
+        new = _decided(_spanning_edges(graph, bridge_queries), ties)
         advance(1)
         old = {(row["a"], row["b"]): row["weight"] for row in graph.run("forest/stored")}
         changed = _reweighted(graph, old, new)
@@ -73,15 +77,28 @@ def _components(graph: Queries, bridge_queries: bool) -> None:
     graph.run("forest/isolate", bridge_queries=bridge_queries)
 
 
-def _spanning_edges(graph: Queries, bridge_queries: bool) -> set[tuple[str, str]]:
+def _spanning_edges(graph: Queries, bridge_queries: bool) -> dict[tuple[str, str], float]:
     graph.run("forest/drop", name=_ROOTED)
     try:
         projected = graph.run("forest/project_rooted", name=_ROOTED, bridge_queries=bridge_queries, root=_ROOT)
         if not projected or not projected[0]["nodes"]:
-            return set()
-        return {(row["a"], row["b"]) for row in graph.run("forest/spanning", name=_ROOTED, root=_ROOT)}
+            return {}
+        rows = graph.run("forest/spanning", name=_ROOTED, root=_ROOT)
+        return {(row["a"], row["b"]): row["weight"] for row in rows}
     finally:
         graph.run("forest/drop", name=_ROOTED)
+
+
+def _decided(found: dict[tuple[str, str], float], ties: Sequence[Changed]) -> set[tuple[str, str]]:
+    """The forest once hashes have decided between equal weights.
+
+    Two maximum spanning forests have the same weights, each as often (matroid exchange): so the wanted one lies within
+    the one that was found and the edges whose weight others have too.
+    """
+    if not ties:
+        return set(found)
+    whole = found | {(edge.a, edge.b): edge.weight for edge in ties if edge.takes_part}
+    return strongest(sorted({id for pair in whole for id in pair}), whole)[0]
 
 
 def _reweighted(graph: Queries, old: dict[tuple[str, str], float], new: set[tuple[str, str]]) -> set[tuple[str, str]]:
@@ -107,14 +124,18 @@ class Changed(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Weighted:
-    """Edges between nodes: their places among the sorted nodes (E, 2), the smaller first, and weights (E,)."""
+    """Edges between nodes, each stronger than another by its weight, or by the hash of its pair if weights are equal.
+
+    ends (E, 2): places among the sorted nodes, the smaller first; weights (E,) float64; hashes (E,) int64.
+    """
 
     ends: Array
     weights: Array
+    hashes: Array
 
     def where(self, rows: Array) -> Weighted:
         """Some of them."""
-        return Weighted(self.ends[rows], self.weights[rows])
+        return Weighted(self.ends[rows], self.weights[rows], self.hashes[rows])
 
     @property
     def keys(self) -> Array:
@@ -136,7 +157,7 @@ class Weighted:
         """
         from scipy.sparse.csgraph import minimum_spanning_tree
 
-        order = np.argsort(-self.weights, kind="stable")
+        order = np.lexsort((-self.hashes, -self.weights))
         ranks = np.empty(len(order))
         ranks[order] = np.arange(1.0, len(order) + 1)
         found = minimum_spanning_tree(coo_matrix((ranks, self.ends.T), (count, count))).data
@@ -147,10 +168,10 @@ class Weighted:
         return self.where(self.spanning(count))
 
 
-def _edges(nodes: Array, a: Array, b: Array, weights: Array) -> Weighted:
+def _edges(nodes: Array, a: Array, b: Array, weights: Array, hashes: Array) -> Weighted:
     """Edges between nodes that are given by their numbers."""
     ends = np.sort(np.stack([np.searchsorted(nodes, a), np.searchsorted(nodes, b)], 1), axis=1)
-    return Weighted(ends.astype(np.int64).reshape(-1, 2), np.asarray(weights, np.float64))
+    return Weighted(ends.astype(np.int64).reshape(-1, 2), np.asarray(weights, np.float64), np.asarray(hashes, np.int64))
 
 
 def change_forest(
@@ -181,7 +202,7 @@ def change_forest(
     gone = np.array(sorted(numbers[id] for id in removed if id in numbers), np.int64)
     if removed:
         graph.run("write/remove_images", ids=sorted(removed), seen=seen["removed"])
-    a, b, weights = (_column(rows, key, kind) for key, kind in (("a", int), ("b", int), ("weights", float)))
+    a, b, hashes = (_column(rows, key, int) for key in ("a", "b", "hashes"))
     own = np.array(list(numbers.values()), np.int64)
     nodes = np.sort(np.concatenate([a, b, own]))
     nodes = nodes[np.diff(nodes, prepend=-1) > 0]  # quicker than np.unique
@@ -190,12 +211,13 @@ def change_forest(
     component[np.searchsorted(nodes, a)] = component[np.searchsorted(nodes, b)] = of_tree
     component[np.searchsorted(nodes, own)] = np.searchsorted(names, of_images)
     stays = ~np.isin(nodes, gone)
-    tree = _edges(nodes, a, b, weights)
+    tree = _edges(nodes, a, b, _column(rows, "weights", float), hashes)
     fresh = _edges(
         nodes,
         np.array([numbers[change.a] for change in changes], np.int64),
         np.array([numbers[change.b] for change in changes], np.int64),
         np.array([change.weight for change in changes]),
+        np.array([pair_hash(change.a, change.b) for change in changes], np.int64),
     )
     takes_part = np.array([change.takes_part for change in changes], bool)
     now = np.full(len(tree.ends), np.inf)  # the weight that an edge has now; -inf: it takes no part any more
@@ -257,7 +279,8 @@ def _are_among(keys: Array, others: Array) -> Array:
 
 def _union(*parts: Weighted) -> Weighted:
     """Each edge once."""
-    whole = Weighted(np.concatenate([part.ends for part in parts]), np.concatenate([part.weights for part in parts]))
+    columns = ((part.ends, part.weights, part.hashes) for part in parts)
+    whole = Weighted(*map(np.concatenate, zip(*columns, strict=True)))
     return whole.where(np.unique(whole.keys, return_index=True)[1])
 
 
@@ -281,7 +304,8 @@ def _across(
         rows += graph.run("forest/crossing", numbers=asked, bridge_queries=bridge_queries)
     a, b = (np.array([row[end] for row in rows], np.int64) for end in "ab")
     inside = np.isin(b, nodes)
-    found = _edges(nodes, a[inside], b[inside], np.array([row["weight"] for row in rows])[inside])
+    weights, hashes = (np.array([row[name] for row in rows])[inside] for name in ("weight", "hash"))
+    found = _edges(nodes, a[inside], b[inside], weights, hashes)
     return found.where(parts[found.ends[:, 0]] != parts[found.ends[:, 1]])
 
 
@@ -291,7 +315,8 @@ def strongest(
     """The maximum spanning forest of edges between sorted images, and the part that each image lies in."""
     place = {id: k for k, id in enumerate(images)}
     ends = np.array([(place[a], place[b]) for a, b in edges], np.int64).reshape(-1, 2)
-    found = Weighted(np.sort(ends, axis=1), np.array(list(edges.values()))).strongest(len(images))
+    hashes = np.array([pair_hash(a, b) for a, b in edges], np.int64)
+    found = Weighted(np.sort(ends, axis=1), np.array(list(edges.values())), hashes).strongest(len(images))
     parts = found.parts(len(images)).tolist() if images else []
     return {(images[a], images[b]) for a, b in found.ends.tolist()}, dict(zip(images, parts, strict=True))
 

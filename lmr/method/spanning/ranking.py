@@ -10,6 +10,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from lmr.method.spanning.forest import Queries
 from lmr.values import Hop, QueryEdge
@@ -22,7 +23,7 @@ _PATIENCE = 30  # round trips after which the rest is asked for at once, where f
 _FEW, _MANY = 60, 400  # edges in an answer: the next one asks for more hops, or for fewer
 
 
-_Edges = dict[str, tuple[float, int, bool]]  # neighbour -> weight, inliers, whether it is a query photo
+_Edges = dict[str, tuple[float, int, int, bool]]  # neighbour -> weight, hash, inliers, whether it is a query photo
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +57,7 @@ class Limits:
 
 def rank_from_image(graph: Queries, id: str, limits: Limits) -> list[Reached]:
     """Images in the order in which Prim's algorithm reaches them from an image of the forest, itself left out."""
-    start = {"id": id, "weights": []}
-    rows = _in_one_query(graph, [start], {}, limits)
+    rows = _in_one_query(graph, [{"id": id, "edges": []}], limits)
     return _grown(graph, [], id, limits) if rows is None else rows
 
 
@@ -66,16 +66,14 @@ def rank_from_edges(graph: Queries, edges: Sequence[QueryEdge], limits: Limits) 
     open_ = [edge for edge in edges if edge.weight >= limits.floor]
     if not open_:
         return []
-    starts = [{"id": edge.id, "weights": [edge.weight]} for edge in open_]
-    rows = _in_one_query(graph, starts, {edge.weight: edge.inliers for edge in open_}, limits)
+    starts = [{"id": edge.id, "edges": [[-edge.weight, -edge.hash, edge.inliers]]} for edge in open_]
+    rows = _in_one_query(graph, starts, limits)
     return _grown(graph, open_, None, limits) if rows is None else rows
 
 
-def _in_one_query(
-    graph: Queries, starts: list[dict], inliers: dict[float, int], limits: Limits
-) -> list[Reached] | None:
+def _in_one_query(graph: Queries, starts: list[dict], limits: Limits) -> list[Reached] | None:
     """The rows, or None where more ways lead from the starts than the query should walk."""
-    own = len(starts[0]["weights"])  # a match of the photo itself is the first hop
+    own = len(starts[0]["edges"])  # a match of the photo itself is the first hop
     # with several starts the best way to an image may be longer than another: it has to be seen to be judged
     prunes = limits.depth is not None and len(starts) == 1
     rows = graph.run(
@@ -92,62 +90,77 @@ def _in_one_query(
         return None
     listed = [row for row in rows if limits.only is None or limits.only(row["id"])]
     return [
-        Reached(
-            row["id"],
-            row["weight"],
-            inliers[row["weight"]] if row["inliers"] is None else row["inliers"],
-            row["hops"],
-            row["via"],
-        )
-        for row in listed[: limits.limit]
+        Reached(row["id"], row["weight"], row["inliers"], row["hops"], row["via"]) for row in listed[: limits.limit]
     ]
+
+
+class _Step(NamedTuple):
+    """An edge by which the tree may grow, the strongest first.
+
+    order: its weight and hash, negated; id: the image behind it; before: the image in front of it, None for the photo;
+    weakest: weight, hash and inliers of the weakest edge on the way; via: the first image of the way.
+    """
+
+    order: tuple[float, int]
+    id: str
+    before: str | None
+    weakest: tuple[float, int, int]
+    hops: int
+    via: str
+    listed: bool
 
 
 def _grown(graph: Queries, edges: Sequence[QueryEdge], start: str | None, limits: Limits) -> list[Reached]:
     """Prim's algorithm on the forest; the heap is here, the forest in the database."""
     around: dict[str, _Edges] = {}
     reach = 0  # of _HOPS
-    heap = [(-edge.weight, edge.id, Reached(edge.id, edge.weight, edge.inliers, 1, edge.id), True) for edge in edges]
+    heap = [_Step((-e.weight, -e.hash), e.id, None, (e.weight, e.hash, e.inliers), 1, e.id, True) for e in edges]
     if start is not None:
-        heap.append((-float("inf"), start, Reached(start, float("inf"), NO_LIMIT, 0, start), False))
+        heap.append(_Step((-float("inf"), 0), start, None, (float("inf"), 0, NO_LIMIT), 0, start, False))
     heapq.heapify(heap)
     if limits.limit is None:
-        _ask_all(graph, [row[1] for row in heap], around, limits.floor)
+        _ask_all(graph, [step.id for step in heap], around, limits.floor)
+    # while several ways may still meet, what is too deep over one of them may be passed, or not, by another
+    circles = _circles(graph, edges) if limits.depth is not None else 0
     done: set[str] = set()
-    waiting = {edge.id for edge in edges}  # a match of the photo may yet turn out to be passed by a longer, better way
     rows: list[Reached] = []
     asked = 0
     while heap and (limits.limit is None or len(rows) < limits.limit):
-        _, id, reached, shown = heapq.heappop(heap)
-        if id in done:
+        step = heapq.heappop(heap)
+        if step.id in done:
+            circles -= step.before is None
             continue
-        done.add(id)
-        waiting.discard(id)
-        deep = limits.depth is not None and reached.hops > limits.depth
-        if shown and not deep and (limits.only is None or limits.only(id)):
-            rows.append(reached)
-        if limits.depth is not None and reached.hops >= limits.depth and not waiting:
+        done.add(step.id)
+        deep = limits.depth is not None and step.hops > limits.depth
+        if step.listed and not deep and (limits.only is None or limits.only(step.id)):
+            way = step.weakest[0], step.weakest[2], step.hops
+            rows.append(Reached(step.id, *way, step.via if start is None else start))
+        if limits.depth is not None and step.hops >= limits.depth and not circles:
             continue
-        if id not in around and limits.only is not None and asked == _PATIENCE:
-            _ask_all(graph, [id], around, limits.floor)
-        elif id not in around:
+        if step.id not in around and limits.only is not None and asked == _PATIENCE:
+            _ask_all(graph, [step.id], around, limits.floor)
+        elif step.id not in around:
             asked += 1
-            near = [id, *(row[1] for row in heapq.nsmallest(_FRONTIER, heap))]
+            near = [step.id, *(waiting.id for waiting in heapq.nsmallest(_FRONTIER, heap))]
             found = _ask_around(graph, near, around, limits.floor, _HOPS[reach])
             reach = min(max(reach + (found < _FEW) - (found > _MANY), 0), len(_HOPS) - 1)
-        for other, (weight, inliers, is_query) in around[id].items():
+        for other, (weight, hash, inliers, is_query) in around[step.id].items():
             if other not in done:
-                weakest = (weight, inliers) if weight < reached.weight else (reached.weight, reached.inliers)
-                way = Reached(other, *weakest, reached.hops + 1, other if reached.hops == 0 else reached.via)
-                heapq.heappush(heap, (-weight, other, way, limits.query_images or not is_query))
-    return _from_start(rows, start)
+                weakest = min(step.weakest, (weight, hash, inliers))
+                first = step.via if step.hops else other
+                listed = limits.query_images or not is_query
+                heapq.heappush(heap, _Step((-weight, -hash), other, step.id, weakest, step.hops + 1, first, listed))
+            elif other != step.before:
+                circles -= 1
+    return rows
 
 
-def _from_start(rows: list[Reached], start: str | None) -> list[Reached]:
-    """Ways from an image of the forest begin at it, as in the one query."""
-    if start is None:
-        return rows
-    return [Reached(row.id, row.weight, row.inliers, row.hops, start) for row in rows]
+def _circles(graph: Queries, edges: Sequence[QueryEdge]) -> int:
+    """How many circles a photo's matches close in the forest: all but one for each component that they lead to."""
+    if len(edges) < 2:
+        return 0
+    row = graph.run("forest/numbers", ids=[edge.id for edge in edges])[0]
+    return len(edges) - len(set(row["components"]))
 
 
 def _ask_around(graph: Queries, ids: list[str], around: dict[str, _Edges], floor: float, hops: int) -> int:
@@ -170,7 +183,7 @@ def _learn(rows: list[dict], around: dict[str, _Edges], complete: set[str]) -> N
     """Enter edges at those of their ends around which all are known. (A walk passes each edge in one direction.)"""
     found: dict[str, _Edges] = {id: {} for id in complete}
     for row in rows:
-        a, b, measures = row["id"], row["neighbour"], (row["weight"], row["inliers"])
+        a, b, measures = row["id"], row["neighbour"], (row["weight"], row["hash"], row["inliers"])
         if a in found:
             found[a][b] = (*measures, row["neighbour_is_query"])
         if b in found:

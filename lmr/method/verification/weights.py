@@ -1,9 +1,8 @@
-"""Edge weights: distinct, and independent of when an edge was added."""
+"""Edges in an order of their own: by weight, and by a hash of the pair between equal weights."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 
 import numpy as np
 
@@ -11,7 +10,7 @@ from lmr.values import Array
 
 _DIGITS = 4
 _SPREAD = 1e-6
-_ATTEMPTS, _WIDER = 100, 24  # the last ones, each twice as widely spread, are for numbers so large that they have gaps
+_BYTES = 7
 
 CONFIRMED_INLIERS = 12  # what a match counts as that a person confirmed: about as one that is just accepted
 
@@ -26,17 +25,16 @@ def counted(inliers: int, confirmed: bool) -> int:
     return max(inliers, CONFIRMED_INLIERS) if confirmed else inliers
 
 
-def weight(a: str, b: str, inliers: float, similar: float, *, similarity_weight: float, attempt: int = 0) -> float:
-    """inliers + lambda · similarity + u · 1e-6 with u in [0, 1) from a hash of both ids, the smaller first.
+def pair_hash(a: str, b: str) -> int:
+    """56 bits of a hash of both ids, in either order: what tells edges of equal weight apart, the greater first."""
+    text = f"{min(a, b)} {max(a, b)} 0".encode()
+    return int.from_bytes(hashlib.sha256(text).digest()[:_BYTES], "big")
 
-    `attempt` counts up in the rare case that another edge has the weight.
+
+def weight(a: str, b: str, inliers: float, similar: float, *, similarity_weight: float) -> float:
+    """inliers + lambda · similarity + u · 1e-6 with u in [0, 1) from the hash of the pair.
+
+    u makes equal weights so rare that graph procedures, which see weights alone, hardly ever meet one; where they do,
+    the hash itself decides (see forest.build_forest).
     """
-    text = f"{min(a, b)} {max(a, b)} {attempt}".encode()
-    u = int.from_bytes(hashlib.sha256(text).digest()[:7], "big") / 2**56
-    return inliers + similarity_weight * similar + u * _SPREAD * 2.0 ** max(0, attempt - _ATTEMPTS)
-
-
-def weights(a: str, b: str, inliers: float, similar: float, *, similarity_weight: float) -> Iterator[float]:
-    """The weights of an edge, in the order in which they are tried."""
-    for attempt in range(_ATTEMPTS + _WIDER):
-        yield weight(a, b, inliers, similar, similarity_weight=similarity_weight, attempt=attempt)
+    return inliers + similarity_weight * similar + pair_hash(a, b) / 2 ** (8 * _BYTES) * _SPREAD

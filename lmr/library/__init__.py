@@ -1,0 +1,1 @@
+"""The Python interface: a collection, what is asked of it, and what comes back."""

@@ -1,0 +1,46 @@
+"""A finished search as plain values: what `lmr search --json` prints and what the library gives."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict
+from typing import Any
+
+from lmr.method.photos.about import About
+from lmr.method.photos.turned import MIRRORED, degrees
+from lmr.method.photos.video import source
+from lmr.retrieval.search import Found, names_of
+from lmr.store.ledger import Ledger
+from lmr.store.stores import Stores
+from lmr.values import Hit
+
+
+def document(stores: Stores, found: Found) -> dict[str, Any]:
+    """One search: the photo, what was done, and a row for each result, best first."""
+    start = found.start
+    query = {"id": start.id, "path": start.path, "stored": start.number is not None}
+    query |= {"turn": degrees(start.turn), "mirrored": start.turn >= MIRRORED}
+    rows = [row(stores, hit) for hit in found.hits]
+    return {"query": query, "seconds": found.seconds, "effort": asdict(start.effort), "results": rows}
+
+
+def row(stores: Stores, hit: Hit) -> dict[str, Any]:
+    """One result with what is known of its image; gone: the image's photo is not there any more."""
+    image = stores.ledger.image(hit.id)
+    about = stores.ledger.about(image.number) if image else About()
+    return {
+        **asdict(hit),
+        "landmark": image.landmark if image else None,
+        "paths": names_of(stores, [hit.id])[hit.id],
+        "gone": image is not None and _is_gone(stores.ledger, image.number),
+        "taken_at": about.taken_at,
+        "location": about.location,
+        "camera": about.camera,
+        "caption": about.caption,
+        "keywords": about.keywords,
+    }
+
+
+def _is_gone(ledger: Ledger, number: int) -> bool:
+    """One that came with imported matches never had a photo."""
+    return ledger.has_features(number) and not any(os.path.exists(source(path)) for path in ledger.paths(number))

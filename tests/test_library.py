@@ -1,0 +1,239 @@
+"""The Python interface, as a user's program meets it."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image as Pillow
+
+import lmr
+from tests.conftest import ROOT, Cli, forget
+
+PLACES = {"bank": 5, "mill": 4}
+
+
+@pytest.fixture(scope="module")
+def home(running, made: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A collection of a few photos, made and linked in Python, on the servers of all tests."""
+    folder = tmp_path_factory.mktemp("library")
+    photos = folder / "photos"
+    photos.mkdir()
+    for name, count in PLACES.items():
+        for path in sorted(made.glob(f"{name}-*.jpg"))[1 : 1 + count]:
+            shutil.copy(path, photos)
+    shutil.copy(sorted(made.glob("town-hall-*.jpg"))[0], folder / "alone.jpg")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def said() -> list[tuple[str, int, int]]:
+    """What was told of progress."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def c(home: Path, running, said: list[tuple[str, int, int]]):
+    forget(running)
+    graph, milvus = running
+    where = {"neo4j_uri": graph.access.uri, "neo4j_password": graph.access.password, "milvus_uri": milvus}
+    with lmr.open(home / "lmr", progress=lambda *told: said.append(told), workers=1, **where) as collection:
+        taken = collection.ingest(home / "photos")
+        assert taken.new == len(collection) == sum(PLACES.values())
+        linked = collection.link()
+        assert linked.accepted > 0
+        collection.ingest(home / "alone.jpg")  # and not linked yet
+        yield collection
+
+
+@pytest.fixture
+def photo(made: Path) -> Path:
+    """A photo of the bank that is not in the collection."""
+    return sorted(made.glob("bank-*.jpg"))[0]
+
+
+def ranked(result: lmr.SearchResult) -> list[tuple]:
+    return [(hit.image.id, hit.reached, hit.inliers, hit.hops, hit.weight, hit.similarity) for hit in result]
+
+
+def test_every_kind_of_photo_finds_the_same(c: lmr.Collection, photo: Path) -> None:
+    first = c.search(photo, top=None)
+    assert [hit.rank for hit in first.hits] == list(range(1, len(c) + 1))
+    verified = [hit for hit in first if hit.reached == "verified"]
+    assert all("bank" in Path(hit.image.paths[0]).name for hit in verified[:4]) and len(verified) >= 4
+    assert first.stored is None and first[0].inliers > 20
+    for given in (str(photo), photo.read_bytes(), memoryview(photo.read_bytes())):
+        assert ranked(c.search(given, top=None)) == ranked(first)
+    with Pillow.open(photo) as image:
+        from_pixels = c.search(image, top=None)
+        assert ranked(c.search(np.asarray(image), top=None)) == ranked(from_pixels)
+    assert [hit.image.id for hit in from_pixels if hit.reached == "verified"] == [hit.image.id for hit in verified]
+
+
+def test_a_text_is_a_path_and_an_id_is_an_image_id(c: lmr.Collection, photo: Path) -> None:
+    id = c.search(photo).hits[0].image.id
+    assert isinstance(id, lmr.ImageId)
+    assert ranked(c.search(id)) == ranked(c.search(lmr.ImageId(id[:12])))
+    assert c.search(id).stored == id
+    with pytest.raises(lmr.UsageError, match=r"there is no file .*lmr\.ImageId"):
+        c.search(str(id))
+    for wrong in ("0" * 64, str(photo), id[:3]):
+        with pytest.raises(lmr.UsageError, match="has the id"):
+            c.search(lmr.ImageId(wrong))
+    with pytest.raises(lmr.UsageError, match=r"\(H, W, 3\) uint8"):
+        c.search(np.zeros((4, 4), np.float32))
+    with pytest.raises(lmr.UsageError, match="int is no photo"):
+        c.search(7)
+    with pytest.raises(lmr.PhotoError):
+        c.search(b"no photo at all")
+    with pytest.raises(lmr.UsageError, match="not in the collection"):
+        c.image(photo)
+
+
+def test_results_are_the_command_lines(c: lmr.Collection, home: Path, photo: Path, servers_of: dict[str, str]) -> None:
+    told = json.loads(Cli(home / "lmr")("search", photo, "--json", env=servers_of))
+    ours = json.loads(json.dumps(c.search(photo).to_dict()))
+    for document in (told, ours):
+        document.pop("seconds")
+    assert ours == told
+    frame = c.search(photo).to_pandas()
+    assert list(frame["id"]) == [row["id"] for row in told["results"]]
+
+
+@pytest.fixture
+def servers_of(running) -> dict[str, str]:
+    graph, milvus = running
+    return {"NEO4J_URI": graph.access.uri, "NEO4J_PASSWORD": graph.access.password, "LMR_MILVUS_URI": milvus}
+
+
+def test_ways_are_explained_and_drawn(c: lmr.Collection, home: Path, photo: Path, tmp_path: Path) -> None:
+    result = c.search(photo)
+    for hit in result:
+        way = result.path(hit)
+        assert len(way) == (hit.hops or 0)
+        if way:
+            assert way[0].a is None and way[-1].b == hit.image.id
+            assert min(hop.weight for hop in way) == hit.weight
+    best = result.hits[0].image
+    found = c.explain(photo, best.id)
+    assert found.joined and [hop.b for hop in found.path][-1] == best.id
+    assert found.picture(tmp_path / "why.jpg").read_bytes()[:2] == b"\xff\xd8"
+    assert c.explain(best.id, best.paths[0]).path == ()
+    apart = c.explain(photo, c.image(home / "alone.jpg").id)
+    assert not apart.joined
+    with pytest.raises(lmr.UsageError, match="no way"):
+        apart.picture(tmp_path / "none.jpg")
+
+
+def test_the_gallery_is_one_document_or_a_page(
+    c: lmr.Collection, photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    result = c.search(photo, top=3)
+    text = result.html()
+    pictures = re.findall(r'src="([^"]{0,40})', text)
+    assert len(pictures) > 3 and all(one.startswith("data:image/jpeg;base64,") for one in pictures)
+    assert not re.search(r'(?:src|href)="(?!data:|#)', text), "it needs nothing but itself"
+    assert result._repr_html_().startswith("<iframe sandbox srcdoc=")
+    page = result.save(tmp_path / "page.html")
+    assert page.exists() and list((tmp_path / "page.files").glob("*.jpg"))
+    other = tmp_path / "notes.html"
+    other.write_text("mine")
+    with pytest.raises(lmr.UsageError):
+        result.save(other)
+    assert other.read_text() == "mine"
+    result.show()
+    assert len(capsys.readouterr().out.splitlines()) == 3
+    assert repr(result).startswith("<SearchResult: ")
+
+
+def test_people_correct_and_look_around(c: lmr.Collection, home: Path, photo: Path) -> None:
+    a = c.search(photo, verified_only=True)[0].image
+    links = c.cypher("analyst/strongest-bridges", limit=100)
+    assert links and {"a", "b", "inliers"} <= links[0].keys()
+    with pytest.raises(lmr.UsageError, match="takes"):
+        c.cypher("strongest-bridges", most=3)
+    with pytest.raises(lmr.UsageError, match="there is no query"):
+        c.cypher("write/clear", limit=3)
+    other = c.image(home / "alone.jpg")
+    c.confirm(a.id, home / "alone.jpg", why="it stands beside it")
+    assert c.explain(a.id, other.id).joined
+    c.reject(a.id, other.id)
+    assert not c.explain(a.id, other.id).joined
+    c.cluster()
+    assert sum(one.size for one in c.clusters()) <= len(c)
+    assert all(one.a and one.b for one in c.review())
+    with pytest.raises(lmr.UsageError, match="min_weight is for components"):
+        c.cluster(min_weight=3)
+
+
+def test_threads_search_while_another_process_links(
+    c: lmr.Collection, home: Path, photo: Path, servers_of: dict[str, str]
+) -> None:
+    wanted = ranked(c.search(photo, top=None))
+    with ThreadPoolExecutor(3) as threads:
+        link = threads.submit(Cli(home / "lmr"), "link", env=servers_of)
+        found = list(threads.map(lambda _: ranked(c.search(photo, top=None)), range(6)))
+        link.result()
+    assert wanted in found and all({id for id, *_ in one} == {id for id, *_ in wanted} for one in found)
+
+
+def test_what_was_found_outlives_what_others_learn(
+    c: lmr.Collection, home: Path, photo: Path, servers_of: dict[str, str]
+) -> None:
+    before = c.search(photo, top=None)
+    hits = ranked(before)
+    Cli(home / "lmr")("train", env=servers_of)
+    assert ranked(before) == hits and before.to_dict()["results"]
+    after = c.search(photo, top=None)
+    assert {hit.image.id for hit in after} == {hit.image.id for hit in before}
+
+
+def test_progress_is_told(c: lmr.Collection, said: list[tuple[str, int, int]]) -> None:
+    tasks = {task for task, *_ in said}
+    assert {"Photos", "Proposals"} <= tasks
+    for task in tasks:
+        done = [(count, total) for one, count, total in said if one == task]
+        assert done[0][0] == 0 and all(0 <= count <= total for count, total in done)
+    assert ("Photos", 9, 9) in said
+
+
+def test_opening(tmp_path: Path) -> None:
+    with pytest.raises(lmr.UsageError, match=r"no setting 'presets'; there are: .*preset"):
+        lmr.open(tmp_path / "a", presets="classic")
+    with pytest.raises(lmr.CollectionError):
+        lmr.open(tmp_path / "a", create=False)
+    assert not (tmp_path / "a").exists()
+    with lmr.open(tmp_path / "a") as collection:
+        assert len(collection) == 0 and collection.home == tmp_path / "a" and not list(collection.images())
+    assert "a" in repr(lmr.open(tmp_path / "a", create=False))
+
+
+def test_public_names() -> None:
+    assert set(lmr.__all__) <= set(dir(lmr))
+    assert (ROOT / "lmr" / "py.typed").exists()
+    for name in lmr.__all__:
+        value = getattr(lmr, name)
+        assert (inspect.getdoc(value) or "").strip(), name
+        if inspect.isclass(value):
+            for member, one in vars(value).items():
+                if not member.startswith("_") and (callable(one) or isinstance(one, property)):
+                    assert (inspect.getdoc(one) or "").strip(), (name, member)
+    with pytest.raises(AttributeError, match="no attribute 'opne'"):
+        lmr.opne  # noqa: B018
+
+
+def test_importing_is_cheap() -> None:
+    code = "import sys; before = set(sys.modules); import lmr; print(*sorted(set(sys.modules) - before))"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert "lmr" in loaded and not {"numpy", "neo4j", "pymilvus", "cv2", "torch"} & set(loaded)
+    code = "import sys, lmr; lmr.open; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"neo4j", "pymilvus", "torch", "pandas"} & set(loaded)
