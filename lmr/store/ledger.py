@@ -445,7 +445,7 @@ class Ledger:
 
     def shown(self) -> list[str]:
         """The hashes of what `id_of_pixels` finds an image for that is here."""
-        return [row[0] for row in self._db.execute("SELECT pixels FROM identities JOIN images USING (id)")]
+        return [row[0] for row in self._db.execute("SELECT i.pixels FROM identities i JOIN images USING (id)")]
 
     def put_skipped(self, roots: Iterable[bytes], rows: Iterable[tuple[bytes, str, int, str]]) -> None:
         """Remember what was passed over below some folders: (folder, kind, how many, one of them)."""
