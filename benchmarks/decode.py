@@ -20,7 +20,7 @@ import tifffile
 from PIL import Image, ImageOps
 
 from benchmarks.data import SHARED, percentiles
-from lmr.execution.local import single_threaded
+from lmr.execution import single_threaded
 from lmr.method.features.presets import preset
 from lmr.method.photos.decode import decode
 from lmr.settings import Settings

@@ -16,6 +16,7 @@ import functools
 import itertools
 import multiprocessing
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,7 +28,8 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.data import SHARED
-from lmr.execution.local import Workers
+from lmr.execution import results
+from lmr.execution.local import Local
 from lmr.method.features.checkpoints.recognise import About
 from lmr.method.features.checkpoints.store import Kept
 from lmr.method.features.networks import delf, gem
@@ -166,17 +168,17 @@ def ours(kept: Kept, paths: list[Path], side: int, device: str) -> float:
     count = len(psutil.Process().cpu_affinity() or [0])
     if chosen_device(device).type == "cpu":
         whole = functools.partial(_whole, kept, side)
-        with Workers(count) as workers:
-            workers.map(whole, paths[: 2 * count])  # networks are loaded
+        with Local(count) as executor:
+            deque(results(executor, whole, paths[: 2 * count]), 0)  # networks are loaded
             begin = time.perf_counter()
-            workers.map(whole, paths)
+            deque(results(executor, whole, paths), 0)
             return time.perf_counter() - begin
     finish = _parts(kept, side, device)[1].finish
     prepared = functools.partial(_prepared, kept, side)
-    with Workers(count) as workers:
-        finish([picture for _, picture in workers.results(prepared, paths[:_WINDOW])])
+    with Local(count) as executor:
+        finish([picture for _, picture in results(executor, prepared, paths[:_WINDOW])])
         begin = time.perf_counter()
-        for window in _windows(picture for _, picture in workers.results(prepared, paths)):
+        for window in _windows(picture for _, picture in results(executor, prepared, paths)):
             finish(window)
         return time.perf_counter() - begin
 

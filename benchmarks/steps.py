@@ -9,11 +9,13 @@ pair in the first is taken over by the second, as it depends on the two photos a
 from __future__ import annotations
 
 import argparse
+import functools
+import hashlib
 import random
 import shutil
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -37,21 +39,20 @@ _RUNGS = ("descriptor", "idqe", "idqe+mmst")
 
 
 class Remembered:
-    """`verify_pairs` that compares no two photos twice."""
+    """`verify_pairs` that compares no two photos twice: photos are known by their features."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[str, str], Verification] = {}
+        self._known: dict[tuple[bytes, bytes], Verification] = {}
 
     def __call__(
-        self, pairs: Iterable[Pair], open_reader: Any, path: Path, *rest: Any
+        self, pairs: Iterable[Pair], packed: Callable[[int], bytes], *rest: Any
     ) -> Iterator[list[tuple[Pair, Verification]]]:
         """See verify_pairs."""
-        with Ledger.open(path, readonly=True) as ledger:
-            ids = {image.number: image.id for image in ledger.images()}
-        wanted = {pair: (ids[pair[0]], ids[pair[1]]) for pair in pairs}
+        digest = functools.cache(lambda number: hashlib.sha256(packed(number)).digest())
+        wanted = {pair: (digest(pair[0]), digest(pair[1])) for pair in pairs}
         fresh = [pair for pair, (a, b) in wanted.items() if not {(a, b), (b, a)} & self._known.keys()]
-        for chunk in verify_pairs(fresh, open_reader, path, *rest):
-            self._known.update({wanted[pair]: found for pair, found in chunk})
+        for block in verify_pairs(fresh, packed, *rest):
+            self._known.update({wanted[pair]: found for pair, found in block})
         for pair, (a, b) in wanted.items():
             found = self._known.get((a, b))
             yield [(pair, found if found is not None else self._known[b, a].swapped())]

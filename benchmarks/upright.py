@@ -18,7 +18,7 @@ from scipy.optimize import minimize
 
 import lmr.method.features.upright as upright
 from benchmarks.data import SHARED
-from lmr.execution.local import single_threaded
+from lmr.execution import single_threaded
 from lmr.method.features.presets import preset
 from lmr.method.photos.decode import decode
 from lmr.values import Array

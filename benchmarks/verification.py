@@ -19,7 +19,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from benchmarks.data import SHARED
-from lmr.execution.local import single_threaded
+from lmr.execution import single_threaded
 from lmr.method.features.pack import pack, unpack
 from lmr.method.features.presets import preset
 from lmr.method.photos.decode import decode

@@ -255,7 +255,7 @@ def check_of(cli: Cli) -> list:
 @pytest.fixture
 def two(made: Path, servers: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Stores]]:
     """A calm and a shaken collection of the same photos, linked but for their turns."""
-    monkeypatch.setattr(Stores, "workers", Here())
+    monkeypatch.setattr(Stores, "executor", Here())
     chosen(made, tmp_path / "photos")
     homes = [tmp_path / name for name in ("calm", "shaken")]
     try:

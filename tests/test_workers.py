@@ -2,54 +2,16 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import shutil
-import signal
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
 import psutil
-import pytest
 
-from lmr.errors import WorkerDied
-from lmr.execution.local import Workers
 from tests.conftest import ROOT, Cli
-
-ONCE, ALWAYS = 2, 5
-
-
-def square(marks: Path, item: int) -> int:
-    """Killed with kill -9 when it meets one item for the first time, and whenever it meets another."""
-    if item == ALWAYS or (item == ONCE and not (marks / "met").exists()):
-        (marks / "met").touch()
-        os.kill(os.getpid(), signal.SIGKILL)
-    return item * item
-
-
-def test_a_killed_worker_costs_at_most_its_own_item(tmp_path: Path) -> None:
-    found: list[tuple[int, int | WorkerDied]] = []
-
-    def work() -> None:
-        with Workers(2) as workers:
-            found.extend(workers.results(functools.partial(square, tmp_path), range(14)))
-
-    working = threading.Thread(target=work, daemon=True)
-    working.start()
-    working.join(240)
-    assert not working.is_alive(), "it waits for ever"
-    assert [item for item, _ in found] == list(range(14))
-    lost = {item: result for item, result in found if isinstance(result, WorkerDied)}
-    assert list(lost) == [ALWAYS] and "died" in str(lost[ALWAYS])
-    assert all(result == item * item for item, result in found if item != ALWAYS)
-
-
-def test_what_needs_all_results_raises_where_one_is_lost(tmp_path: Path) -> None:
-    with Workers(1) as workers, pytest.raises(WorkerDied, match="--workers 1"):
-        workers.map(functools.partial(square, tmp_path), [ALWAYS])
 
 
 def test_an_ingest_goes_on_when_a_worker_is_killed(blank: Cli, made: Path, tmp_path: Path) -> None:

@@ -1,112 +1,247 @@
-"""Worker processes: one BLAS thread each, results as they come, and a death that costs only its own item.
-
-What a function needs for many items (an extractor, a way to the ledger) it keeps in a cache of its own module, so that
-one pool serves all stages of a command.
-"""
+"""Worker processes of this machine: results in order, and a death that costs only the payload at hand."""
 
 from __future__ import annotations
 
 import functools
+import hashlib
 import os
+import pickle
 import threading
+import traceback
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, wait
+from contextlib import suppress
+from dataclasses import dataclass
 from multiprocessing import get_context, parent_process
-from typing import TypeVar
+from multiprocessing.connection import Connection
+from typing import Any, TypeVar
 
 from lmr.errors import WorkerDied
+from lmr.execution import single_threaded
+from lmr.execution.threads import Threads
 
-T = TypeVar("T")
 R = TypeVar("R")
+Parts = Sequence[bytes | memoryview]  # a pickle, and the arrays that it leaves where they are
 
-_SINGLE = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+_AHEAD = 4  # payloads in flight for each process
+_BYTES = 256 * 2**20  # of payloads in flight, beyond which no other is asked for
+_KEPT = 2  # shared values that a process keeps
+_PATIENCE = 5.0  # seconds in which a process that has nothing to do ends by itself
+_DIED = "the worker process died while working on it (if memory ran out, try --workers 1)"
 
 
-class Workers:
+@dataclass(frozen=True, slots=True, eq=False)
+class _Task:
+    """A call on its way; shared: the name and the parts of what it shares with others."""
+
+    call: Parts
+    shared: tuple[str, Parts] | None
+    module: str
+
+    @property
+    def size(self) -> int:
+        return sum(len(part) for part in self.call)
+
+
+class Local:
     """At most `count` processes, begun when there is work for them. Use it as a context manager, or close it.
 
     They are not copies of this process (the databases' clients have threads) but of one that has only imported what
-    the first function needs.
+    the first function needs. One thread at a time may use it. See lmr.execution.Executor.
     """
 
     def __init__(self, count: int) -> None:
         self.count = count
-        self._pool: ProcessPoolExecutor | None = None
+        self._threads: Threads | None = None
+        self._idle: list[_Process] = []
+        self._busy: set[_Process] = set()
 
-    def __enter__(self) -> Workers:
+    def __enter__(self) -> Local:
         return self
 
     def __exit__(self, *error: object) -> None:
         self.close()
 
     def close(self) -> None:
-        """End the processes; the next items begin others."""
-        self._close(cancel=True)
+        """End the processes, also those that are at work."""
+        threads, self._threads = self._threads, None
+        if threads is not None:
+            threads.close()
+            while not threads.ended(0.02):  # one may just be beginning another process
+                for process in list(self._busy):
+                    process.kill()
+        while self._idle:
+            self._idle.pop().end()
 
-    def results(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[tuple[T, R | WorkerDied]]:
-        """(item, result) in the items' order, few in flight at once; a WorkerDied in place of a lost result."""
-        waiting: deque[tuple[T, Future[R]]] = deque()
-        source = iter(items)
-        for item in source:
-            waiting.append((item, self._submit(function, item)))
-            if len(waiting) >= 4 * self.count:
-                break
-        while waiting:
-            item, future = waiting.popleft()
-            try:
-                yield item, future.result()
-            except BrokenProcessPool:
-                pending = [item, *(other for other, _ in waiting)]
-                waiting.clear()
-                for lost in pending:
-                    yield lost, self._alone(function, lost)
-            for following in source:
-                waiting.append((following, self._submit(function, following)))
-                if len(waiting) >= 4 * self.count:
-                    break
-
-    def map(self, function: Callable[[T], R], items: Iterable[T]) -> list[R]:
-        """All results; raises WorkerDied if one was lost."""
-        found = []
-        for _, result in self.results(function, items):
-            if isinstance(result, WorkerDied):
-                raise result
-            found.append(result)
-        return found
-
-    def _alone(self, function: Callable[[T], R], item: T) -> R | WorkerDied:
-        """One item in a pool that holds nothing else, after a pool broke and nobody knows by which item."""
-        self._close(cancel=False)
+    def map(
+        self, function: Callable[..., R], payloads: Iterable[Any], *, shared: Any = None
+    ) -> Iterator[R | WorkerDied]:
+        """See Executor."""
+        constant = None if shared is None else _named(_pickled(shared))
+        source, module = iter(payloads), _module_of(function)
+        waiting: deque[tuple[_Task, Future[R]]] = deque()
         try:
-            return self._submit(function, item).result()
-        except BrokenProcessPool:
-            self._close(cancel=False)
-            return WorkerDied("the worker process died while working on it (if memory ran out, try --workers 1)")
+            while True:
+                while len(waiting) < _AHEAD * self.count and sum(task.size for task, _ in waiting) < _BYTES:
+                    try:
+                        payload = next(source)
+                    except StopIteration:
+                        break
+                    task = _Task(_pickled((function, payload)), constant, module)
+                    del payload
+                    waiting.append((task, self._submit(task)))
+                if not waiting:
+                    return
+                task, future = waiting.popleft()
+                try:
+                    result: R | WorkerDied = future.result()
+                except WorkerDied:
+                    wait([other for _, other in waiting])
+                    result = self._alone(task)
+                yield result
+        finally:
+            for _, future in waiting:
+                future.cancel()
 
-    def _submit(self, function: Callable[[T], R], item: T) -> Future[R]:
-        if self._pool is None:
-            context = get_context("forkserver")
-            context.set_forkserver_preload([_module_of(function)])
-            self._pool = ProcessPoolExecutor(self.count, mp_context=context, initializer=_begin)
+    def _alone(self, task: _Task) -> Any:
+        """Try what a process died of again, with the machine and all its memory to itself."""
+        self.close()
         try:
-            return self._pool.submit(function, item)
-        except BrokenProcessPool as error:
-            broken: Future[R] = Future()
-            broken.set_exception(error)
-            return broken
+            return self._submit(task).result()
+        except WorkerDied as error:
+            return error
 
-    def _close(self, *, cancel: bool) -> None:
-        if self._pool is not None:
-            self._pool.shutdown(wait=True, cancel_futures=cancel)
-            self._pool = None
+    def _submit(self, task: _Task) -> Future[Any]:
+        if self._threads is None:
+            self._threads = Threads(self.count)
+        return self._threads.submit(self._run, task)
+
+    def _run(self, task: _Task) -> Any:
+        """In a thread of this process, which waits while another process works."""
+        try:
+            process = self._idle.pop()
+        except IndexError:
+            process = _Process(task.module)
+        self._busy.add(process)
+        try:
+            done, result = process.run(task)
+        except BaseException as error:
+            process.kill()
+            if isinstance(error, EOFError | OSError):
+                raise WorkerDied(_DIED) from error
+            raise
+        else:
+            self._idle.append(process)
+        finally:
+            self._busy.discard(process)
+        if not done:
+            raise result
+        return result
+
+
+class _Process:
+    """One worker process, and the line to it."""
+
+    def __init__(self, module: str) -> None:
+        context = get_context("forkserver")
+        context.set_forkserver_preload([module])
+        self._line, far = context.Pipe()
+        self._process = context.Process(target=_serve, args=(far,), daemon=True)
+        self._process.start()
+        far.close()
+        self._known: list[str] = []
+
+    def run(self, task: _Task) -> tuple[bool, Any]:
+        """Whether the function came to an end, and what it gave or raised. Raises OSError, EOFError if it died."""
+        name, parts = task.shared or (None, ())
+        new = name is not None and name not in self._known
+        self._line.send((name, new, self._known.pop(0) if new and len(self._known) == _KEPT else None))
+        if name is not None and new:
+            self._known.append(name)
+            _send(self._line, parts)
+        _send(self._line, task.call)
+        answer: tuple[bool, Any] = _unpickled(_received(self._line))
+        return answer
+
+    def kill(self) -> None:
+        """End it, whatever it is doing."""
+        self._process.kill()
+
+    def end(self) -> None:
+        """Let it end, as it has nothing to do."""
+        self._line.close()
+        self._process.join(_PATIENCE)
+        self._process.kill()
+        self._process.join()
 
 
 def _module_of(function: Callable) -> str:
     while isinstance(function, functools.partial):
         function = function.func
     return function.__module__
+
+
+# ------------------------------------------------------------ what travels
+
+
+def _pickled(value: Any) -> Parts:
+    """Arrays are not copied; they are read-only where they arrive."""
+    arrays: list[pickle.PickleBuffer] = []
+    head = pickle.dumps(value, 5, buffer_callback=arrays.append)
+    return [head, *(array.raw() for array in arrays)]
+
+
+def _unpickled(parts: Parts) -> Any:
+    return pickle.loads(parts[0], buffers=parts[1:])  # noqa: S301 -- it comes from this program's own process
+
+
+def _named(parts: Parts) -> tuple[str, Parts]:
+    """With a name that is a hash of the content."""
+    digest = hashlib.blake2b()
+    for part in parts:
+        digest.update(len(part).to_bytes(8, "little"))
+        digest.update(part)
+    return digest.hexdigest(), parts
+
+
+def _send(line: Connection, parts: Parts) -> None:
+    line.send(len(parts))
+    for part in parts:
+        line.send_bytes(part)
+
+
+def _received(line: Connection) -> Parts:
+    return [line.recv_bytes() for _ in range(line.recv())]
+
+
+# ------------------------------------------------------------ in the worker
+
+
+def _serve(line: Connection) -> None:
+    """Answer calls until the line is closed."""
+    _begin()
+    kept: dict[str, Callable[[], Any]] = {}
+    with suppress(EOFError, OSError):
+        while True:
+            name, new, forgotten = line.recv()
+            kept.pop(forgotten, None)
+            if new:
+                kept[name] = functools.cache(functools.partial(_unpickled, _received(line)))
+            _send(line, _answer(_received(line), kept.get(name)))
+
+
+def _answer(call: Parts, shared: Callable[[], Any] | None) -> Parts:
+    try:
+        function, payload = _unpickled(call)
+        result = function(payload) if shared is None else function(payload, shared())
+        return _pickled((True, result))
+    except Exception as error:
+        error.add_note("".join(traceback.format_exception(error)))
+        try:
+            return _pickled((False, error))
+        except Exception:
+            return _pickled((False, TypeError(f"what was raised cannot be pickled: {error!r}")))
 
 
 def _begin() -> None:
@@ -118,19 +253,8 @@ def _begin() -> None:
 
 
 def _end_with_parent() -> None:
-    """A killed parent cannot tell its workers to end, and they would wait for work for ever."""
+    """A killed parent cannot tell its workers to end while they are at work."""
     parent = parent_process()
     if parent is not None:
         parent.join()
         os._exit(1)
-
-
-def single_threaded() -> None:
-    """One thread for BLAS, OpenCV and the like, so that workers do not fight for cores and sums do not vary."""
-    for name in _SINGLE:
-        os.environ[name] = "1"
-    import cv2
-    import threadpoolctl
-
-    cv2.setNumThreads(1)
-    threadpoolctl.threadpool_limits(1)

@@ -1,57 +1,70 @@
-"""Verify many pairs in worker processes that read local features from the ledger themselves, or one photo at once."""
+"""Verify many pairs, wherever an engine runs, or one photo with some others in threads of this process."""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from dataclasses import dataclass
 
 from threadpoolctl import threadpool_limits
 
-from lmr.execution.local import Workers
+from lmr.execution import Executor, results
+from lmr.method.features.pack import unpack
 from lmr.method.verification.matching import Prepared, prepare
 from lmr.method.verification.parameters import VERIFIER, Matching, Verifier
 from lmr.method.verification.verify import verify, verify_all
-from lmr.values import Features, Verification, batches
+from lmr.values import Verification, batches
 
 Pair = tuple[int, int]
-Reader = Callable[[int], Features]
-_CHUNK, _CHUNK_ON_DEVICE = 32, 256
-_KEPT = 192  # prepared photos a worker keeps: about 1 MB each
+_BLOCK, _BLOCK_ON_DEVICE = 32, 256
+_KEPT = 192  # prepared photos that a process keeps: about 1 MB each
 
 
-@functools.lru_cache(1)
-def _photos(open_reader: Callable[[Path], Reader], path: Path, by: Matching) -> Callable[[int], Prepared]:
-    """A worker's way to photos by number, ready to be compared."""
-    reader = open_reader(path)
-    return functools.lru_cache(_KEPT)(lambda number: prepare(reader(number), by))
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Pairs to be verified, as places in photos, each of which is there once: packed local features (see pack)."""
+
+    photos: tuple[bytes, ...]
+    pairs: tuple[Pair, ...]
 
 
-def _verify(
-    open_reader: Callable[[Path], Reader], path: Path, device: str, by: Verifier, pairs: list[Pair]
-) -> list[Verification]:
-    get = _photos(open_reader, path, by.matching)
-    return verify_all([(get(a), get(b)) for a, b in pairs], device, by)
+def block_of(pairs: Sequence[Pair], packed: Callable[[int], bytes]) -> Block:
+    """Pairs by numbers, and what gives packed local features by number, as one payload."""
+    place: dict[int, int] = {}
+    for pair in pairs:
+        for number in pair:
+            place.setdefault(number, len(place))
+    return Block(tuple(map(packed, place)), tuple((place[a], place[b]) for a, b in pairs))
+
+
+def verified(block: Block, shared: tuple[str, Verifier]) -> list[Verification]:
+    """The outcomes of a block; shared: the device on which points are matched, and the parameters."""
+    device, by = shared
+    photos = [_prepared(data, by.matching) for data in block.photos]
+    return verify_all([(photos[a], photos[b]) for a, b in block.pairs], device, by)
+
+
+@functools.lru_cache(_KEPT)
+def _prepared(data: bytes, by: Matching) -> Prepared:
+    """By content, so it is right however long a process lives: blocks that follow one another share photos."""
+    return prepare(unpack(data), by)
 
 
 def verify_pairs(
     pairs: Iterable[Pair],
-    open_reader: Callable[[Path], Reader],
-    path: Path,
-    workers: Workers,
+    packed: Callable[[int], bytes],
+    executor: Executor,
     device: str = "cpu",
     by: Verifier = VERIFIER,
 ) -> Iterator[list[tuple[Pair, Verification]]]:
-    """Outcomes in the order of the pairs, a chunk at a time; sort pairs so that neighbours share a photo.
+    """Outcomes in the order of the pairs, a block at a time; sort pairs so that neighbours share a photo.
 
-    `open_reader(path)` gives a worker its way to local features by number. device: where points are matched.
+    packed: gives packed local features by number. device: where points are matched. Raises WorkerDied.
     """
-    chunks = batches(pairs, _CHUNK if device == "cpu" else _CHUNK_ON_DEVICE)
-    for chunk, outcomes in workers.results(functools.partial(_verify, open_reader, path, device, by), chunks):
-        if isinstance(outcomes, Exception):
-            raise outcomes
-        yield list(zip(chunk, outcomes, strict=True))
+    blocks = batches(pairs, _BLOCK if device == "cpu" else _BLOCK_ON_DEVICE)
+    for block, found in results(executor, verified, blocks, lambda pairs: block_of(pairs, packed), shared=(device, by)):
+        yield list(zip(block, found, strict=True))
 
 
 def verify_against(

@@ -443,6 +443,10 @@ class Ledger:
         row = self._db.execute("SELECT id FROM identities WHERE pixels = ?", (pixels,)).fetchone()
         return row[0] if row else None
 
+    def shown(self) -> list[str]:
+        """The hashes of what `id_of_pixels` finds an image for that is here."""
+        return [row[0] for row in self._db.execute("SELECT i.pixels FROM identities i JOIN images USING (id)")]
+
     def put_skipped(self, roots: Iterable[bytes], rows: Iterable[tuple[bytes, str, int, str]]) -> None:
         """Remember what was passed over below some folders: (folder, kind, how many, one of them)."""
         self._db.executemany("DELETE FROM skipped WHERE root = ?", ((root,) for root in roots))

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from lmr.errors import BrokenServerError, BusyError, CollectionError, LmrError, ServerError
-from lmr.execution.local import Workers
+from lmr.execution import Executor
+from lmr.execution.local import Local
 from lmr.local.milvus import LocalMilvus
 from lmr.local.neo4j import Access, LocalNeo4j
 from lmr.local.process import LocalServer, private_folder
@@ -149,13 +150,13 @@ class Stores:
         self.ledger.close()
 
     @cached_property
-    def workers(self) -> Workers:
-        """Processes for what takes long, which all stages of a command share."""
-        return Workers(self.settings.worker_count)
+    def executor(self) -> Executor:
+        """Runs what takes long; all stages of a command share it."""
+        return Local(self.settings.worker_count)
 
     def rest(self) -> None:
         """End the worker processes, and free what they hold, where the next stage does without them."""
-        self.workers.close()
+        self.executor.close()
 
     @property
     def id(self) -> str:
@@ -288,7 +289,7 @@ class Stores:
                 yield
             finally:
                 self._writes = False
-                self.rest()  # what workers keep of images is true for this writer alone
+                self.rest()
 
     def changed(self) -> None:
         """Note, inside a transaction, that images, labels or descriptors are no longer what the databases have.

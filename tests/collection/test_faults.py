@@ -133,7 +133,7 @@ def state(collection: Stores, history: History) -> dict:
 def test_a_write_that_fails_is_made_good_by_the_same_step(
     servers: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Stores, "workers", Here())
+    monkeypatch.setattr(Stores, "executor", Here())
     own = dict.fromkeys(servers, "")  # the shaken one has databases of its own
     settings = [
         replace(load({"home": tmp_path / name}, {**os.environ, **environment})[0], top=10)

@@ -67,7 +67,7 @@ def opened(
     tmp_path: Path, running: tuple[Graph, str], servers: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Opened]:
     """Opens a collection with 24 photos of no pixels on the servers of all tests, which are emptied before."""
-    monkeypatch.setattr(Stores, "workers", Here())
+    monkeypatch.setattr(Stores, "executor", Here())
     made: list[Stores] = []
 
     def begin(name: str, verifier: Verifier = VERIFIER, reviewer: Any = REVIEWER) -> Stores:

@@ -11,14 +11,14 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from lmr.execution.verification import _photos
 from lmr.jobs.correct.corrections import judge, remove
 from lmr.jobs.link.link import link
-from lmr.jobs.train.describe import _describer, describe_new, train
+from lmr.jobs.train.describe import describe_new, train
 from lmr.method.features.pack import pack
 from lmr.method.spanning.clusters import write_clusters
 from lmr.method.spanning.ranking import Limits, rank_from_image
@@ -36,17 +36,13 @@ PLACES, PHOTOS = 44, 5
 
 
 class Here:
-    """Workers that are none: spawning processes is not what these histories test."""
+    """An engine that is none: spawning processes is not what these histories test."""
 
-    def results(self, function: Callable, items: Iterable) -> Iterator[tuple]:
-        return ((item, function(item)) for item in items)
-
-    def map(self, function: Callable, items: Iterable) -> list:
-        return [function(item) for item in items]
+    def map(self, function: Callable, payloads: Iterable, *, shared: Any = None) -> Iterator:
+        return (function(payload) if shared is None else function(payload, shared) for payload in payloads)
 
     def close(self) -> None:
-        _photos.cache_clear()
-        _describer.cache_clear()
+        pass
 
 
 class Photos:
@@ -216,7 +212,7 @@ def own_collection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[
 
 
 def opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stores]:
-    monkeypatch.setattr(Stores, "workers", Here())
+    monkeypatch.setattr(Stores, "executor", Here())
     settings = replace(load({"home": tmp_path / "lmr"})[0], top=10)
     try:
         with Stores.open(settings, create=True) as made:

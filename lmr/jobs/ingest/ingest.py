@@ -5,14 +5,16 @@ from __future__ import annotations
 import csv
 import functools
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from lmr.errors import CollectionError, LmrError, WorkerDied
+from lmr.execution import outcomes
+from lmr.execution.threads import ahead
 from lmr.jobs.correct.corrections import left, take_out
 from lmr.jobs.ingest.find import Found
-from lmr.jobs.ingest.intake import PLAIN, Stored, Taken, finished, take
+from lmr.jobs.ingest.intake import PLAIN, Intake, Result, Stored, Taken, finished, read_file, take
 from lmr.jobs.ingest.labels import Assigned, Label, Labels
 from lmr.jobs.ingest.plan import Ingested, Look, Plan, has_moved_from, plan
 from lmr.jobs.ingest.videos import frames_of, keep_videos, look_into
@@ -89,11 +91,9 @@ def extract(
     """Read, describe and keep files; inside the writer's lock. stored: what some paths are to be read as."""
     if not work:
         return
-    ledger, settings = stores.ledger, stores.settings
-    results = stores.workers.results(functools.partial(take, settings, ledger.path, stored or {}), work)
-    keeper = _Keeper(stores, label_of, split, counts)
+    ledger, keeper = stores.ledger, _Keeper(stores, label_of, split, counts)
     with stores.progress.task("Photos", len(work), "photos") as advance:
-        for batch in batches(finished(stores.preset, results), _BATCH):
+        for batch in batches(finished(stores.preset, _taken(stores, work, stored or {})), _BATCH):
             with ledger.transaction():
                 for item, made in batch:
                     keeper.keep(item, Taken(reason=str(made)) if isinstance(made, WorkerDied) else made)
@@ -104,6 +104,13 @@ def extract(
                 item, made = failed[0]
                 reason = made.reason if isinstance(made, Taken) else str(made)
                 raise LmrError(f"{printable(text_of(item.path))}: {reason} (stopped because of --strict)")
+
+
+def _taken(stores: Stores, work: list[Found], stored: Mapping[bytes, Stored]) -> Iterator[Result]:
+    """Files with what is made of each: read ahead by threads of this process, and described by the engine."""
+    settings = stores.settings
+    reads = ahead(functools.partial(read_file, stores.ledger, settings, stored), work, settings.worker_count)
+    return outcomes(stores.executor, take, work, lambda _: next(reads), shared=Intake.of(stores))
 
 
 class _Keeper:

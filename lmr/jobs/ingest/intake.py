@@ -1,18 +1,18 @@
-"""Reading one file: its bytes, what they show, and what that is described by; in a worker process."""
+"""Taking one file in: its bytes are read here, what they show is described wherever an engine runs."""
 
 from __future__ import annotations
 
-import functools
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from lmr.errors import PhotoError, UnreadError, WorkerDied
 from lmr.jobs.ingest.find import Found
 from lmr.method.features.pack import pack
-from lmr.method.features.presets import Preset, preset
+from lmr.method.features.presets import Preset
 from lmr.method.photos import video
 from lmr.method.photos.about import read_about, read_sidecar
 from lmr.method.photos.decode import content_id, decode, pixel_id, plain, read
@@ -20,7 +20,8 @@ from lmr.method.photos.turned import turned
 from lmr.outputs import made_by_lmr
 from lmr.settings import Settings
 from lmr.store.ledger import Ledger
-from lmr.values import Photo, batches
+from lmr.store.stores import Stores
+from lmr.values import Array, Photo, batches
 
 OWN = "a picture that lmr made, not a photo"
 PLAIN = "a picture of one tone, without any detail to be found by"
@@ -60,31 +61,77 @@ class Taken:
     turn: int = 0
 
 
-@functools.lru_cache(1)
-def _extractor(settings: Settings, path: Path) -> tuple[Preset, Ledger]:
-    """What a worker describes photos with, and the ledger that tells it which are known."""
-    return preset(settings.preset, settings), Ledger.open(path, readonly=True)
+@dataclass(frozen=True, slots=True)
+class Read:
+    """What was read of a file: all that describes it, wherever that is done.
+
+    digest: SHA-256 of its bytes, None if it could not be read; frame: of a video, in the place of data; known: whether
+    no more is wanted than what the photo knows besides pixels. reason, again: see Taken.
+    """
+
+    data: bytes = b""
+    sidecar: bytes | None = None
+    digest: str | None = None
+    frame: Photo | None = None
+    stored: Stored = Stored()
+    known: bool = False
+    reason: str | None = None
+    again: bool = False
 
 
-def take(settings: Settings, path: Path, stored: Mapping[bytes, Stored], item: Found) -> Taken:
-    """Read a file; stored: what some paths are to be read as, whatever the ledger at `path` knows."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Intake:
+    """How all files of a run are described; decoding: the limits of `photos.decode.decode`.
+
+    shown: first eight bytes (n,) uint64, sorted, of the hashes of what images show that were there when it began.
+    """
+
+    preset: Preset
+    decoding: dict[str, Any]
+    shown: Array
+
+    @classmethod
+    def of(cls, stores: Stores) -> Intake:
+        """That of a collection, as it is now."""
+        shown = b"".join(bytes.fromhex(pixels)[:8] for pixels in stores.ledger.shown())
+        return cls(stores.preset, stores.settings.decoding, np.sort(np.frombuffer(shown, ">u8").astype(np.uint64)))
+
+    def knows(self, pixels: str) -> bool:
+        """Whether one of these images shows this."""
+        wanted = np.uint64(int(pixels[:16], 16))
+        place = np.searchsorted(self.shown, wanted)
+        return bool(place < len(self.shown) and self.shown[place] == wanted)
+
+
+def read_file(ledger: Ledger, settings: Settings, stored: Mapping[bytes, Stored], item: Found) -> Read:
+    """Read a file, in any thread; stored: what some paths are to be read as, whether the ledger knows them or not."""
     if item.reason:
-        return Taken(reason=item.reason, again=item.again)
-    made, ledger = _extractor(settings, path)
-    found = Taken()
+        return Read(reason=item.reason, again=item.again)
+    found = Read(stored=stored.get(item.path, Stored()), digest=item.digest)
     try:
-        data = b"" if item.digest else _whole(item.path, settings.max_bytes)
-        about = read_about(data, read_sidecar(item.sidecar)).to_json()
-        found = replace(found, digest=item.digest or content_id(data), about=about)
-        given = stored.get(item.path)
-        if given is not None:
-            found = replace(found, id=given.id, turn=given.turn)
-            if given.digest not in (None, found.digest):
-                return replace(found, reason=CHANGED)
-        elif found.digest and ledger.image_of_digest(found.digest):
+        if item.digest is None:
+            data = _whole(item.path, settings.max_bytes)
+            found = replace(found, data=data, digest=content_id(data))
+        found = replace(found, sidecar=read_sidecar(item.sidecar))
+        if found.stored.digest not in (None, found.digest):
+            raise PhotoError(CHANGED)
+        if found.stored.id is None and ledger.image_of_digest(found.digest or ""):
+            return replace(found, known=True)
+        return found if item.digest is None else replace(found, frame=_frame(item, settings))
+    except PhotoError as error:
+        return replace(found, reason=str(error), again=isinstance(error, UnreadError))
+
+
+def take(read: Read, intake: Intake) -> Taken:
+    """What is made of a file that was read."""
+    if read.digest is None:
+        return Taken(reason=read.reason, again=read.again)
+    found = Taken(read.digest, id=read.stored.id, turn=read.stored.turn, reason=read.reason, again=read.again)
+    try:
+        found = replace(found, about=read_about(read.data, read.sidecar).to_json())
+        if read.known or read.reason:
             return found
-        photo = _frame(item, settings) if item.digest else _photo(made, data, settings)
-        return _described(made, ledger, photo, found)
+        return _described(intake, read.frame or _photo(read.data, intake), found)
     except PhotoError as error:
         return replace(found, reason=str(error), again=isinstance(error, UnreadError))
     except Exception as error:  # an extractor's failure on one photo must not end the run
@@ -104,10 +151,10 @@ def _whole(path: bytes, max_bytes: int) -> bytes:
     return data
 
 
-def _photo(made: Preset, data: bytes, settings: Settings) -> Photo:
+def _photo(data: bytes, intake: Intake) -> Photo:
     if made_by_lmr(data[:_HEAD]):
         raise PhotoError(OWN)
-    return decode(data, enough=made.enough, **settings.decoding)
+    return decode(data, enough=intake.preset.enough, **intake.decoding)
 
 
 def _frame(item: Found, settings: Settings) -> Photo:
@@ -116,18 +163,21 @@ def _frame(item: Found, settings: Settings) -> Photo:
     if parts is None:
         raise PhotoError("no frame of a video")
     photo = video.frame_at(*parts, digest=item.digest or "", **settings.decoding)
-    status = os.stat(parts[0])
+    try:
+        status = os.stat(parts[0])
+    except OSError as error:
+        raise UnreadError(f"cannot be read: {error.strerror}") from error
     if (status.st_size, status.st_mtime_ns) != (item.size, item.mtime):
         raise UnreadError("it is being written; every ingest tries it again")
     return photo
 
 
-def _described(made: Preset, ledger: Ledger, photo: Photo, found: Taken) -> Taken:
+def _described(intake: Intake, photo: Photo, found: Taken) -> Taken:
     if plain(photo):
         return replace(found, reason=PLAIN)
-    found = replace(found, pixels=pixel_id(photo))
-    known = None if found.id else ledger.id_of_pixels(found.pixels or "")
-    if known is not None and ledger.image(known) is not None:
+    pixels, made = pixel_id(photo), intake.preset
+    found = replace(found, pixels=pixels)
+    if not found.id and intake.knows(pixels):
         return found
     photo = turned(photo, found.turn)
     found = replace(found, width=photo.width, height=photo.height)

@@ -6,7 +6,8 @@ import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from lmr.errors import PhotoError, UnreadError, WorkerDied
+from lmr.errors import PhotoError, UnreadError
+from lmr.execution.threads import ahead
 from lmr.jobs.ingest import kinds
 from lmr.jobs.ingest.find import Found
 from lmr.jobs.ingest.plan import Ingested
@@ -31,10 +32,9 @@ def look_into(stores: Stores, items: Sequence[Found], counts: Ingested) -> dict[
     """Which frames are to be taken from each video; a video that cannot be read now keeps those that it has."""
     found = {}
     if items:
-        results = stores.workers.results(functools.partial(_look, stores.settings), items)
+        looks = ahead(functools.partial(_look, stores.settings), items, stores.settings.worker_count)
         with stores.progress.task("Videos", len(items), "videos") as advance:
-            for item, one in results:
-                looked = Looked(reason=str(one)) if isinstance(one, WorkerDied) else one
+            for item, looked in zip(items, looks, strict=True):
                 advance(1)
                 if looked.again and not looked.times and _has_frames(stores, item.path):
                     counts.unread.append(text_of(item.path))
@@ -47,6 +47,7 @@ def look_into(stores: Stores, items: Sequence[Found], counts: Ingested) -> dict[
 
 
 def _look(settings: Settings, item: Found) -> Looked:
+    """In a thread of this process: a video is too large to travel, and a process of its own decodes it."""
     if item.reason:
         return Looked(reason=item.reason, again=item.again)
     digest, times = None, list[str]()

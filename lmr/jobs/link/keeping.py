@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 
-from lmr.execution.verification import Reader, verify_pairs
+from lmr.execution.verification import verify_pairs
 from lmr.jobs.correct.corrections import apply_verdict
-from lmr.method.features.pack import unpack
 from lmr.method.fingerprints import VERIFICATION, Fingerprint
 from lmr.method.review.review import WEAK
 from lmr.method.verification.weights import similarity, weight
@@ -17,19 +15,9 @@ from lmr.store.pairs import PairRow
 from lmr.store.refined import review
 from lmr.store.stores import Stores
 from lmr.store.sync import sync
-from lmr.values import Array, Features, Verification, batches
+from lmr.values import Array, Verification, batches
 
-_KEEPING = 8  # chunks of verified pairs in one transaction
-
-
-def open_features(path: Path) -> Reader:
-    """A worker's way to local features by number."""
-    ledger = Ledger.open(path, readonly=True)
-
-    def read(number: int) -> Features:
-        return unpack(ledger.features(number))
-
-    return read
+_KEEPING = 8  # blocks of verified pairs in one transaction
 
 
 def verify_and_keep(stores: Stores, pairs: Array, round_: int) -> None:
@@ -54,15 +42,13 @@ def _verify_each(
     """Verify pairs (P, 2) and give each outcome to `put`, a batch in one transaction."""
     ledger = stores.ledger
     items = ((int(a), int(b)) for a, b in pairs)
-    outcomes = verify_pairs(
-        items, open_features, ledger.path, stores.workers, _matching_device(stores), stores.verifier
-    )
+    outcomes = verify_pairs(items, ledger.features, stores.executor, _matching_device(stores), stores.verifier)
     with stores.progress.task(task, len(pairs), "pairs") as advance:
         for batch in batches(outcomes, _KEEPING):
             with ledger.transaction():
-                for (a, b), found in (row for chunk in batch for row in chunk):
+                for (a, b), found in (row for block in batch for row in block):
                     put(a, b, found)
-            advance(sum(len(chunk) for chunk in batch))
+            advance(sum(len(block) for block in batch))
 
 
 def verify_again(stores: Stores) -> int:

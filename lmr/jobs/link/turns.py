@@ -6,11 +6,11 @@ Such an image is from then on what its turned photo is, as if that had been take
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.sparse import coo_matrix
@@ -18,9 +18,10 @@ from scipy.sparse.csgraph import connected_components
 from threadpoolctl import threadpool_limits
 
 from lmr.errors import PhotoError, UsageError
+from lmr.execution import results
 from lmr.jobs.correct.corrections import judge_again
 from lmr.method.features.pack import pack, unpack
-from lmr.method.features.presets import Preset, preset
+from lmr.method.features.presets import Preset
 from lmr.method.features.upright import likelihoods
 from lmr.method.photos.turned import MIRRORED, after, back, degrees
 from lmr.method.review.review import expands
@@ -31,10 +32,9 @@ from lmr.retrieval import turning
 from lmr.retrieval.originals import original
 from lmr.retrieval.query import CLEARLY, Patience, better_turned, described_alone, start_of_stored
 from lmr.retrieval.turning import Seen
-from lmr.settings import Settings
 from lmr.store.ledger import TURNED_BY_HAND, Image, Ledger
 from lmr.store.refined import review
-from lmr.store.stores import MODEL, Stores
+from lmr.store.stores import Stores
 from lmr.store.sync import bring_up, sync
 from lmr.text import printable, text_of
 from lmr.values import Array, Features, Photo, batches
@@ -274,85 +274,82 @@ def _worth_reading(
     if not stores.preset.turns_cheaply:
         yield from ((number, [*_TRIED], []) for number in numbers)
         return
-    ledger, workers = stores.ledger, stores.workers
-    job = (stores.settings, ledger.path, stores.verifier, f"{ledger.meta('learned')} {ledger.meta('version')}")
-    asked = []
-    for number, vectors in workers.results(functools.partial(_glance, *job), list(numbers)):
-        if isinstance(vectors, Exception):
-            raise vectors
+    ledger, made = stores.ledger, stores.preset
+
+    def stored(number: int) -> Glanced:
+        image = ledger.image_numbered(number)
+        return Glanced(ledger.features(number), ledger.material(number), (image.width, image.height))
+
+    asked: list[tuple[int, list[list[int]]]] = []
+    for number, vectors in results(stores.executor, glance, numbers, stored, shared=(made, stores.model)):
         own = set(groups.members(number))
-        for turn, near in zip(_TRIED, stores.vectors.search(vectors, _NEAREST + len(own)), strict=True):
-            others = [image.number for id, _ in near if (image := ledger.image(id)) is not None]
-            asked.append((number, turn, [other for other in others if other not in own]))
-    worth: dict[int, tuple[list[int], list[str]]] = {}
-    for (number, turn, others), best in workers.results(functools.partial(_compare, *job), asked):
-        if isinstance(best, Exception):
-            raise best
-        place, nfa = best
-        if nfa >= (_WORTH_IT if turn < MIRRORED else _WORTH_IT_MIRRORED):
-            turns, ids = worth.setdefault(number, ([], []))
-            turns.append(turn)
-            ids.append(ledger.image_numbered(others[place]).id)
-    yield from ((number, *found) for number, found in worth.items())
+        near = stores.vectors.search(vectors, _NEAREST + len(own))
+        found = [[image.number for id, _ in row if (image := ledger.image(id)) is not None] for row in near]
+        asked.append((number, [[n for n in row if n not in own and ledger.has_features(n)] for row in found]))
+
+    def compared(question: tuple[int, list[list[int]]]) -> Compared:
+        number, others = question
+        photos = {n: ledger.features(n) for n in dict.fromkeys(itertools.chain(*others))}
+        place = {n: k for k, n in enumerate(photos)}
+        return Compared(stored(number), tuple(photos.values()), tuple(tuple(place[n] for n in row) for row in others))
+
+    for (number, others), best in results(stores.executor, compare, asked, compared, shared=(made, stores.verifier)):
+        worth = [
+            (turn, ledger.image_numbered(row[place]).id)
+            for turn, row, (place, nfa) in zip(_TRIED, others, best, strict=True)
+            if nfa >= (_WORTH_IT if turn < MIRRORED else _WORTH_IT_MIRRORED)
+        ]
+        if worth:
+            yield number, [turn for turn, _ in worth], [id for _, id in worth]
 
 
-class _Worker:
-    """What a worker keeps for a glance at many images."""
+@dataclass(frozen=True, slots=True)
+class Glanced:
+    """A stored image: packed local features, material, width and height, px."""
 
-    def __init__(self, settings: Settings, path: Path, by: Verifier) -> None:
-        self.preset: Preset = preset(settings.preset, settings)
-        self.ledger = Ledger.open(path, readonly=True)
-        self.by = by
-        stored = self.ledger.model(MODEL)
-        self.model = None if stored is None else self.preset.descriptor.model_from(stored)
-        self.prepared = functools.lru_cache(256)(self._prepared)
-
-    def features(self, number: int) -> Features:
-        return unpack(self.ledger.features(number))
-
-    def _prepared(self, number: int) -> Prepared | None:
-        if not self.ledger.has_features(number):
-            return None
-        return prepare(turning.fewer(self.features(number), _COMPARED), self.by.matching)
+    features: bytes
+    material: bytes
+    size: tuple[int, int]
 
 
-@functools.lru_cache(1)
-def _worker(settings: Settings, path: Path, by: Verifier, state: str) -> _Worker:
-    return _Worker(settings, path, by)
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """An image, packed local features of others, and the places among these of what it may match in each turn."""
+
+    own: Glanced
+    photos: tuple[bytes, ...]
+    others: tuple[tuple[int, ...], ...]
 
 
-def _glance(settings: Settings, path: Path, by: Verifier, state: str, number: int) -> Array:
-    """About the descriptor (T, D) in each turn that is tried."""
-    one = _worker(settings, path, by, state)
-    features = one.features(number)
-    material = one.preset.descriptor.material_from(one.ledger.material(number))
-    few = turning.fewer(features, _POINTS), material[:: max(1, len(material) // _PATCHES)]
-    size = _size(one.ledger, number)
-    made = [one.preset.turned(*few, turn, size) for turn in _TRIED]
-    return np.stack([one.preset.descriptor.describe(*each, one.model) for each in made])
+def glance(image: Glanced, shared: tuple[Preset, Any]) -> Array:
+    """About the descriptor (T, D) in each turn that is tried; shared: the preset and what it has learned."""
+    made, model = shared
+    material = made.descriptor.material_from(image.material)
+    few = turning.fewer(unpack(image.features), _POINTS), material[:: max(1, len(material) // _PATCHES)]
+    turned = [made.turned(*few, turn, image.size) for turn in _TRIED]
+    return np.stack([made.descriptor.describe(*each, model) for each in turned])
 
 
-def _compare(
-    settings: Settings, path: Path, by: Verifier, state: str, asked: tuple[int, int, list[int]]
-) -> tuple[int, float]:
-    """Which of some images one matches best in a turn, by its place among them, and -log10(false alarms)."""
-    number, turn, others = asked
-    one = _worker(settings, path, by, state)
-    features = turning.fewer(one.features(number), _COMPARED)
-    turned = one.preset.turned(features, np.zeros((0, 32), np.int8), turn, _size(one.ledger, number))[0]
-    own = prepare(turned, by.matching)
-    best = (0, -np.inf)
-    for place, other in enumerate(others):
-        theirs = one.prepared(other)
-        found = None if theirs is None else verify(own, theirs, by)
-        if found is not None and found.transform is not None and found.artefact is None and found.nfa > best[1]:
-            best = (place, found.nfa)
-    return best
+def compare(asked: Compared, shared: tuple[Preset, Verifier]) -> list[tuple[int, float]]:
+    """For each turn which of the others matches best, by its place in the turn's, and -log10(false alarms)."""
+    made, by = shared
+    features = turning.fewer(unpack(asked.own.features), _COMPARED)
+    found = []
+    for turn, others in zip(_TRIED, asked.others, strict=True):
+        turned = made.turned(features, np.zeros((0, 32), np.int8), turn, asked.own.size)[0]
+        own, best = prepare(turned, by.matching), (0, -np.inf)
+        for place, other in enumerate(others):
+            outcome = verify(own, _few(asked.photos[other], by), by)
+            if outcome.transform is not None and outcome.artefact is None and outcome.nfa > best[1]:
+                best = (place, outcome.nfa)
+        found.append(best)
+    return found
 
 
-def _size(ledger: Ledger, number: int) -> tuple[int, int]:
-    image = ledger.image_numbered(number)
-    return image.width, image.height
+@functools.lru_cache(256)
+def _few(data: bytes, by: Verifier) -> Prepared:
+    """By content; images that are near to many are compared with many."""
+    return prepare(turning.fewer(unpack(data), _COMPARED), by.matching)
 
 
 # ------------------------------------------------------------ turning
@@ -428,7 +425,6 @@ def _put(stores: Stores, made: Sequence[_Made], again: Sequence[int] = (), *, by
         if made:
             stores.changed()
     if made:
-        stores.rest()  # workers keep features of images
         sync(stores, moved)
 
 

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
-from pathlib import Path
+from typing import Any
 
+from lmr.execution import results
 from lmr.method.features.pack import unpack
-from lmr.method.features.presets import preset
+from lmr.method.features.presets import GlobalDescriptor
 from lmr.method.verification.weights import counted, similarity, weight
-from lmr.settings import Settings
-from lmr.store.ledger import Ledger
 from lmr.store.refined import review
 from lmr.store.stores import LEARNED, MODEL, Stores
 from lmr.store.sync import bring_up
 from lmr.values import Array, batches
 
+Stored = tuple[bytes, bytes]  # of a photo: packed local features, and material
 _CHUNK = 16
 
 
@@ -51,14 +50,16 @@ def describe_new(stores: Stores) -> int:
     if ledger.count("descriptors") and ledger.pairs.joined(missing):  # others have moved towards these, once they are
         with ledger.transaction():
             _learned_otherwise(stores)
-    chunks = [missing[start : start + _CHUNK] for start in range(0, len(missing), _CHUNK)]
-    job = functools.partial(_describe, stores.settings, ledger.path, ledger.meta(LEARNED))
+
+    def stored(numbers: list[int]) -> list[Stored]:
+        return [(ledger.features(number), ledger.material(number)) for number in numbers]
+
+    learned = stores.preset.descriptor, stores.model
+    described = results(stores.executor, describe, batches(missing, _CHUNK), stored, shared=learned)
     with stores.progress.task("Descriptors", len(missing), "photos") as advance:
-        for batch in batches(stores.workers.results(job, chunks), 4):
+        for batch in batches(described, 4):
             with ledger.transaction():
                 for chunk, vectors in batch:
-                    if isinstance(vectors, Exception):
-                        raise vectors
                     ledger.put_descriptors(zip(chunk, vectors, strict=True))
                 stores.changed()
             advance(sum(len(chunk) for chunk, _ in batch))
@@ -75,8 +76,12 @@ def _learn(stores: Stores) -> None:
     photos = []
     for number in islice(known, descriptor.training_photos):
         photos.append((unpack(ledger.features(number)), descriptor.material_from(ledger.material(number))))
+
+    def each(function: Callable, jobs: Iterable) -> list:
+        return [result for _, result in results(stores.executor, function, jobs)]
+
     with stores.progress.task("Vocabulary", 1, f"from {len(photos)} photos") as advance:
-        model = descriptor.train(photos, stores.workers.map)
+        model = descriptor.train(photos, each)
         advance(1)
     with ledger.transaction():
         ledger.set_model(MODEL, model.to_bytes())
@@ -107,17 +112,7 @@ def reweigh(stores: Stores) -> None:
         ledger.count_up("weights")
 
 
-@functools.lru_cache(1)
-def _describer(settings: Settings, path: Path, learned: str | None) -> Callable[[int], Array]:
-    """A worker's way from an image's number to its descriptor, by the model that was learned as the so-manieth."""
-    descriptor, ledger = preset(settings.preset, settings).descriptor, Ledger.open(path, readonly=True)
-    stored = ledger.model(MODEL)
-    model = None if stored is None else descriptor.model_from(stored)
-    return lambda number: descriptor.describe(
-        unpack(ledger.features(number)), descriptor.material_from(ledger.material(number)), model
-    )
-
-
-def _describe(settings: Settings, path: Path, learned: str | None, numbers: list[int]) -> list[Array]:
-    describe = _describer(settings, path, learned)
-    return [describe(number) for number in numbers]
+def describe(photos: Sequence[Stored], learned: tuple[GlobalDescriptor, Any]) -> list[Array]:
+    """The vector of each photo; learned: the descriptor with its model (None where nothing is learned)."""
+    descriptor, model = learned
+    return [descriptor.describe(unpack(local), descriptor.material_from(rest), model) for local, rest in photos]

@@ -1,0 +1,68 @@
+"""Engines for tests: one that runs all work where nothing of a collection or of its photos can be reached."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import pickle
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from lmr.execution import single_threaded
+
+
+class Elsewhere:
+    """Another machine, as far as this one can be: a spawned process in an empty folder, which may open nothing below
+    some folders, and to which all comes as one pickle each."""
+
+    def __init__(self, *hidden: Path) -> None:
+        self._hidden, self.done = [os.path.realpath(path) for path in hidden], 0
+
+    def map(self, function: Callable, payloads: Iterable[Any], *, shared: Any = None) -> Iterator[Any]:
+        context = multiprocessing.get_context("spawn")
+        line, far = context.Pipe()
+        with tempfile.TemporaryDirectory() as folder:
+            process = context.Process(target=_serve, args=(far, folder, self._hidden), daemon=True)
+            process.start()
+            far.close()
+            try:
+                for payload in payloads:
+                    line.send_bytes(pickle.dumps((function, payload, shared)))
+                    done, result = pickle.loads(line.recv_bytes())  # noqa: S301
+                    if not done:
+                        raise result
+                    self.done += 1
+                    yield result
+            finally:
+                line.close()
+                process.join()
+
+    def close(self) -> None:
+        """Nothing goes on between maps."""
+
+
+def _serve(line: Connection, folder: str, hidden: list[str]) -> None:
+    os.chdir(folder)
+    single_threaded()
+
+    def refuse(event: str, values: tuple) -> None:
+        if event in ("open", "os.listdir", "os.scandir", "sqlite3.connect") and isinstance(values[0], str | bytes):
+            name = os.fsdecode(values[0])
+            if event == "sqlite3.connect" or any(os.path.abspath(name).startswith(path) for path in hidden):
+                raise PermissionError(f"{event} of {name} in a worker")
+
+    sys.addaudithook(refuse)
+    try:
+        while True:
+            function, payload, shared = pickle.loads(line.recv_bytes())  # noqa: S301
+            try:
+                answer = True, function(payload) if shared is None else function(payload, shared)
+            except Exception as error:
+                answer = False, error
+            line.send_bytes(pickle.dumps(answer))
+    except EOFError:
+        return

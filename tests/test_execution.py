@@ -1,0 +1,252 @@
+"""What every engine has to do. To hold another one to it, add to ENGINES what makes it of a number of processes."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+
+from lmr.errors import CollectionError, WorkerDied
+from lmr.execution import Executor, outcomes, results
+from lmr.execution.local import Local
+from lmr.execution.threads import ahead
+from lmr.jobs.ingest.ingest import ingest
+from lmr.jobs.link.link import link
+from lmr.progress import Silent
+from lmr.settings import load
+from lmr.store.stores import Stores
+from tests.conftest import ROOT, forget
+from tests.engines import Elsewhere
+from tests.test_turned import chosen
+
+ENGINES: dict[str, Callable[[int], Executor]] = {"local": Local}
+ONCE, ALWAYS = 2, 5
+LARGE = 8 * 2**20  # bytes, more than any pipe holds
+
+
+@pytest.fixture(params=ENGINES)
+def engine(request: pytest.FixtureRequest) -> Iterator[Executor]:
+    """Two processes."""
+    made = ENGINES[request.param](2)
+    yield made
+    made.close()
+
+
+def slow_square(item: int) -> int:
+    time.sleep(0.05 * (item % 3 == 0))
+    return item * item
+
+
+def test_results_come_in_order(engine: Executor) -> None:
+    assert list(engine.map(slow_square, range(30))) == [k * k for k in range(30)]
+    assert list(outcomes(engine, slow_square, "abc", len)) == [("a", 1), ("b", 1), ("c", 1)]
+    assert list(engine.map(slow_square, [])) == []
+
+
+def summed(payload: Any, shared: Any) -> tuple[bytes, float]:
+    return hashlib.sha256(repr(payload).encode()).digest(), float((payload["array"] * shared).sum())
+
+
+def test_what_travels_arrives_as_it_was(engine: Executor) -> None:
+    arrays = [
+        np.zeros((0, 3)),
+        np.asfortranarray(np.arange(12.0).reshape(3, 4)),
+        np.arange(24.0)[::2],
+        np.ones((300, 300), np.int8),
+    ]
+    payloads = [{"array": array, "more": (b"x" * k, None, 1.5)} for k, array in enumerate(arrays)]
+    assert list(engine.map(summed, payloads, shared=2.0)) == [summed(payload, 2.0) for payload in payloads]
+
+
+def resting(payload: int, shared: Any) -> tuple[int, int, int]:
+    time.sleep(0.02)
+    return os.getpid(), id(shared), int(shared[-1])
+
+
+def test_what_is_shared_goes_to_a_process_once_and_is_never_another(engine: Executor) -> None:
+    """Also when the same array holds something else at the next call, and after others."""
+    shared = np.zeros(LARGE // 8, np.int64)
+    for value in (1, 2, 3, 1, 2, 2):
+        shared[-1] = value
+        found = list(engine.map(resting, range(8), shared=shared))
+        assert {seen for _, _, seen in found} == {value}
+        assert len({(pid, place) for pid, place, _ in found}) == len({pid for pid, _, _ in found}) <= 2
+
+
+def test_few_payloads_are_in_flight(engine: Executor) -> None:
+    asked: list[int] = []
+
+    def payloads() -> Iterator[bytes]:
+        for k in range(200):
+            asked.append(k)
+            yield bytes(LARGE)
+
+    results = engine.map(len, payloads())
+    most = 0
+    for k, size in enumerate(results):
+        assert size == LARGE
+        most = max(most, len(asked) - k)
+    assert len(asked) == 200 and most <= 9
+
+
+def failing(item: int) -> int:
+    if item == 3:
+        raise CollectionError("three")
+    return item
+
+
+def returning(item: int) -> Callable:
+    return lambda: item
+
+
+def test_what_a_function_raises_is_raised_in_its_turn(engine: Executor) -> None:
+    found = []
+    with pytest.raises(CollectionError, match="three") as told:
+        for result in engine.map(failing, range(10)):
+            found.append(result)
+    assert found == [0, 1, 2]
+    assert "in failing" in "".join(told.value.__notes__)
+    with pytest.raises(Exception, match="pickle"):
+        list(engine.map(returning, [1]))
+    assert list(engine.map(failing, [1])) == [1]
+
+
+def square(marks: Path, payload: tuple[int, bytes]) -> int:
+    """Killed with kill -9 when it meets one item for the first time, and whenever it meets another."""
+    item = payload[0]
+    if item == ALWAYS or (item == ONCE and not (marks / "met").exists()):
+        (marks / "met").touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return item * item
+
+
+@pytest.mark.parametrize("size", [0, LARGE])
+def test_a_killed_worker_costs_at_most_its_own_item(engine: Executor, size: int, tmp_path: Path) -> None:
+    """Also while large payloads are on their way to others."""
+    found: list[tuple[int, int | WorkerDied]] = []
+
+    def work() -> None:
+        job = functools.partial(square, tmp_path)
+        found.extend(outcomes(engine, job, range(14), lambda item: (item, bytes(size))))
+
+    working = threading.Thread(target=work, daemon=True)
+    working.start()
+    working.join(240)
+    assert not working.is_alive(), "it waits for ever"
+    assert [item for item, _ in found] == list(range(14))
+    lost = {item: result for item, result in found if isinstance(result, WorkerDied)}
+    assert list(lost) == [ALWAYS] and "died" in str(lost[ALWAYS])
+    assert all(result == item * item for item, result in found if item != ALWAYS)
+
+
+def test_what_needs_all_results_raises_where_one_is_lost(engine: Executor, tmp_path: Path) -> None:
+    with pytest.raises(WorkerDied, match="--workers 1"):
+        list(results(engine, functools.partial(square, tmp_path), [(ALWAYS, b"")]))
+
+
+def sleeping(seconds: float) -> int:
+    time.sleep(seconds)
+    return os.getpid()
+
+
+def test_close_ends_processes_that_are_at_work(engine: Executor) -> None:
+    started = engine.map(sleeping, [0, 600, 600, 600])
+    pid = next(started)
+    begin = time.monotonic()
+    engine.close()
+    assert time.monotonic() - begin < 10
+    until(lambda: not psutil.pid_exists(pid))
+    assert list(engine.map(slow_square, [2])) == [4]  # the next map begins others
+
+
+PROGRAM = """
+import sys
+from lmr.execution.local import Local
+from tests.test_execution import sleeping
+if __name__ == "__main__":
+    for pid in Local(2).map(sleeping, [0, 0, 0, 0, 600, 600, 600]):
+        print(pid, flush=True)
+"""
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_no_process_outlives_the_command(how: signal.Signals, tmp_path: Path) -> None:
+    """Killed or interrupted, without anybody having closed the engine."""
+    (tmp_path / "program.py").write_text(PROGRAM)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    words = [sys.executable, str(tmp_path / "program.py")]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment) as program:
+        assert program.stdout is not None
+        pids = {int(program.stdout.readline()) for _ in range(4)}
+        program.send_signal(how)
+        begin = time.monotonic()
+        program.wait(30)
+        assert time.monotonic() - begin < 10
+    until(lambda: not any(psutil.pid_exists(pid) for pid in pids))
+
+
+def until(true: Callable[[], bool]) -> None:
+    end = time.monotonic() + 30
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def test_reading_ahead_keeps_the_order_and_stays_near() -> None:
+    asked: list[int] = []
+    found = ahead(lambda k: asked.append(k) or slow_square(k), range(1000), 3)
+    assert [next(found) for _ in range(10)] == [k * k for k in range(10)]
+    assert len(asked) <= 13
+    found.close()
+    with pytest.raises(CollectionError):
+        list(ahead(failing, range(10), 3))
+
+
+def test_work_needs_nothing_of_this_machine_but_its_payloads(
+    made: Path, tmp_path: Path, servers: dict[str, str], running: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Photos that are ingested, described, linked and turned where neither they nor a collection can be opened."""
+    photos = tmp_path / "photos"
+    chosen(made, photos)
+    engines = {"here": Local(2), "elsewhere": Elsewhere(tmp_path)}
+    held = []
+    for name, one in engines.items():
+        forget(running)
+        monkeypatch.setattr(Stores, "executor", one)
+        settings = replace(load({"home": tmp_path / name})[0], top=10)
+        with Stores.open(settings, Silent(), create=True) as stores:
+            told = ingest(stores, [photos])
+            assert told.set_aside == 0 and told.new > 10
+            assert link(stores).turned
+            held.append(contents(stores))
+        one.close()
+    assert engines["elsewhere"].done > 50
+    assert held[0].keys() == held[1].keys()
+    for what in held[0]:
+        assert held[0][what] == held[1][what], what
+
+
+def contents(stores: Stores) -> dict[str, Any]:
+    ledger = stores.ledger
+    images = sorted(ledger.images(), key=lambda image: image.id)
+    ids = {image.number: image.id for image in images}
+    return {
+        "images": [replace(image, number=0) for image in images],
+        "features": [ledger.features(image.number) for image in images],
+        "materials": [ledger.material(image.number) for image in images],
+        "descriptors": [None if (v := ledger.descriptor(i.number)) is None else v.tobytes() for i in images],
+        "pairs": sorted((ids[row.a], ids[row.b], repr(row.verification)) for row in ledger.pairs.rows()),
+    }
