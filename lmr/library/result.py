@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -155,18 +156,14 @@ class SearchResult(Sequence[Hit]):
         write_gallery(self._stores, [self._found], Path(page))
         return Path(page)
 
-    def show(self) -> Any:
+    def show(self) -> None:
         """The gallery, in a notebook; elsewhere the hits are printed, a line each."""
-        try:
-            from IPython import get_ipython
-            from IPython.display import HTML
-        except ImportError:
-            get_ipython = None
-        if get_ipython is not None and get_ipython() is not None:
-            return HTML(self._repr_html_())
+        ipython = sys.modules.get("IPython")
+        if ipython is not None and ipython.get_ipython() is not None:
+            ipython.display.display(self)
+            return
         for hit in self.hits:
             print(hit.rank, hit.reached, hit.inliers or "-", *hit.image.paths[:1])
-        return None
 
     def _repr_html_(self) -> str:
         frame = "width: 100%; height: 640px; border: 0"
