@@ -19,6 +19,7 @@ import pytest
 from lmr.errors import UsageError
 from lmr.jobs.exchange.matches import read_matches
 from lmr.settings import load
+from lmr.store import schema
 from lmr.store.graph import Graph
 from lmr.store.ledger import Ledger
 from lmr.store.schema import FORMAT
@@ -256,32 +257,13 @@ def test_parquet_of_others(tmp_path: Path) -> None:
         list(read_matches(tmp_path / "bad.parquet"))
 
 
-ADDED_IN_4 = {
-    "images": "pixels turn turns_tried taken_at latitude longitude last_path",
-    "files": "ctime inode device digest again sidecar about",
-    "verdicts": "at",
-}
-
-
 def test_an_older_ledger_is_brought_up_to_date_and_a_newer_one_refused(tmp_path: Path) -> None:
     path = tmp_path / "ledger.sqlite"
-    Ledger.create(path, id="x", version="0").close()
     with sqlite3.connect(path) as db:  # as the first format had it
-        for table, columns in ADDED_IN_4.items():
-            for column in columns.split():
-                db.execute(f"DROP INDEX IF EXISTS {table}_{column}")
-                db.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
-        for table in ("identities", "skipped"):
-            db.execute(f"DROP TABLE {table}")
-        db.execute("DROP TABLE proposed")
-        db.execute("DROP INDEX pairs_moved")
-        db.execute("DROP INDEX pairs_accepted")
-        db.execute("DROP TABLE verdicts")
-        db.execute("DROP TABLE removed")
-        db.execute("DROP INDEX images_version")
+        db.executescript(schema._SCHEMA)
         db.execute("ALTER TABLE images DROP COLUMN version")
         db.execute("ALTER TABLE pairs DROP COLUMN confirmed")
-        db.execute("UPDATE meta SET value = '1' WHERE key = 'format'")
+        db.execute("INSERT INTO meta VALUES ('format', '1'), ('id', 'x'), ('version', '0')")
         db.execute("INSERT INTO images (id, width, height, split) VALUES ('y', 1, 1, 'index')")
     with Ledger.open(path) as ledger:
         assert ledger.meta("format") == str(FORMAT) and ledger.meta(f"migrated to {FORMAT}")

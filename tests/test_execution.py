@@ -233,7 +233,7 @@ def test_work_needs_nothing_of_this_machine_but_its_payloads(
             assert link(stores).turned
             held.append(contents(stores))
         one.close()
-    assert engines["elsewhere"].done > 40
+    assert engines["elsewhere"].done > 20
     with pytest.raises(PermissionError):
         list(Elsewhere(tmp_path).map(Path.read_bytes, [next(photos.iterdir())]))
     assert held[0].keys() == held[1].keys()

@@ -26,7 +26,11 @@ from lmr.values import Features
 from tests.conftest import ROOT, Made, stop_databases
 from tests.test_cli import commands
 
-README = (ROOT / "README.md").read_text()
+PAGES = [
+    ROOT / "README.md",
+    *(ROOT / "docs" / f"{name}.md" for name in "photos searching evaluation care networks method figures".split()),
+]
+README = "\n".join(page.read_text() for page in PAGES)  # with what it leads to
 
 
 def blocks() -> list[list[str]]:
@@ -55,6 +59,17 @@ def test_own_photos_as_written(made: Path, tmp_path: Path) -> None:
                     ["bash", "-c", line], cwd=tmp_path, env=environment, capture_output=True, text=True
                 )
                 assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
+        (python,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+        shutil.copy(photos / "one.jpg", tmp_path)
+        done = subprocess.run(  # in the collection that is there: its databases are up
+            [sys.executable, "-c", python.replace('"paris"', '".lmr"')],
+            cwd=tmp_path,
+            env={**environment, "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+        assert re.search(r"(?m)^1 verified \d+ \('.*\.jpg',.*\) \[.*\]$", done.stdout), done.stdout
         for written in ("result.html", "ladder.html", "ranking.csv"):
             assert (tmp_path / written).exists()
     finally:
@@ -87,11 +102,21 @@ def test_every_command_and_place_that_is_named_exists() -> None:
     assert named <= set(commands())
     assert {"ingest", "link", "search", "explain", "query", "browse", "cluster", "clusters", "evaluate"} <= named
     places = named_as(r"`((?:cypher|deploy|benchmarks|lmr|tests)/[\w./]*)`", least=8)
-    pictures = named_as(r"!\[[^\]]*\]\(([^)]+)\)", least=2)
     modules = named_as(r"`(?:python -m benchmarks)?\.(\w+)`(?=, |: figures)", least=10)
     modules |= named_as(r"python -m benchmarks\.(\w+)", least=3)
-    for place in (*places, *pictures, *(f"benchmarks/{module}.py" for module in modules)):
+    for place in (*places, *(f"benchmarks/{module}.py" for module in modules)):
         assert (ROOT / place).exists(), place
+
+
+def test_links_lead_somewhere_and_every_page_is_read() -> None:
+    assert len(PAGES[0].read_text().splitlines()) < 150
+    led_to = set()
+    for page in PAGES:
+        for link in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
+            assert (page.parent / link).exists(), (page, link)
+            led_to.add((page.parent / link).resolve())
+    assert {*PAGES[1:], *(ROOT / "docs").glob("*.md")} <= led_to
+    assert len([path for path in led_to if path.suffix in (".jpg", ".png")]) >= 2
 
 
 def named_as(pattern: str, least: int) -> set[str]:

@@ -19,11 +19,12 @@ from lmr.execution.verification import verify_against
 from lmr.method.expansion.average import alpha_qe, average_qe, database_augmentation
 from lmr.method.expansion.diffusion import Diffusion
 from lmr.method.features.pack import unpack
+from lmr.method.review.review import DOUBTED, expands
 from lmr.method.spanning.ranking import Limits
 from lmr.method.verification.matching import prepare
 from lmr.retrieval.query import Start
 from lmr.retrieval.search import by_similarity, rank, undisturbed
-from lmr.store.refined import DOUBTED, Described, described, moves, weight_of
+from lmr.store.refined import Described, described, weight_of
 from lmr.store.stores import Stores
 from lmr.values import Array, Edge, batches, unit_rows
 
@@ -139,7 +140,7 @@ class Field:
         for number in numbers:
             outcome = None if start.number is None else ledger.pairs.outcome(start.number, number)
             if outcome is not None:
-                found[number] = outcome[0].inliers, outcome[0].nfa >= settings.nfa_accept and moves(outcome[2])
+                found[number] = outcome[0].inliers, outcome[0].nfa >= settings.nfa_accept and expands(outcome[2])
         threads = settings.worker_count
         for part in batches([number for number in numbers if number not in found], 2 * threads):
             others = [prepare(unpack(ledger.features(number)), by.matching) for number in part]
@@ -196,7 +197,7 @@ def _rerank(field: Field, start: Start) -> list[str]:
 def _verified_qe(field: Field, start: Start) -> list[str]:
     moved = _original(start).astype(np.float64) * field.stores.settings.expansion_own
     for link in start.links:
-        if link.round == 1 and moves(link.excluded) and link.id in field.number:
+        if link.round == 1 and expands(link.excluded) and link.id in field.number:
             weight = weight_of(field.stores, link.inliers, link.nfa)
             moved = moved + weight * field.originals[field.number[link.id]]
     return field.by_similarity(field.originals, unit_rows(moved), start)

@@ -18,12 +18,13 @@ from lmr.method.expansion.idqe import Refiner
 from lmr.method.features.pack import pack, unpack
 from lmr.method.photos.decode import content_id, decode, pixel_id, plain, read
 from lmr.method.photos.turned import TURNS, after, turned
+from lmr.method.review.review import DOUBTED, WEAK, doubts, expands
 from lmr.method.verification.artefacts import SHARED_MARK
 from lmr.method.verification.matching import Prepared, prepare
 from lmr.method.verification.weights import pair_hash, similarity, weight
 from lmr.retrieval import turning
 from lmr.store.ledger import Image
-from lmr.store.refined import DOUBTED, WEAK, Outside, doubts, marks_of_photo, moves, refiner, weight_of
+from lmr.store.refined import Outside, marks_of_photo, refiner, weight_of
 from lmr.store.stores import Stores
 from lmr.text import printable, text_of
 from lmr.values import Array, Features, ImageId, Photo, PhotoFile, QueryEdge, Question, Verification, batches
@@ -95,7 +96,7 @@ class Start:
     @property
     def best(self) -> float:
         """-log10(false alarms) of the best match that shows a place, be it a weak one; 0 where there is none."""
-        return max((link.nfa for link in self.links if moves(link.excluded)), default=0.0)
+        return max((link.nfa for link in self.links if expands(link.excluded)), default=0.0)
 
 
 def typed(stores: Stores, name: str) -> Question:
@@ -307,7 +308,7 @@ class _Expansion:
 
     def _refined(self, original: Array) -> Array:
         links = sorted(
-            (link.id, weight_of(self._stores, link.inliers, link.nfa)) for link in self._links if moves(link.excluded)
+            (link.id, weight_of(self._stores, link.inliers, link.nfa)) for link in self._links if expands(link.excluded)
         )
         return self._refiner.photo(original, links)
 

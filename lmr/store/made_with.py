@@ -9,29 +9,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from lmr.errors import LmrError
-from lmr.method.expansion.idqe import STEEPNESS
 from lmr.method.features.presets import Preset, preset
 from lmr.method.fingerprints import IMPORTED, REVIEW, VERIFICATION, Fingerprint
-from lmr.method.verification.parameters import MARKS, VERIFIER, Marks
-from lmr.method.verification.weights import CONFIRMED_INLIERS
+from lmr.method.review.review import REVIEWER
+from lmr.method.verification.parameters import VERIFIER
 from lmr.settings import Settings
 from lmr.store.ledger import Ledger
-
-
-@dataclass(frozen=True, slots=True)
-class Review:
-    """What decides which matches take part, beside the settings that a collection keeps for that.
-
-    certain: -log10(false alarms) of a match that nothing overrules; least_dimension: of descriptors whose
-    disagreement says anything; steepness: see idqe.link_weights; confirmed_inliers: what a person's word counts as.
-    """
-
-    version: int = 1
-    certain: float = 20.0
-    least_dimension: int = 4
-    steepness: float = STEEPNESS
-    confirmed_inliers: int = CONFIRMED_INLIERS
-    marks: Marks = MARKS
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +25,7 @@ class Import:
     sure: float = 20.0
 
 
-REVIEWER, IMPORT = Review(), Import()
+IMPORT = Import()
 
 
 @dataclass(frozen=True, slots=True)

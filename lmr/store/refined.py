@@ -9,18 +9,15 @@ from functools import cache, cached_property
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from lmr.method.expansion.idqe import Refiner, link_weights, refine
+from lmr.method.expansion.idqe import Refiner, refine
 from lmr.method.fingerprints import REVIEW, Fingerprint
+from lmr.method.review.review import DOUBTED, WEAK, decide, expands, strengths
 from lmr.method.verification.artefacts import SHARED_MARK, Seen, is_only_moved, shared_marks, unrelated_in
 from lmr.store.ledger import Image
-from lmr.store.made_with import REVIEWER, Review
 from lmr.store.pairs import Links
 from lmr.store.stores import LEARNED, Stores
 from lmr.values import Array, Edge, Verification
 
-WEAK = "weak"
-REJECTED = "rejected"
-DOUBTED = "doubted: the refined descriptors disagree"
 REFINED_TO = "refined_to"  # the sequence of matches up to which descriptors have moved
 _REVIEWED = (None, WEAK, DOUBTED, SHARED_MARK)  # the others are decided in the pair, or by hand
 _BLOCK = 100_000
@@ -69,11 +66,6 @@ class Described:
         return np.array([image.split == "index" for image in self.images], bool)
 
 
-def moves(excluded: str | None) -> bool:
-    """Whether a match moves descriptors: doubted and weak ones do too, artefacts and rejected ones do not."""
-    return excluded in (None, WEAK, DOUBTED)
-
-
 def described(stores: Stores, upto: int | None = None, of: Iterable[int] | None = None) -> Described:
     """Refined descriptors of all images, or of those of some numbers, from the matches up to a sequence.
 
@@ -109,14 +101,14 @@ def around(stores: Stores, numbers: Iterable[int], hops: int, upto: int | None =
     found = set(numbers)
     for _ in range(hops):
         links = stores.ledger.pairs.links(upto, of=found)
-        links = links.where(_are(links, moves))
+        links = links.where(_are(links, expands))
         found |= {*links.a.tolist(), *links.b.tolist()}
     return found
 
 
 def _matrix(stores: Stores, images: Sequence[Image], links: Links) -> csr_matrix:
     """(N, N): a match of two index images moves both; that of a query photo moves this alone, unless they bridge."""
-    links = links.where(_are(links, moves))
+    links = links.where(_are(links, expands))
     values = _strengths(stores, links.inliers, links.nfa, links.confirmed)
     a, b = _rows(images, links.a), _rows(images, links.b)
     takes_part = np.array([image.split == "index" or stores.bridge_queries for image in images], bool)
@@ -169,7 +161,7 @@ def refiner(stores: Stores) -> Refiner:
         found = []
         for link in ledger.pairs.links_of(number) if number is not None else ():
             other = ledger.image_numbered(link.other)
-            if link.sequence <= upto and moves(link.excluded) and (other.split == "index" or stores.bridge_queries):
+            if link.sequence <= upto and expands(link.excluded) and (other.split == "index" or stores.bridge_queries):
                 numbers[other.id] = other.number
                 found.append((other.id, weight_of(stores, link.inliers, link.nfa, link.confirmed)))
         return sorted(found)
@@ -183,11 +175,7 @@ def weight_of(stores: Stores, inliers: int, nfa: float, confirmed: bool = False)
 
 
 def _strengths(stores: Stores, inliers: Array, nfa: Array, confirmed: Array) -> Array:
-    """(n,) how much matches move their images; one that a person confirmed counts as certain."""
-    by = stores.reviewer
-    inliers = np.where(confirmed, np.maximum(inliers, by.confirmed_inliers), inliers)
-    sure = np.where(confirmed, np.maximum(nfa, by.certain), nfa)
-    return link_weights(inliers, sure, stores.settings.expansion_confidence, by.steepness)
+    return strengths(inliers, nfa, confirmed, stores.settings.expansion_confidence, stores.reviewer)
 
 
 def review(stores: Stores, bereft: Iterable[int] = ()) -> Described:
@@ -212,10 +200,8 @@ def review(stores: Stores, bereft: Iterable[int] = ()) -> Described:
         found = described(stores, ledger.pairs.last(), {*moved, *ledger.pairs.joined(moved)})
         links = ledger.pairs.links(of=moved)
     links = links.where(_are(links, lambda reason: reason in _REVIEWED and reason != SHARED_MARK) & ~links.confirmed)
-    decided = _by_chance(links, settings.nfa_accept)
-    dimension = found.refined.shape[1]
-    in_doubt = doubts(links.nfa, _agreements(found, links), settings.agreement, dimension, stores.reviewer)
-    decided[in_doubt & (decided != WEAK)] = DOUBTED
+    similar, dimension = _agreements(found, links), found.refined.shape[1]
+    decided = decide(links.nfa, similar, settings.nfa_accept, settings.agreement, dimension, stores.reviewer)
     changed = decided != links.excluded
     ledger.pairs.set_excluded(zip(links.sequence[changed].tolist(), decided[changed], strict=True))
     ledger.set_meta(REFINED_TO, str(ledger.pairs.last()))
@@ -284,22 +270,6 @@ def _only_moved(stores: Stores) -> list[tuple[int, Edge]]:
 
 def _moved_only(found: Verification) -> bool:
     return found.transform is not None and is_only_moved(np.array(found.transform).reshape(2, 3))
-
-
-def doubts(nfa: Array, similar: Array, agreement: float, dimension: int, by: Review = REVIEWER) -> Array:
-    """(E,) bool: whether refined descriptors of that length disagree enough to doubt a match.
-
-    Nothing overrules a match that is all but certain, and the few dimensions that a handful of photos can teach say
-    nothing.
-    """
-    return (similar < agreement) & (nfa < by.certain) & (dimension >= by.least_dimension)
-
-
-def _by_chance(links: Links, accept: float) -> Array:
-    """(E,) None, or WEAK where chance explains a match too well."""
-    decided = np.full(len(links.nfa), None, object)
-    decided[links.nfa < accept] = WEAK
-    return decided
 
 
 def _agreements(found: Described, links: Links) -> Array:

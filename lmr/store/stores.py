@@ -22,12 +22,13 @@ from lmr.local.neo4j import Access, LocalNeo4j
 from lmr.local.process import LocalServer, private_folder
 from lmr.method.expansion.idqe import Smoothing
 from lmr.method.features.presets import Preset, preset
+from lmr.method.review.review import REVIEWER
 from lmr.method.verification.parameters import VERIFIER
 from lmr.progress import Progress, Silent
 from lmr.settings import Settings
 from lmr.store.graph import Graph
 from lmr.store.ledger import REBUILT, Ledger
-from lmr.store.made_with import REVIEWER, described_otherwise
+from lmr.store.made_with import described_otherwise
 from lmr.store.names import StoredNames
 from lmr.store.vectors import Milvus
 

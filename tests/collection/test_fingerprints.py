@@ -21,6 +21,7 @@ from lmr.jobs.correct.corrections import judge
 from lmr.jobs.exchange.matches import import_edges
 from lmr.jobs.link.link import Linked, link
 from lmr.method.fingerprints import IMPORTED, REVIEW, VERIFICATION, Fingerprint, canonical
+from lmr.method.review.review import REVIEWER
 from lmr.method.spanning.ranking import Limits, rank_from_image
 from lmr.method.verification.parameters import VERIFIER, Geometry, Verifier
 from lmr.retrieval.search import search
@@ -29,7 +30,7 @@ from lmr.store import schema
 from lmr.store.check import check
 from lmr.store.graph import Graph
 from lmr.store.ledger import Ledger
-from lmr.store.made_with import REVIEWER, made_with
+from lmr.store.made_with import made_with
 from lmr.store.stores import Stores
 from tests.collection.test_histories import Here, History
 from tests.conftest import Cli, forget

@@ -10,13 +10,14 @@ import pytest
 
 from lmr.errors import UsageError
 from lmr.jobs.exchange.matches import Imported, Match, _keep, read_matches
+from lmr.method.review.review import DOUBTED, REJECTED, WEAK
 from lmr.method.verification.artefacts import SHARED_MARK
 from lmr.method.verification.weights import weight
 from lmr.progress import Silent
 from lmr.settings import Settings
 from lmr.store.ledger import Ledger
 from lmr.store.pairs import PairRow
-from lmr.store.refined import DOUBTED, REJECTED, WEAK, review
+from lmr.store.refined import review
 from lmr.store.stores import Stores
 from lmr.values import Verification
 

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from lmr.jobs.link.link import exact_neighbours, indexed_neighbours, proposals
+from lmr.method.review.review import DOUBTED, WEAK
 from lmr.method.verification.artefacts import SHARED_MARK
 from lmr.settings import load
-from lmr.store.refined import DOUBTED, WEAK, Described, described, refiner, review
+from lmr.store.refined import Described, described, refiner, review
 from lmr.store.stores import Stores
 from tests.conftest import Cli
 

@@ -12,6 +12,7 @@ from lmr.jobs.ingest.find import below
 from lmr.method.features.pack import unpack
 from lmr.method.fingerprints import VERIFICATION, Fingerprint
 from lmr.method.photos.video import source
+from lmr.method.review.review import REJECTED
 from lmr.method.spanning.forest import ForestChange
 from lmr.method.verification.matching import prepare
 from lmr.method.verification.verify import verify
@@ -19,7 +20,7 @@ from lmr.method.verification.weights import counted, similarity, weight
 from lmr.store.ledger import File, Image, Ledger, Verdict
 from lmr.store.names import StoredNames
 from lmr.store.pairs import PairRow
-from lmr.store.refined import REJECTED, review
+from lmr.store.refined import review
 from lmr.store.stores import Stores
 from lmr.store.sync import bring_up, sync, update_forest, write_edges
 from lmr.text import printable, text_of

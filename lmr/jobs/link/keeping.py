@@ -8,10 +8,11 @@ from dataclasses import replace
 from lmr.execution.verification import verify_pairs
 from lmr.jobs.correct.corrections import apply_verdict
 from lmr.method.fingerprints import VERIFICATION, Fingerprint
+from lmr.method.review.review import WEAK
 from lmr.method.verification.weights import similarity, weight
 from lmr.store.ledger import Ledger
 from lmr.store.pairs import PairRow
-from lmr.store.refined import WEAK, review
+from lmr.store.refined import review
 from lmr.store.stores import Stores
 from lmr.store.sync import sync
 from lmr.values import Array, Verification, batches

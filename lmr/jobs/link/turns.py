@@ -24,6 +24,7 @@ from lmr.method.features.pack import pack, unpack
 from lmr.method.features.presets import Preset
 from lmr.method.features.upright import likelihoods
 from lmr.method.photos.turned import MIRRORED, after, back, degrees
+from lmr.method.review.review import expands
 from lmr.method.verification.matching import Prepared, prepare
 from lmr.method.verification.parameters import Verifier
 from lmr.method.verification.verify import verify
@@ -32,7 +33,7 @@ from lmr.retrieval.originals import original
 from lmr.retrieval.query import CLEARLY, Patience, better_turned, described_alone, start_of_stored
 from lmr.retrieval.turning import Seen
 from lmr.store.ledger import TURNED_BY_HAND, Image, Ledger
-from lmr.store.refined import moves, review
+from lmr.store.refined import review
 from lmr.store.stores import Stores
 from lmr.store.sync import bring_up, sync
 from lmr.text import printable, text_of
@@ -199,7 +200,7 @@ def _of_query(stores: Stores, image: Image) -> Finding | None:
         return None
     if start.turn == upright.turn:
         return None
-    best = max((link for link in start.links if moves(link.excluded)), key=lambda link: link.nfa, default=None)
+    best = max((link for link in start.links if expands(link.excluded)), key=lambda link: link.nfa, default=None)
     other = None if best is None else stores.ledger.image(best.id)
     turn = after(back(image.turn), start.turn)
     return Finding(image.number, turn, other.number if other else 0, start.best, start.best + CLEARLY)
@@ -241,7 +242,7 @@ def _best_of(
 ) -> Finding | None:
     """The turn for which clearly more speaks than for the image as it is."""
     links = stores.ledger.pairs.links_of(image.number)
-    upright = max((link.nfa for link in links if moves(link.excluded)), default=0.0)
+    upright = max((link.nfa for link in links if expands(link.excluded)), default=0.0)
     best: dict[int, turning.Match] = {}
     for one in seen:
         for match in turning.matches(stores, one, own, proposed)[:1]:

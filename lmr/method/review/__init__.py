@@ -1,0 +1,1 @@
+"""The review: which verified matches take part."""

@@ -1,0 +1,43 @@
+"""A photo finds the same whether it is stored and linked or only searched for: one round, one review."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import lmr
+from lmr.retrieval.query import Patience, start_of_photo, start_of_stored
+
+
+def test_stored_and_not_stored(made: Path, tmp_path: Path, servers: dict[str, str]) -> None:
+    """Half of the made photos as queries, which link has compared and reviewed, and each again as bytes alone.
+
+    Both find the same matches, to the last digit, and leave the same out for the same reason. What may differ is which
+    pairs are compared at all: link compares a photo with its nearest ones as descriptors were in each round, a search
+    with those that are nearest at the end. So only pairs that both have compared are held against each other, and
+    nearly all are.
+    """
+    photos = sorted(made.glob("*.jpg"))
+    queries = photos[::2]
+    with lmr.open(tmp_path / "lmr", workers=1) as c:
+        c.ingest(*(path for path in photos if path not in queries))
+        c.ingest(*queries, split="query")
+        c.link()
+        stores, found, differ, excluded = c._stores, 0, 0, set()
+        for path in queries:
+            image = stores.ledger.image(c.image(path).id)
+            stored = start_of_stored(stores, image.id)
+            outside = start_of_photo(stores, str(path), path.read_bytes(), Patience(4), turn=image.turn)
+            theirs, ours = ({link.id: link._replace(round=0) for link in one.links} for one in (stored, outside))
+            for id in theirs.keys() & ours.keys():
+                assert theirs[id] == ours[id], (path.name, id)
+                excluded.add(ours[id].excluded)
+            compared = {
+                stores.ledger.image_numbered(number).id for number in stores.ledger.pairs.verified(image.number)
+            }
+            assert not (ours.keys() - theirs.keys()) & compared, path.name
+            differ += len(theirs.keys() ^ ours.keys())
+            found += len(stored.edges)
+            edges = (sorted(edge.id for edge in one.edges) for one in (stored, outside))
+            assert differ or len(set(map(tuple, edges))) == 1, path.name
+        assert len(queries) > 30 and found > 100 and differ <= 0.01 * found
+        assert None in excluded and len(excluded) > 1, "some were left out"
