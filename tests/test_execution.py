@@ -234,6 +234,8 @@ def test_work_needs_nothing_of_this_machine_but_its_payloads(
             held.append(contents(stores))
         one.close()
     assert engines["elsewhere"].done > 20
+    with pytest.raises(PermissionError):
+        list(Elsewhere(tmp_path).map(Path.read_bytes, [next(photos.iterdir())]))
     assert held[0].keys() == held[1].keys()
     for what in held[0]:
         assert held[0][what] == held[1][what], what

@@ -17,7 +17,7 @@ from lmr.method.verification.verify import verify, verify_all
 from lmr.values import Verification, batches
 
 Pair = tuple[int, int]
-_BLOCK, _BLOCK_ON_DEVICE = 32, 256
+_BLOCK, _BLOCK_ON_DEVICE = 64, 256
 _KEPT = 192  # prepared photos that a process keeps: about 1 MB each
 
 

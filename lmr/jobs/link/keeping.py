@@ -17,7 +17,7 @@ from lmr.store.stores import Stores
 from lmr.store.sync import sync
 from lmr.values import Array, Verification, batches
 
-_KEEPING = 8  # blocks of verified pairs in one transaction
+_KEEPING = 4  # blocks of verified pairs in one transaction
 
 
 def verify_and_keep(stores: Stores, pairs: Array, round_: int) -> None:
