@@ -27,6 +27,7 @@ import numpy as np
 import lmr.store.load
 from benchmarks.data import SHARED, percentiles
 from benchmarks.ranking import nearest_edges
+from lmr.jobs.care import repair
 from lmr.jobs.correct.corrections import judge, remove
 from lmr.jobs.exchange.clusters import cluster
 from lmr.local.milvus import LocalMilvus
@@ -36,7 +37,6 @@ from lmr.method.spanning.ranking import Limits, rank_from_image
 from lmr.method.verification.weights import weight
 from lmr.progress import Bars
 from lmr.settings import load
-from lmr.store.check import repair
 from lmr.store.ledger import Verdict
 from lmr.store.pairs import PairRow
 from lmr.store.stores import Stores

@@ -20,12 +20,13 @@ import scipy.sparse.csgraph  # noqa: F401
 from pydantic import TypeAdapter
 
 import lmr.cli.demo  # all that commands import
+import lmr.jobs.care
 import lmr.jobs.correct.corrections
 import lmr.jobs.correct.rulings
 import lmr.jobs.exchange.graph
 import lmr.jobs.exchange.matches
 import lmr.jobs.train.redescribe
-import lmr.local.doctor
+import lmr.retrieval.doctor
 import lmr.retrieval.evaluate
 import lmr.store.check
 import lmr.store.vectors

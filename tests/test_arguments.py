@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from lmr.errors import UsageError
-from lmr.retrieval.arguments import local
+from lmr.inputs.arguments import local
 from lmr.store.graph import Graph
 from tests.conftest import ROOT, Cli, on_servers
 from tests.places import make_place

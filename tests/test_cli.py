@@ -31,7 +31,7 @@ def help_texts() -> dict[str, str]:
     """Every command, those of groups included, with its help."""
     from typer.main import get_command
 
-    from lmr.cli.app import app
+    from lmr.cli.commands import app
 
     found: dict[str, str] = {}
     for name, command in get_command(app).commands.items():  # type: ignore[attr-defined]
@@ -51,7 +51,7 @@ def test_every_command_has_help_with_an_example(command: str) -> None:
 
 
 def test_help_is_quick_and_loads_nothing_heavy() -> None:
-    code = "import sys; from lmr.cli.app import app; print({'torch', 'cv2', 'neo4j', 'pymilvus', 'numba'} & set(sys.modules))"
+    code = "import sys; from lmr.cli.commands import app; print({'torch', 'cv2', 'neo4j', 'pymilvus', 'numba'} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
 
 

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 import lmr.errors
-from lmr.local.doctor import together
+from lmr.retrieval.doctor import together
 
 PACKAGE = Path(lmr.errors.__file__).parent
 

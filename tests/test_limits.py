@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from lmr.jobs.ingest.find import find
+from lmr.inputs.find import find
 from tests.conftest import Cli
 
 FILES = int(os.environ.get("LMR_FILES", "20000"))  # make soak: 200,000

@@ -129,7 +129,7 @@ def named_as(pattern: str, least: int) -> set[str]:
 def test_every_option_setting_and_preset_that_is_named_exists() -> None:
     from typer.main import get_command
 
-    from lmr.cli.app import app
+    from lmr.cli.commands import app
 
     known, waiting = {"--help"}, [get_command(app)]
     while waiting:

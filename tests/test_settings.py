@@ -40,7 +40,7 @@ def test_a_wrong_file_is_refused(tmp_path: Path, text: str, fault: str) -> None:
 
 
 def test_doctor_warns_of_open_servers() -> None:
-    from lmr.local.doctor import _exposure
+    from lmr.retrieval.doctor import _exposure
 
     assert _exposure(Settings()).ok
     assert _exposure(Settings(neo4j_uri="bolt://localhost:7687", neo4j_password="x")).ok
@@ -53,7 +53,7 @@ def test_doctor_warns_of_open_servers() -> None:
 
 @pytest.mark.parametrize(("address", "well"), [("127.0.0.1", True), ("0.0.0.0", False)])
 def test_doctor_warns_of_servers_that_listen_beyond_this_machine(address: str, well: bool) -> None:
-    from lmr.local.doctor import _exposure
+    from lmr.retrieval.doctor import _exposure
 
     with socket.socket() as server:
         server.bind((address, 0))

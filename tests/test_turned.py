@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
-from lmr.jobs.ingest.find import find
+from lmr.inputs.find import find
 from lmr.jobs.ingest.ingest import extract, ingest
 from lmr.jobs.ingest.intake import Stored
 from lmr.jobs.ingest.plan import Ingested

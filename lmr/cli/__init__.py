@@ -25,7 +25,7 @@ _STORAGE = (
 
 def main() -> None:
     """Run `lmr`; exit codes: 0 ok, 1 failed, 2 wrong usage, 130 interrupted."""
-    from lmr.cli.app import app
+    from lmr.cli.commands import app
     from lmr.cli.show import say
     from lmr.errors import LmrError
 

@@ -57,8 +57,3 @@ def check_outputs(
             check(target, home=folder, inputs=inputs)
     if page is not None:
         check_page(page, home=folder, inputs=inputs)
-
-
-from lmr.cli import checkpoints, databases, locate, measure, photos, results  # noqa: E402  they add their commands to `app`
-
-__all__ = ["app", "checkpoints", "databases", "locate", "measure", "photos", "results"]

@@ -174,9 +174,9 @@ def features(
     """
     import numpy as np
 
+    from lmr.inputs.arguments import photo_file
     from lmr.method.features.single import Wanted, features_of
     from lmr.outputs import replacing
-    from lmr.retrieval.arguments import photo_file
 
     file = photo_file(photo)
     check_outputs(home, output, inputs=[file, *(weights or ())])

@@ -152,7 +152,7 @@ def doctor(home: Home = None, as_json: Json = False) -> None:
 
     Example: `lmr doctor`
     """
-    from lmr.local.doctor import examine
+    from lmr.retrieval.doctor import examine
 
     checks = examine(load_settings(home))
     if as_json:
@@ -218,7 +218,7 @@ def repair(home: Home = None) -> None:
     Example: `lmr repair`
     """
     from lmr.cli.app import open_collection
-    from lmr.store.check import repair as run
+    from lmr.jobs.care import repair as run
 
     with open_collection(home) as stores:
         run(stores)
@@ -234,9 +234,9 @@ def backup(
     Example: `lmr backup ~/photos-2026-11.lmr`
     """
     from lmr.cli.app import open_collection
+    from lmr.jobs.care import backup as run
+    from lmr.jobs.care import backups_of
     from lmr.outputs import check as check_output
-    from lmr.store.check import backup as run
-    from lmr.store.check import backups_of
     from lmr.store.stores import LEDGER
 
     settings = load_settings(home)
@@ -255,7 +255,7 @@ def restore(file: Annotated[Path, typer.Argument(help="A backup.")], home: Home 
 
     Example: `lmr restore ~/photos-2026-11.lmr --home restored`
     """
-    from lmr.store.check import restore as run
+    from lmr.jobs.care import restore as run
 
     settings = load_settings(home)
     done = run(settings, file)

@@ -14,6 +14,7 @@ from lmr import outputs
 from lmr.cli.app import load_settings
 from lmr.cli.show import print_table, say
 from lmr.errors import UsageError
+from lmr.jobs.care import id_of
 from lmr.jobs.exchange.clusters import cluster
 from lmr.jobs.ingest.ingest import ingest
 from lmr.jobs.ingest.labels import labels_from_csv
@@ -29,7 +30,6 @@ from lmr.progress import Bars
 from lmr.reports.report import write_gallery
 from lmr.retrieval.locate import locate
 from lmr.retrieval.search import Found, explain, names_of, search
-from lmr.store.check import id_of
 from lmr.store.stores import LEDGER, Stores
 from lmr.text import printable, text_of
 

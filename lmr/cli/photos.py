@@ -63,11 +63,11 @@ def ingest(
     Example: `lmr ingest ~/photos --labels labels.csv`
     """
     from lmr.errors import UsageError
-    from lmr.jobs.ingest.find import check_exist
+    from lmr.inputs.arguments import local
+    from lmr.inputs.find import check_exist
     from lmr.jobs.ingest.ingest import ingest as run
     from lmr.jobs.ingest.labels import labels_from_csv, labels_from_folders
     from lmr.jobs.ingest.plan import Look, dry_run
-    from lmr.retrieval.arguments import local
 
     if split not in (None, "index", "query"):
         raise UsageError(f"--split is {split!r}; it takes index or query")
@@ -143,8 +143,8 @@ def remove(
 
     Example: `lmr remove ~/photos/wrong.jpg`
     """
+    from lmr.inputs.arguments import local
     from lmr.jobs.correct.corrections import remove as run
-    from lmr.retrieval.arguments import local
 
     named = [local(given) for given in images]
     with open_collection(home, quiet=as_json) as stores:
@@ -170,8 +170,8 @@ def confirm(
 
     Example: `lmr confirm front.jpg side.jpg`
     """
+    from lmr.inputs.arguments import photo
     from lmr.jobs.correct.corrections import judge
-    from lmr.retrieval.arguments import photo
 
     first, second = photo(a), photo(b)
     with open_collection(home, quiet=as_json) as stores:
@@ -190,8 +190,8 @@ def reject(
 
     Example: `lmr reject a1b2c3 d4e5f6 --why "the same banner"`
     """
+    from lmr.inputs.arguments import photo
     from lmr.jobs.correct.corrections import judge
-    from lmr.retrieval.arguments import photo
 
     first, second = photo(a), photo(b)
     with open_collection(home, quiet=as_json) as stores:

@@ -74,8 +74,8 @@ def search(
     Example: `lmr search photo.jpg --top 50 --html result.html`
     """
     from lmr.errors import UsageError
+    from lmr.inputs.arguments import expanded, is_folder
     from lmr.reports.report import write_gallery
-    from lmr.retrieval.arguments import expanded, is_folder
     from lmr.retrieval.query import Patience
     from lmr.retrieval.search import Unused
     from lmr.where import Where
@@ -223,8 +223,8 @@ def explain(
 
     Example: `lmr explain front.jpg side.jpg --picture why.jpg`
     """
+    from lmr.inputs.arguments import STANDARD_INPUT, Asked, photo, standard_input
     from lmr.reports.report import write_explanation
-    from lmr.retrieval.arguments import STANDARD_INPUT, Asked, photo, standard_input
     from lmr.retrieval.search import explain as run
     from lmr.retrieval.search import names_of
     from lmr.values import PhotoFile

@@ -11,10 +11,10 @@ from typing import Any, TypeVar
 import numpy as np
 
 from lmr.errors import CollectionError, DatabaseError, PhotoError, ServerError, UsageError
+from lmr.inputs.arguments import Asked
 from lmr.method.photos.decode import content_id, pixel_id
 from lmr.method.spanning.ranking import Limits, Reached, path_between, rank_from_edges, rank_from_image
 from lmr.method.verification.weights import similarity
-from lmr.retrieval.arguments import Asked
 from lmr.retrieval.copies import stored_twin
 from lmr.retrieval.query import Patience, Start, begin_at, decoded, start_of_stored, typed, whole_id
 from lmr.store.refined import Described, described

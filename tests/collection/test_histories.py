@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lmr.jobs.care import repair
 from lmr.jobs.correct.corrections import judge, remove
 from lmr.jobs.link.link import link
 from lmr.jobs.train.describe import describe_new, train
@@ -23,7 +24,7 @@ from lmr.method.features.pack import pack
 from lmr.method.spanning.clusters import write_clusters
 from lmr.method.spanning.ranking import Limits, rank_from_image
 from lmr.settings import load
-from lmr.store.check import check, repair
+from lmr.store.check import check
 from lmr.store.refined import described, review
 from lmr.store.stores import Stores
 from lmr.store.sync import sync

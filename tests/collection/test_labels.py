@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from lmr.errors import UsageError
-from lmr.jobs.ingest.find import Found
+from lmr.inputs.find import Found
 from lmr.jobs.ingest.labels import Assigned, Label, labels_from_csv, labels_from_folders
 
 NAMES = ("IMG_0001.JPG", "2019/DSC_0001.jpg", "2020/DSC_0001.jpg", "2020/with space.jpg", "Müllerstraße_é.jpg")

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 import lmr.store.load
+from lmr.jobs.care import repair
 from lmr.jobs.link.link import link
 from lmr.local.neo4j import LocalNeo4j
-from lmr.store.check import check, repair
+from lmr.store.check import check
 from lmr.store.stores import Stores
 from lmr.store.sync import bring_up
 from tests.collection.test_histories import History

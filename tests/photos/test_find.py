@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lmr.errors import UsageError
-from lmr.jobs.ingest.find import find
+from lmr.inputs.find import find
 from lmr.text import printable, text_of
 
 

@@ -15,13 +15,14 @@ from pymilvus import MilvusClient
 
 import lmr.store.load
 from lmr.errors import ServerError, StorageError
+from lmr.jobs.care import repair
 from lmr.local import links
 from lmr.local import process as proc
 from lmr.local.milvus import LocalMilvus
 from lmr.local.neo4j import LocalNeo4j
 from lmr.progress import Silent
 from lmr.settings import load
-from lmr.store.check import check, repair
+from lmr.store.check import check
 from lmr.store.stores import Stores
 from tests.conftest import Cli, stop_databases
 from tests.places import make_place

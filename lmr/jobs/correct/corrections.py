@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from lmr.errors import UsageError
-from lmr.jobs.ingest.find import below
+from lmr.inputs.find import below
 from lmr.method.features.pack import unpack
 from lmr.method.fingerprints import VERIFICATION, Fingerprint
 from lmr.method.photos.video import source

@@ -12,8 +12,8 @@ from pathlib import Path
 from lmr.errors import CollectionError, LmrError, WorkerDied
 from lmr.execution import outcomes
 from lmr.execution.threads import ahead
+from lmr.inputs.find import Found
 from lmr.jobs.correct.corrections import left, take_out
-from lmr.jobs.ingest.find import Found
 from lmr.jobs.ingest.intake import PLAIN, Intake, Result, Stored, Taken, finished, read_file, take
 from lmr.jobs.ingest.labels import Assigned, Label, Labels
 from lmr.jobs.ingest.plan import Ingested, Look, Plan, has_moved_from, plan

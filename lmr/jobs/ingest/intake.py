@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lmr.errors import PhotoError, UnreadError, WorkerDied
-from lmr.jobs.ingest.find import Found
+from lmr.inputs.find import Found
 from lmr.method.features.pack import pack
 from lmr.method.features.presets import Preset
 from lmr.method.photos import video

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from lmr.errors import UsageError
-from lmr.jobs.ingest.find import Found
+from lmr.inputs.find import Found
 from lmr.store.names import Names, Place, ambiguous
 from lmr.tables import read_table
 from lmr.text import printable, text_of

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lmr.jobs.ingest import kinds
-from lmr.jobs.ingest.find import Found, Listed, Survey, below, find
+from lmr.inputs import kinds
+from lmr.inputs.find import Found, Listed, Survey, below, find
 from lmr.method.photos import video
 from lmr.method.photos.video import source
 from lmr.settings import Settings

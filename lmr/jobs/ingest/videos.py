@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 
 from lmr.errors import PhotoError, UnreadError
 from lmr.execution.threads import ahead
-from lmr.jobs.ingest import kinds
-from lmr.jobs.ingest.find import Found
+from lmr.inputs import kinds
+from lmr.inputs.find import Found
 from lmr.jobs.ingest.plan import Ingested
 from lmr.method.photos import video
 from lmr.settings import Settings

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lmr.errors import CollectionError, UsageError
-from lmr.jobs.ingest.find import Found
+from lmr.inputs.find import Found
 from lmr.jobs.ingest.ingest import extract
 from lmr.jobs.ingest.intake import Stored
 from lmr.jobs.ingest.labels import Label

@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
 from lmr.errors import PhotoError, UsageError
-from lmr.jobs.ingest.find import find
+from lmr.inputs.find import find
 from lmr.text import printable, text_of
 
 STANDARD_INPUT = "-"

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from lmr.errors import UsageError
-from lmr.jobs.ingest import kinds
+from lmr.inputs import kinds
 from lmr.method.photos.about import sidecar_of
 from lmr.method.photos.formats import READ, family, sniff
 from lmr.outputs import is_lmr_folder

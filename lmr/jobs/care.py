@@ -1,0 +1,158 @@
+"""Repairing, backing up and restoring a collection."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from lmr.errors import CollectionError, DatabaseError, UsageError
+from lmr.jobs.correct.corrections import obey
+from lmr.local.process import private_folder
+from lmr.outputs import Ours, replacing
+from lmr.settings import Settings
+from lmr.store.check import damages
+from lmr.store.ledger import Ledger, address
+from lmr.store.refined import review
+from lmr.store.stores import LEDGER, Stores, writer
+from lmr.store.sync import bring_up
+
+
+def repair(stores: Stores) -> None:
+    """Make Milvus and Neo4j anew from the ledger, which must be whole itself. Raises CollectionError if it is not.
+
+    Where a local database does not start, or cannot be written, both begin with no data; the old are set aside.
+    """
+    damaged = list(damages(stores.ledger))
+    if damaged:
+        first = damaged[0]
+        raise CollectionError(
+            f"the ledger itself is damaged ({first.what}: {first.count}, {', '.join(first.examples)}); "
+            "`lmr restore` puts a backup in its place"
+        )
+    with stores.writing():
+        with stores.ledger.transaction():
+            stores.ledger.rebuild()
+        try:
+            bring_up(stores)
+        except DatabaseError as error:
+            stores.progress.note(f"{error}\nThe local databases begin with no data, and are written anew.")
+            stores.set_databases_aside()
+            bring_up(stores)
+
+
+def backup(stores: Stores, target: Path) -> int:
+    """Write the ledger, from which all else is made, as one file; returns its bytes. Others may go on writing.
+
+    An older backup of the same collection is replaced, when the new one is whole. Raises UsageError for another file.
+    """
+    with replacing(target, ours=backups_of(stores.ledger.path)) as part:
+        os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        stores.ledger.copy_to(part)
+        with Ledger.open(part) as copy:
+            damaged = list(damages(copy))
+        if damaged:
+            raise CollectionError(f"the ledger is damaged ({damaged[0].what}); `lmr check` tells more")
+    return target.stat().st_size
+
+
+def backups_of(ledger: Path) -> Ours:
+    """Tells the backups of a collection: ledgers with its id that are no collection's own."""
+
+    def is_backup(target: Path) -> bool:
+        in_use = any(os.path.lexists(beside) for beside in (target.with_name("writer.lock"), f"{target}-wal"))
+        own = None if in_use else id_of(target)
+        return own is not None and own == id_of(ledger)
+
+    return is_backup
+
+
+def id_of(ledger: Path) -> str | None:
+    """The collection's id in a ledger or backup, of which nothing is changed; None where there is none to read."""
+    try:
+        db = sqlite3.connect(address(ledger, "ro") + "&immutable=1", uri=True)
+        try:
+            row = db.execute("SELECT value FROM meta WHERE key = 'id'").fetchone()
+        finally:
+            db.close()
+    except sqlite3.Error:
+        return None
+    return None if row is None else str(row[0])
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """A collection's id, and where its ledger is that could not be read, if that was so."""
+
+    id: str
+    aside: Path | None
+
+
+def restore(settings: Settings, source: Path) -> Restored:
+    """Put a backup in the place of a collection, or make one of it. The databases follow when needed.
+
+    What people said of pairs since then is not lost: the later word on a pair counts, and pairs are as it says.
+    Raises UsageError where the file is no whole backup, or is one of another collection.
+    """
+    if not source.is_file():
+        raise UsageError(f"{source}: no such file")
+    private_folder(settings.home)
+    with tempfile.TemporaryDirectory(prefix=".restoring-", dir=settings.home) as made:
+        copy = Path(made) / LEDGER
+        shutil.copyfile(source, copy)
+        copy.chmod(0o600)
+        try:
+            with Ledger.open(copy) as backed_up:
+                damaged = list(damages(backed_up))
+                id = backed_up.meta("id") or ""
+        except CollectionError as error:
+            raise UsageError(f"{source} is no backup of a collection: {error}") from error
+        if damaged:
+            raise UsageError(f"{source} is damaged ({damaged[0].what}: {damaged[0].count}); nothing was restored")
+        with writer(settings.home):
+            aside = _put(settings.home / LEDGER, copy, id)
+            _follow_rulings(settings.home)
+            return Restored(id, aside)
+
+
+def _put(ledger: Path, copy: Path, id: str) -> Path | None:
+    """Put the backup in the ledger's place; where the ledger was set aside, if it could not be read."""
+    try:
+        # one that cannot be read is not even opened: SQLite would take away the log beside it
+        present = None if id_of(ledger) is None else Ledger.open(ledger)
+    except CollectionError:  # it cannot be read, which is why it is restored
+        present = None
+    if present is None:
+        with Ledger.open(copy) as whole:
+            with whole.transaction():
+                whole.rebuild()
+            whole.fold()
+        aside = _set_aside(ledger)
+        copy.replace(ledger)
+        return aside
+    with present, Ledger.open(copy) as whole:
+        if present.meta("id") != id:
+            raise UsageError(f"{ledger.parent} is another collection than the backup's; restore into another --home")
+        present.replace_by(whole, verdicts=True)
+    return None
+
+
+def _set_aside(ledger: Path) -> Path | None:
+    """Rename a ledger that cannot be read, with what lies beside it; its new place."""
+    found = [end for end in ("-wal", "-shm", "") if os.path.lexists(f"{ledger}{end}")]
+    aside = Path(f"{ledger}.damaged-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}")
+    for end in found:
+        os.rename(f"{ledger}{end}", f"{aside}{end}")
+    return aside if found else None
+
+
+def _follow_rulings(home: Path) -> None:
+    """Those that are newer than the backup."""
+    with Stores.open(Settings(home=home)) as restored, restored.ledger.transaction():
+        if obey(restored):
+            review(restored)
+            restored.changed()
