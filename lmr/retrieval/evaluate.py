@@ -15,7 +15,7 @@ from lmr.method.photos.decode import read
 from lmr.retrieval.baselines import RUNGS, Field
 from lmr.retrieval.query import Start, start_of_photo, start_of_stored
 from lmr.retrieval.rankings import names_of_images
-from lmr.retrieval.search import wait_for_forest
+from lmr.retrieval.search import one_state
 from lmr.store.names import StoredNames
 from lmr.store.stores import Stores
 
@@ -67,10 +67,13 @@ def evaluate(
     """Measure some rungs (None: all) by a protocol's ground truth, or by the collection's own labels.
 
     By the labels, queries are the labelled photos of the query split, positives the index images of the same
-    landmark. Raises UsageError where there are no queries.
+    landmark. Raises UsageError where there are no queries, CollectionError where the collection is changed meanwhile.
     """
-    wait_for_forest(stores)
-    rungs = _chosen(names)
+    with one_state(stores):
+        return _evaluated(stores, truth, _chosen(names), shown)
+
+
+def _evaluated(stores: Stores, truth: GroundTruth | None, rungs: Sequence[str], shown: int) -> Evaluation:
     cast = _Cast(stores, truth)
     stage = Field(stores)
     scores: dict[tuple[str, str], list[dict[str, float]]] = {}

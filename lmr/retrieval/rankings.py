@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from lmr.errors import UsageError
 from lmr.method.evaluation.protocols import stem
 from lmr.method.spanning.ranking import Limits
-from lmr.retrieval.search import MOST_PROPOSED, ranking_of, wait_for_forest
+from lmr.retrieval.search import MOST_PROPOSED, one_state, ranking_of
 from lmr.store.refined import described
 from lmr.store.stores import Stores
 
@@ -15,17 +15,17 @@ from lmr.store.stores import Stores
 def stored_queries(stores: Stores) -> Iterator[tuple[str, str]]:
     """(name, id) of every photo of the query split, in the order of ids, with a bar.
 
-    Raises UsageError where there is none.
+    Raises UsageError where there is none, CollectionError where the collection is changed meanwhile.
     """
-    wait_for_forest(stores)
-    queries = sorted(image.id for image in stores.ledger.images() if image.split == "query")
-    if not queries:
-        raise UsageError("no photo of the query split is stored: `lmr ingest PHOTOS --split query` takes them in")
-    names = names_of_images(stores)
-    with stores.progress.task("Rankings", len(queries), "queries") as advance:
-        for id in queries:
-            yield names[id], id
-            advance(1)
+    with one_state(stores):
+        queries = sorted(image.id for image in stores.ledger.images() if image.split == "query")
+        if not queries:
+            raise UsageError("no photo of the query split is stored: `lmr ingest PHOTOS --split query` takes them in")
+        names = names_of_images(stores)
+        with stores.progress.task("Rankings", len(queries), "queries") as advance:
+            for id in queries:
+                yield names[id], id
+                advance(1)
 
 
 def names_of_images(stores: Stores) -> dict[str, str]:
@@ -39,8 +39,9 @@ def names_of_images(stores: Stores) -> dict[str, str]:
 
 def rankings_of_queries(stores: Stores, top: int | None) -> Iterator[tuple[str, list[tuple[str, str]]]]:
     """(query, [(name, how it was reached)]) of every photo of the query split."""
-    known = described(stores) if top is None or top > MOST_PROPOSED else None
-    names = names_of_images(stores)
+    known, names = None, names_of_images(stores)
     for name, id in stored_queries(stores):
+        if known is None and (top is None or top > MOST_PROPOSED):
+            known = described(stores)  # within the state that is held
         hits = ranking_of(stores, id, Limits(limit=top), known=known)
         yield name, [(names[hit.id], hit.reached) for hit in hits]

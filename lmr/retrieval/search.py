@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -17,7 +18,7 @@ from lmr.method.spanning.ranking import Limits, Reached, path_between, rank_from
 from lmr.method.verification.weights import similarity
 from lmr.retrieval.copies import stored_twin
 from lmr.retrieval.query import Patience, Start, begin_at, decoded, start_of_stored, typed, whole_id
-from lmr.store.refined import Described, described
+from lmr.store.refined import REFINED_TO, Described, described
 from lmr.store.stores import Stores, last_writer
 from lmr.store.sync import check_counts, check_whole
 from lmr.text import printable, text_of
@@ -161,6 +162,23 @@ def undisturbed(stores: Stores, read: Callable[[], T]) -> T:
 def wait_for_forest(stores: Stores) -> None:
     """Wait while another command rewrites what searches read; see `undisturbed`."""
     undisturbed(stores, lambda: None)
+
+
+@contextlib.contextmanager
+def one_state(stores: Stores) -> Iterator[None]:
+    """For many rankings that belong together: all of them are of one state of the collection.
+
+    Raises CollectionError at the end where another command has changed it meanwhile.
+    """
+    wait_for_forest(stores)
+    before = _state(stores)
+    yield
+    if _state(stores) != before:
+        raise CollectionError("another command changed the collection meanwhile; once it is done, do this again")
+
+
+def _state(stores: Stores) -> tuple[str, str | None]:
+    return check_whole(stores), stores.ledger.meta(REFINED_TO)
 
 
 def rank(

@@ -15,6 +15,7 @@ from lmr.errors import CollectionError
 from lmr.jobs.link.link import link
 from lmr.jobs.train.redescribe import redescribe
 from lmr.method.features.checkpoints.store import Store
+from lmr.retrieval.rankings import rankings_of_queries
 from lmr.retrieval.search import search
 from lmr.settings import load
 from lmr.store.stores import Stores
@@ -134,3 +135,18 @@ def test_a_graph_that_an_older_lmr_wrote_is_written_again_by_the_next_link(kept:
         assert driver.execute_query(bare).records[0]["bare"] == 0
         assert not driver.execute_query("SHOW INDEXES YIELD name WHERE name = 'tree_weight'").records
     assert kept.cli.json("check") == []
+
+
+def test_rankings_that_belong_together_are_of_one_state(kept: Kept) -> None:
+    """Half of them were of what was learned before, and half of what was learned then."""
+    kept.cli("ingest", *kept.others[:2], "--split", "query")
+    kept.cli("link")
+    with kept.open() as collection:
+        whole = list(rankings_of_queries(collection, None))
+        assert len(whole) == 2
+        begun = rankings_of_queries(collection, None)
+        assert next(begun) == whole[0]
+        kept.cli("train")
+        with pytest.raises(CollectionError, match="changed the collection meanwhile"):
+            list(begun)
+        assert len(list(rankings_of_queries(collection, None))) == 2
