@@ -141,14 +141,14 @@ def report(collection: Stores, marks: dict[str, str]) -> None:
         with_mark = {id for id, name in names.items() if marks.get(name) == style}
         edges = [e for _, e in collection.ledger.pairs.edges() if e.a in with_mark and e.b in with_mark]
         strong = [e for e in edges if e.verification.nfa >= collection.settings.nfa_accept]
-        told = sum((e.excluded or "").startswith("artefact") for e in strong)
+        told = sum(bool(e.excluded and e.excluded.is_artefact) for e in strong)
         print(f"  {style:36} {len(strong):17} {told:20} {sum(e.excluded is None for e in strong):10}")
         for edge in (e for e in strong if e.excluded is None):
             print(f"    {names[edge.a]} {names[edge.b]}: {edge.verification.inliers} inliers")
     print("artefacts of photos that were given no mark:")
     for _, edge in collection.ledger.pairs.edges():
         unmarked = not (marks.get(names[edge.a]) and marks.get(names[edge.b]))
-        if unmarked and (edge.excluded or "").startswith("artefact"):
+        if unmarked and bool(edge.excluded and edge.excluded.is_artefact):
             print(f"    {names[edge.a]} {names[edge.b]}: {edge.verification.inliers} inliers, {edge.excluded}")
 
 
@@ -163,7 +163,7 @@ def draw(collection: Stores, folder: Path) -> None:
 
 
 def _artefacts(collection: Stores) -> Iterator[tuple[str, str, int, str]]:
-    edges = [edge for _, edge in collection.ledger.pairs.edges() if (edge.excluded or "").startswith("artefact")]
+    edges = [edge for _, edge in collection.ledger.pairs.edges() if bool(edge.excluded and edge.excluded.is_artefact)]
     for edge in sorted(edges, key=lambda edge: -edge.verification.inliers)[:60]:
         yield edge.a, edge.b, edge.verification.inliers, str(edge.excluded)
 

@@ -13,10 +13,9 @@ from scipy.sparse import csr_matrix
 
 from lmr.method.evaluation.metrics import average_precision
 from lmr.method.expansion.idqe import Smoothing, link_weights, refine
-from lmr.method.verification.artefacts import SHARED_MARK
 from lmr.retrieval.baselines import Neighbour, explore
 from lmr.store.stores import Stores
-from lmr.values import Array
+from lmr.values import Array, Excluded
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +68,7 @@ class Offline:
         self.nfa = np.array([edge.verification.nfa for edge in edges])
         self.weight = np.array([edge.weight for edge in edges])
         self.artefact = np.array([bool(edge.excluded and edge.excluded.startswith("artefact")) for edge in edges])
-        self.shared = np.array([edge.excluded == SHARED_MARK for edge in edges])
+        self.shared = np.array([edge.excluded == Excluded.SHARED_MARK for edge in edges])
 
     @property
     def queries(self) -> list[str]:

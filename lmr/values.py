@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, TypeVar
 
@@ -62,6 +63,22 @@ class Matches:
     ratios: Array
 
 
+class Excluded(StrEnum):
+    """Why a verified match takes no part in the forest; the values are what ledger and graph hold."""
+
+    WEAK = "weak"  # chance explains it too well
+    DOUBTED = "doubted"  # the refined descriptors of both images disagree
+    REJECTED = "rejected"  # by a person
+    IN_PLACE = "in place"  # an artefact: what agrees keeps its place in the frame
+    BORDER = "border"  # an artefact: what agrees lies along the border
+    SHARED_MARK = "shared mark"  # an artefact: the same mark on unrelated photos
+
+    @property
+    def is_artefact(self) -> bool:
+        """Whether the photos agree in something that is no part of the place."""
+        return self in (Excluded.IN_PLACE, Excluded.BORDER, Excluded.SHARED_MARK)
+
+
 @dataclass(frozen=True, slots=True)
 class Verification:
     """What comparing the local features of two photos found; `transform` maps the first onto the second, px.
@@ -75,7 +92,7 @@ class Verification:
     transform: tuple[float, ...] | None = None
     region_a: tuple[float, ...] | None = None
     region_b: tuple[float, ...] | None = None
-    artefact: str | None = None
+    artefact: Excluded | None = None
 
     def swapped(self) -> Verification:
         """The same with the photos in the other order."""
@@ -98,7 +115,7 @@ class Edge:
     similarity: float
     weight: float
     round: int
-    excluded: str | None
+    excluded: Excluded | None
     confirmed: bool = False
     turns: tuple[int, int] = (0, 0)
 

@@ -25,6 +25,7 @@ from lmr.store.ledger import Ledger
 from lmr.store.schema import FORMAT
 from lmr.store.stores import Stores
 from lmr.tables import inert
+from lmr.values import Excluded
 from tests.conftest import ROOT, Cli, forget, on_servers
 
 
@@ -265,9 +266,14 @@ def test_an_older_ledger_is_brought_up_to_date_and_a_newer_one_refused(tmp_path:
         db.execute("ALTER TABLE pairs DROP COLUMN confirmed")
         db.execute("INSERT INTO meta VALUES ('format', '1'), ('id', 'x'), ('version', '0')")
         db.execute("INSERT INTO images (id, width, height, split) VALUES ('y', 1, 1, 'index')")
+        insert = (
+            "INSERT INTO pairs (a, b, matches, inliers, nfa, round, weight, excluded) VALUES (1, ?, 9, 9, 9, 1, ?, ?)"
+        )
+        db.executemany(insert, [(2, 9.5, None), (3, 9.5001, "artefact: along the border"), (4, 9.6, "weak")])
     with Ledger.open(path) as ledger:
         assert ledger.meta("format") == str(FORMAT) and ledger.meta(f"migrated to {FORMAT}")
         assert [image.id for image in ledger.changed_images(-1)] == ["y"] and ledger.verdicts() == []
+        assert [row.excluded for row in ledger.pairs.rows()] == [None, Excluded.BORDER, Excluded.WEAK]
     with sqlite3.connect(path) as db:
         db.execute("UPDATE meta SET value = '99' WHERE key = 'format'")
     from lmr.errors import CollectionError

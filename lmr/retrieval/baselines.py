@@ -19,14 +19,14 @@ from lmr.execution.verification import verify_against
 from lmr.method.expansion.average import alpha_qe, average_qe, database_augmentation
 from lmr.method.expansion.diffusion import Diffusion
 from lmr.method.features.pack import unpack
-from lmr.method.review.review import DOUBTED, expands
+from lmr.method.review.review import expands
 from lmr.method.spanning.ranking import Limits
 from lmr.method.verification.matching import prepare
 from lmr.retrieval.query import Start
 from lmr.retrieval.search import by_similarity, rank, undisturbed
 from lmr.store.refined import Described, described, weight_of
 from lmr.store.stores import Stores
-from lmr.values import Array, Edge, batches, unit_rows
+from lmr.values import Array, Edge, Excluded, batches, unit_rows
 
 Region = tuple[float, ...]
 RERANKED = 100
@@ -100,7 +100,7 @@ class Field:
         """The same of the matches of the first round alone, which knows no refined descriptors to doubt them by."""
         found: list[list[Neighbour]] = [[] for _ in self.ids]
         for _, edge in self.stores.ledger.pairs.edges():
-            if edge.excluded in (None, DOUBTED) and edge.round == 1:
+            if edge.excluded in (None, Excluded.DOUBTED) and edge.round == 1:
                 self._enter(found, edge)
         return found
 
@@ -290,7 +290,7 @@ def _begin(field: Field, start: Start, *, first_round: bool = False) -> list[tup
     if start.edges is None:
         return [(field.number[start.id], np.inf)] if start.id in field.number else []
     if first_round:
-        links = [link for link in start.links if link.round == 1 and link.excluded in (None, DOUBTED)]
+        links = [link for link in start.links if link.round == 1 and link.excluded in (None, Excluded.DOUBTED)]
         return [(field.number[link.id], link.weight) for link in links if link.id in field.number]
     return [(field.number[edge.id], edge.weight) for edge in start.edges if edge.id in field.number]
 

@@ -18,8 +18,7 @@ from lmr.method.expansion.idqe import Refiner
 from lmr.method.features.pack import pack, unpack
 from lmr.method.photos.decode import content_id, decode, pixel_id, plain, read
 from lmr.method.photos.turned import TURNS, after, turned
-from lmr.method.review.review import DOUBTED, WEAK, doubts, expands
-from lmr.method.verification.artefacts import SHARED_MARK
+from lmr.method.review.review import agreement, decide, expands
 from lmr.method.verification.matching import Prepared, prepare
 from lmr.method.verification.weights import pair_hash, similarity, weight
 from lmr.retrieval import turning
@@ -27,7 +26,7 @@ from lmr.store.ledger import Image
 from lmr.store.refined import Outside, marks_of_photo, refiner, weight_of
 from lmr.store.stores import Stores
 from lmr.text import printable, text_of
-from lmr.values import Array, Features, ImageId, Photo, PhotoFile, QueryEdge, Question, Verification, batches
+from lmr.values import Array, Excluded, Features, ImageId, Photo, PhotoFile, QueryEdge, Question, Verification, batches
 
 CLEARLY = 3.0  # powers of ten that must speak for another turn: one photo and one search hang on it
 FOLLOWED = 2  # turns, at most
@@ -42,7 +41,7 @@ class QueryLink(NamedTuple):
     inliers: int
     nfa: float
     weight: float
-    excluded: str | None
+    excluded: Excluded | None
     round: int
 
 
@@ -351,20 +350,17 @@ class _Expansion:
         photo = Outside(self._id, self._frame, original)
         marks = marks_of_photo(self._stores, photo, list(zip(fresh, self._outcomes, strict=True)))
         for k, link in enumerate(self._links[self._stored :]):
-            if link.excluded in (None, SHARED_MARK):
-                self._links[self._stored + k] = link._replace(excluded=SHARED_MARK if k in marks else None)
+            if link.excluded in (None, Excluded.SHARED_MARK):
+                self._links[self._stored + k] = link._replace(excluded=Excluded.SHARED_MARK if k in marks else None)
 
     def _judge(self, refined: Array) -> None:
         """The same decisions on new matches that the review takes on stored ones."""
         settings, fresh = self._stores.settings, self._links[self._stored :]
         theirs = self._stores.vectors.fetch([link.id for link in fresh])
-        for k, link in enumerate(fresh, self._stored):
-            if link.excluded is not None:
-                continue
-            excluded = WEAK if link.nfa < settings.nfa_accept else None
-            if excluded is None and link.id in theirs:
-                similar = np.array(similarity(refined, theirs[link.id]))
-                nfa, by = np.array(link.nfa), self._stores.reviewer
-                if doubts(nfa, similar, settings.agreement, len(refined), by):
-                    excluded = DOUBTED
-            self._links[k] = link._replace(excluded=excluded)
+        nfa = np.array([link.nfa for link in fresh])
+        similar = np.array([agreement(refined, theirs[link.id]) if link.id in theirs else 1.0 for link in fresh])
+        by, accept = self._stores.reviewer, settings.nfa_accept
+        decided = decide(nfa, similar, accept, settings.agreement, len(refined), by)
+        for k, (link, excluded) in enumerate(zip(fresh, decided, strict=True), self._stored):
+            if link.excluded is None:
+                self._links[k] = link._replace(excluded=excluded)

@@ -140,7 +140,7 @@ def edge_row(edge: Edge) -> Row:
             "region_a": list(found.region_a or ()),
             "region_b": list(found.region_b or ()),
             "round": edge.round,
-            "excluded": edge.excluded,
+            "excluded": edge.excluded and edge.excluded.value,
             "turn_a": turns[0],
             "turn_b": turns[1],
         },

@@ -14,11 +14,12 @@ import numpy as np
 
 from lmr.errors import CollectionError
 from lmr.method.fingerprints import VERIFICATION
-from lmr.values import Array, Edge, Verification
+from lmr.values import Array, Edge, Excluded, Verification
 
 T = TypeVar("T")
 
 _FETCHED = 100_000
+_EXCLUDED: dict[str | None, Excluded | None] = {None: None, **{one.value: one for one in Excluded}}
 _GEOMETRY = struct.Struct("<14d")
 _ZERO = "IN (x'0000000000000000', x'0000000000000080')"  # of either sign
 # the two numbers of a map (2, 3) that turn and shear are zero; there is an index of such pairs
@@ -41,7 +42,7 @@ class PairRow:
     b: int
     verification: Verification
     round: int
-    excluded: str | None
+    excluded: Excluded | None
     similarity: float | None
     weight: float | None
     confirmed: bool = False
@@ -84,7 +85,7 @@ class LinkTo(NamedTuple):
     sequence: int
     inliers: int
     nfa: float
-    excluded: str | None
+    excluded: Excluded | None
     weight: float
     round: int
     confirmed: bool
@@ -142,7 +143,7 @@ class Pairs:
             select = select.replace("true", ONLY_MOVED)
         for seq, a, b, turn_a, turn_b, *others in self._db.execute(select, (after, limit)):
             similar, weight, round_, excluded, confirmed, *found = others
-            judged = round_, excluded, bool(confirmed)
+            judged = round_, _EXCLUDED[excluded], bool(confirmed)
             yield seq, Edge(a, b, _verification(*found), similar, weight, *judged, (turn_a, turn_b))
 
     def links(self, upto: int | None = None, *, after: int = 0, of: Iterable[int] | None = None) -> Links:
@@ -156,12 +157,12 @@ class Pairs:
             values.append(json.dumps([int(number) for number in of]))
             some = "IN (SELECT value FROM json_each(?3))"
             select = f"{select} AND a {some} UNION {select} AND b {some}"
-        rows, texts = self._db.execute(f"{select} ORDER BY seq", values), dict[str | None, str | None]()
+        rows = self._db.execute(f"{select} ORDER BY seq", values)
         parts = []
         while batch := rows.fetchmany(_FETCHED):
             *numbers, excluded = zip(*batch, strict=True)
             *columns, confirmed = map(np.array, numbers)
-            reasons = np.array([texts.setdefault(text, text) for text in excluded], object)
+            reasons = np.array([_EXCLUDED[text] for text in excluded], object)
             parts.append((*columns, reasons, confirmed.astype(bool)))
         if not parts:
             whole = np.zeros(0, np.int64)
@@ -180,9 +181,10 @@ class Pairs:
             f"SELECT b, {columns} a = ?1 AND weight IS NOT NULL"
             f" UNION ALL SELECT a, {columns} b = ?1 AND weight IS NOT NULL"
         )
-        return [LinkTo(*row) for row in self._db.execute(select, (number,))]
+        rows = self._db.execute(select, (number,))
+        return [LinkTo(*row)._replace(excluded=_EXCLUDED[row[4]]) for row in rows]
 
-    def set_excluded(self, rows: Iterable[tuple[int, str | None]]) -> int:
+    def set_excluded(self, rows: Iterable[tuple[int, Excluded | None]]) -> int:
         """Change (sequence, excluded); each such edge gets a new sequence, so that it is written to the graph again."""
         last, count = self.last(), 0
         for count, (seq, excluded) in enumerate(rows, 1):
@@ -235,14 +237,14 @@ class Pairs:
         )
         return int(self._db.execute(select).fetchone()[0])
 
-    def outcome(self, a: int, b: int) -> tuple[Verification, float | None, str | None] | None:
+    def outcome(self, a: int, b: int) -> tuple[Verification, float | None, Excluded | None] | None:
         """Verification, weight and exclusion of a pair in either order; None if it was never compared."""
         select = (
             "SELECT matches, inliers, nfa, weight, excluded FROM pairs WHERE a = ? AND b = ?"
             " UNION ALL SELECT matches, inliers, nfa, weight, excluded FROM pairs WHERE a = ? AND b = ?"
         )
         row = self._db.execute(select, (a, b, b, a)).fetchone()
-        return (Verification(row[0], row[1], row[2]), row[3], row[4]) if row else None
+        return (Verification(row[0], row[1], row[2]), row[3], _EXCLUDED[row[4]]) if row else None
 
     def to_reweigh(self) -> list[tuple[int, int, int, int, int]]:
         """(seq, a, b, inliers, confirmed) of the edges between described images, for giving them weights anew."""
@@ -299,7 +301,7 @@ class Pairs:
         )
         while rows := self._db.execute(select, after).fetchall():
             for a, b, *found, artefact in rows:
-                yield a, b, replace(_verification(*found), artefact=artefact)
+                yield a, b, replace(_verification(*found), artefact=_EXCLUDED[artefact])
             after = rows[-1][:2]
 
     def clear_anew(self, fingerprint: int) -> None:
@@ -331,7 +333,7 @@ def _told(what: str) -> Iterator[None]:
 def _row(columns: Sequence[Any]) -> PairRow:
     a, b, matches, inliers, nfa, geometry, round_, excluded, similar, weight, confirmed, fingerprint = columns
     found = _verification(matches, inliers, nfa, geometry)
-    return PairRow(a, b, found, round_, excluded, similar, weight, bool(confirmed), fingerprint)
+    return PairRow(a, b, found, round_, _EXCLUDED[excluded], similar, weight, bool(confirmed), fingerprint)
 
 
 def _verification(matches: int, inliers: int, nfa: float, geometry: bytes | None) -> Verification:

@@ -11,15 +11,20 @@ from scipy.sparse import csr_matrix
 
 from lmr.method.expansion.idqe import Refiner, refine
 from lmr.method.fingerprints import REVIEW, Fingerprint
-from lmr.method.review.review import DOUBTED, WEAK, decide, expands, strengths
-from lmr.method.verification.artefacts import SHARED_MARK, Seen, is_only_moved, shared_marks, unrelated_in
+from lmr.method.review.review import DIGITS, decide, expands, strengths
+from lmr.method.verification.artefacts import Seen, is_only_moved, shared_marks, unrelated_in
 from lmr.store.ledger import Image
 from lmr.store.pairs import Links
 from lmr.store.stores import LEARNED, Stores
-from lmr.values import Array, Edge, Verification
+from lmr.values import Array, Edge, Excluded, Verification
 
 REFINED_TO = "refined_to"  # the sequence of matches up to which descriptors have moved
-_REVIEWED = (None, WEAK, DOUBTED, SHARED_MARK)  # the others are decided in the pair, or by hand
+_REVIEWED = (
+    None,
+    Excluded.WEAK,
+    Excluded.DOUBTED,
+    Excluded.SHARED_MARK,
+)  # the others are decided in the pair, or by hand
 _BLOCK = 100_000
 _REVIEWED_AS = "reviewed_as"
 _FEW = 0.2  # of the images: up to here it is quicker to look at these alone
@@ -129,9 +134,9 @@ def _rows(images: Sequence[Image], numbers: Array) -> Array:
     return np.where(own[order][place] == numbers, order[place], -1) if len(own) else np.full(len(numbers), -1)
 
 
-def _are(links: Links, condition: Callable[[str | None], bool]) -> Array:
+def _are(links: Links, condition: Callable[[Excluded | None], bool]) -> Array:
     """(E,) bool: what holds of the reason of each; there are few different ones."""
-    holds: dict[str | None, bool] = {}
+    holds: dict[Excluded | None, bool] = {}
     for reason in links.excluded:
         if reason not in holds:
             holds[reason] = condition(reason)
@@ -199,7 +204,9 @@ def review(stores: Stores, bereft: Iterable[int] = ()) -> Described:
     else:
         found = described(stores, ledger.pairs.last(), {*moved, *ledger.pairs.joined(moved)})
         links = ledger.pairs.links(of=moved)
-    links = links.where(_are(links, lambda reason: reason in _REVIEWED and reason != SHARED_MARK) & ~links.confirmed)
+    links = links.where(
+        _are(links, lambda reason: reason in _REVIEWED and reason != Excluded.SHARED_MARK) & ~links.confirmed
+    )
     similar, dimension = _agreements(found, links), found.refined.shape[1]
     decided = decide(links.nfa, similar, settings.nfa_accept, settings.agreement, dimension, stores.reviewer)
     changed = decided != links.excluded
@@ -243,9 +250,9 @@ def _mark_shared(stores: Stores) -> None:
     moved = _only_moved(stores)
     marks = _shared_marks(stores, [(seq, edge.a, edge.b, edge.verification) for seq, edge in moved])
     pairs.set_excluded(
-        (seq, SHARED_MARK if seq in marks else None)
+        (seq, Excluded.SHARED_MARK if seq in marks else None)
         for seq, edge in moved
-        if not edge.confirmed and (seq in marks) != (edge.excluded == SHARED_MARK)
+        if not edge.confirmed and (seq in marks) != (edge.excluded == Excluded.SHARED_MARK)
     )
 
 
@@ -280,7 +287,7 @@ def _agreements(found: Described, links: Links) -> Array:
     for start in range(0, len(known), _BLOCK):
         part = known[start : start + _BLOCK]
         products = np.einsum("nd,nd->n", found.refined[a[part]], found.refined[b[part]], dtype=np.float64)
-        similar[part] = np.round(products, 6)
+        similar[part] = np.round(products, DIGITS)
     return similar
 
 

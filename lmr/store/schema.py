@@ -115,6 +115,12 @@ UPDATE images SET last_path = x'' WHERE number NOT IN (SELECT image FROM files W
     + """
 DROP INDEX pairs_weight;
 CREATE INDEX pairs_weight ON pairs (weight) WHERE weight IS NOT NULL;
+UPDATE pairs SET excluded = CASE excluded
+    WHEN 'doubted: the refined descriptors disagree' THEN 'doubted'
+    WHEN 'artefact: keeps its place in the frame' THEN 'in place'
+    WHEN 'artefact: along the border' THEN 'border'
+    WHEN 'artefact: the same mark on unrelated photos' THEN 'shared mark'
+    ELSE excluded END WHERE excluded IS NOT NULL;
 """,
 }
 FILLS = {4: fill}  # format -> what fills in, after that, what takes more than statements

@@ -10,8 +10,6 @@ import pytest
 
 from lmr.errors import UsageError
 from lmr.jobs.exchange.matches import Imported, Match, _keep, read_matches
-from lmr.method.review.review import DOUBTED, REJECTED, WEAK
-from lmr.method.verification.artefacts import SHARED_MARK
 from lmr.method.verification.weights import weight
 from lmr.progress import Silent
 from lmr.settings import Settings
@@ -19,7 +17,7 @@ from lmr.store.ledger import Ledger
 from lmr.store.pairs import PairRow
 from lmr.store.refined import review
 from lmr.store.stores import Stores
-from lmr.values import Verification
+from lmr.values import Excluded, Verification
 
 X, Y, SPACE = "x.jpg", "y.jpg", "with space.jpg"
 READ = {
@@ -101,12 +99,12 @@ NOTHING = Verification(4, 0, 0.0)
 BEFORE = {
     "never compared": (None, None, "matches"),
     "no match": (PairRow(1, 2, NOTHING, 1, None, None, None), None, "replaced"),
-    "weak": (PairRow(1, 2, SEEN, 1, WEAK, 0.5, 30.5), None, "replaced"),
-    "doubted": (PairRow(1, 2, SEEN, 1, DOUBTED, 0.5, 30.5), None, "replaced"),
+    "weak": (PairRow(1, 2, SEEN, 1, Excluded.WEAK, 0.5, 30.5), None, "replaced"),
+    "doubted": (PairRow(1, 2, SEEN, 1, Excluded.DOUBTED, 0.5, 30.5), None, "replaced"),
     "accepted": (PairRow(1, 2, SEEN, 1, None, 0.5, 30.5), None, "known"),
     "confirmed": (PairRow(1, 2, NOTHING, 1, None, 0.5, 12.5, True), "confirmed", "known"),
-    "a mark": (PairRow(1, 2, SEEN, 1, SHARED_MARK, 0.5, 30.5), None, SHARED_MARK),
-    "rejected": (PairRow(1, 2, NOTHING, 1, REJECTED, None, None), "rejected", "a person rejected it"),
+    "a mark": (PairRow(1, 2, SEEN, 1, Excluded.SHARED_MARK, 0.5, 30.5), None, Excluded.SHARED_MARK),
+    "rejected": (PairRow(1, 2, NOTHING, 1, Excluded.REJECTED, None, None), "rejected", "a person rejected it"),
     "rejected before they came": (None, "rejected", "a person rejected it"),
     "confirmed before they came": (None, "confirmed", "matches"),
 }

@@ -11,11 +11,10 @@ import numpy as np
 import pytest
 
 from lmr.jobs.link.link import exact_neighbours, indexed_neighbours, proposals
-from lmr.method.review.review import DOUBTED, WEAK
-from lmr.method.verification.artefacts import SHARED_MARK
 from lmr.settings import load
 from lmr.store.refined import Described, described, refiner, review
 from lmr.store.stores import Stores
+from lmr.values import Excluded
 from tests.conftest import Cli
 
 
@@ -105,13 +104,13 @@ def test_the_review_is_a_function_of_the_pairs_alone(copy: Stores) -> None:
     before, refined = reasons(copy), described(copy).refined
     accept = copy.settings.nfa_accept
     for _, edge in copy.ledger.pairs.edges():
-        if edge.excluded in (None, DOUBTED):
+        if edge.excluded in (None, Excluded.DOUBTED):
             assert edge.verification.nfa >= accept
-        if edge.excluded == WEAK:
+        if edge.excluded == Excluded.WEAK:
             assert edge.verification.nfa < accept
-    assert DOUBTED in before.values()
+    assert Excluded.DOUBTED in before.values()
     # whatever the reviewed reasons were, they come out the same; what was decided by hand or in the pair stays
-    reviewed = (None, WEAK, DOUBTED, SHARED_MARK)
+    reviewed = (None, Excluded.WEAK, Excluded.DOUBTED, Excluded.SHARED_MARK)
     only_moved = {seq for seq, _ in copy.ledger.pairs.edges(only_moved=True)}  # what a mark can be
     sequences = [seq for seq, edge in copy.ledger.pairs.edges() if edge.excluded in reviewed]
     assert 10 < len(only_moved) < len(sequences)

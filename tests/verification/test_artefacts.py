@@ -11,18 +11,11 @@ import pytest
 from lmr.method.features.pack import pack, unpack
 from lmr.method.features.presets import preset
 from lmr.method.photos.made import photograph, shots
-from lmr.method.verification.artefacts import (
-    ALONG_THE_BORDER,
-    KEEPS_ITS_PLACE,
-    Seen,
-    keeps_its_place,
-    shared_marks,
-    unrelated_in,
-)
+from lmr.method.verification.artefacts import Seen, keeps_its_place, shared_marks, unrelated_in
 from lmr.method.verification.geometry import only_moved
 from lmr.method.verification.matching import prepare
 from lmr.method.verification.verify import verify
-from lmr.values import Array, Photo, Verification, unit_rows
+from lmr.values import Array, Excluded, Photo, Verification, unit_rows
 
 FRAME, OTHER = (0.0, 0.0, 640.0, 480.0), (0.0, 0.0, 480.0, 640.0)
 
@@ -33,7 +26,7 @@ def points(box: tuple[float, float, float, float], count: int = 30) -> Array:
 
 def test_a_mark_in_a_corner_keeps_its_distance_to_that_corner() -> None:
     p = points((500, 440, 630, 470))
-    assert keeps_its_place(p, p + np.array([-160, 160]), (FRAME, OTHER), 1.0, 2000) == KEEPS_ITS_PLACE
+    assert keeps_its_place(p, p + np.array([-160, 160]), (FRAME, OTHER), 1.0, 2000) == Excluded.IN_PLACE
     assert keeps_its_place(p, p + np.array([-120, 160]), (FRAME, OTHER), 1.0, 2000) is None  # 40 px off
 
 
@@ -41,7 +34,7 @@ def test_a_near_duplicate_is_no_artefact_a_frame_is() -> None:
     p = points((0, 0, 640, 480), 300)
     assert keeps_its_place(p, p + 0.4, (FRAME, FRAME), 1.0, 2000) is None
     q = p[(np.minimum(p, (640, 480) - p) / (640, 480)).min(1) < 0.08]
-    assert keeps_its_place(q, q + 0.4, (FRAME, FRAME), 1.0, 300) == ALONG_THE_BORDER
+    assert keeps_its_place(q, q + 0.4, (FRAME, FRAME), 1.0, 300) == Excluded.BORDER
 
 
 def test_a_view_from_elsewhere_does_not_keep_its_place() -> None:

@@ -12,7 +12,6 @@ from lmr.inputs.find import below
 from lmr.method.features.pack import unpack
 from lmr.method.fingerprints import VERIFICATION, Fingerprint
 from lmr.method.photos.video import source
-from lmr.method.review.review import REJECTED
 from lmr.method.spanning.forest import ForestChange
 from lmr.method.verification.matching import prepare
 from lmr.method.verification.verify import verify
@@ -24,7 +23,7 @@ from lmr.store.refined import review
 from lmr.store.stores import Stores
 from lmr.store.sync import bring_up, sync, update_forest, write_edges
 from lmr.text import printable, text_of
-from lmr.values import Verification
+from lmr.values import Excluded, Verification
 
 
 @dataclass(slots=True)
@@ -134,7 +133,7 @@ def apply_verdict(stores: Stores, row: PairRow, a: str, b: str, verdict: Verdict
     """Keep the outcome of a pair as a person judged it: inside a transaction."""
     ledger, settings = stores.ledger, stores.settings
     if verdict == "rejected":
-        ledger.pairs.keep(replace(row, excluded=REJECTED, confirmed=False), anew=True)
+        ledger.pairs.keep(replace(row, excluded=Excluded.REJECTED, confirmed=False), anew=True)
         return
     similar = row.similarity
     if similar is None:

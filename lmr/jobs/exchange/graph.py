@@ -48,7 +48,7 @@ def _rows(stores: Stores) -> Iterator[tuple]:
             edge.similarity,
             edge.weight,
             edge.round,
-            edge.excluded,
+            edge.excluded and edge.excluded.value,
         )
 
 

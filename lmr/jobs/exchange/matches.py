@@ -13,7 +13,6 @@ from lmr.errors import UsageError
 from lmr.jobs.correct.corrections import apply_verdict
 from lmr.jobs.link.keeping import pair_similarity
 from lmr.method.fingerprints import IMPORTED, Fingerprint
-from lmr.method.review.review import DOUBTED, WEAK
 from lmr.method.verification.weights import weight
 from lmr.store.ledger import File, Image
 from lmr.store.made_with import IMPORT
@@ -23,7 +22,7 @@ from lmr.store.refined import review
 from lmr.store.stores import Stores
 from lmr.store.sync import bring_up
 from lmr.tables import places_of, read_rows
-from lmr.values import Verification, batches
+from lmr.values import Excluded, Verification, batches
 
 _BATCH = 10_000
 _MOST_NAME = 4_096
@@ -169,11 +168,11 @@ def _keep(stores: Stores, first: tuple[int, str], second: tuple[int, str], inlie
     if verdict == "rejected":
         done.refuse("a person rejected it")
         return
-    if before is not None and before.weight is not None and before.excluded not in (WEAK, DOUBTED):
+    if before is not None and before.weight is not None and before.excluded not in (Excluded.WEAK, Excluded.DOUBTED):
         if before.excluded is None:
             done.known += 1
         else:
-            done.refuse(before.excluded)
+            done.refuse(before.excluded.value)
         return
     whole = max(1, round(inliers))
     found, number = (

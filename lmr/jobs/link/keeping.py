@@ -8,14 +8,13 @@ from dataclasses import replace
 from lmr.execution.verification import verify_pairs
 from lmr.jobs.correct.corrections import apply_verdict
 from lmr.method.fingerprints import VERIFICATION, Fingerprint
-from lmr.method.review.review import WEAK
 from lmr.method.verification.weights import similarity, weight
 from lmr.store.ledger import Ledger
 from lmr.store.pairs import PairRow
 from lmr.store.refined import review
 from lmr.store.stores import Stores
 from lmr.store.sync import sync
-from lmr.values import Array, Verification, batches
+from lmr.values import Array, Excluded, Verification, batches
 
 _KEEPING = 4  # blocks of verified pairs in one transaction
 
@@ -132,7 +131,7 @@ def keep(
         ledger.pairs.keep(row, anew=anew)
         return
     similar = pair_similarity(ledger, a, b)
-    excluded = found.artefact or (None if found.nfa >= settings.nfa_accept else WEAK)
+    excluded = found.artefact or (None if found.nfa >= settings.nfa_accept else Excluded.WEAK)
     value = weight(ids[a], ids[b], found.inliers, similar, similarity_weight=settings.similarity_weight)
     ledger.pairs.keep(replace(row, excluded=excluded, similarity=similar, weight=value), anew=anew)
 

@@ -9,11 +9,7 @@ import numpy as np
 from lmr.method.expansion.idqe import STEEPNESS, link_weights
 from lmr.method.verification.parameters import MARKS, Marks
 from lmr.method.verification.weights import CONFIRMED_INLIERS
-from lmr.values import Array
-
-WEAK = "weak"
-REJECTED = "rejected"
-DOUBTED = "doubted: the refined descriptors disagree"
+from lmr.values import Array, Excluded
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +31,12 @@ class Review:
 REVIEWER = Review()
 
 
-def expands(excluded: str | None) -> bool:
+DIGITS = 6
+
+
+def expands(excluded: Excluded | None) -> bool:
     """Whether a match moves descriptors: doubted and weak ones do too, artefacts and rejected ones do not."""
-    return excluded in (None, WEAK, DOUBTED)
+    return excluded in (None, Excluded.WEAK, Excluded.DOUBTED)
 
 
 def strengths(inliers: Array, nfa: Array, confirmed: Array, confidence: float, by: Review = REVIEWER) -> Array:
@@ -59,9 +58,14 @@ def doubts(nfa: Array, similar: Array, agreement: float, dimension: int, by: Rev
     return (similar < agreement) & (nfa < by.certain) & (dimension >= by.least_dimension)
 
 
+def agreement(a: Array, b: Array) -> float:
+    """Similarity of two refined descriptors (D,), as `decide` compares it: rounded, so that every way agrees."""
+    return round(float(np.dot(a.astype(np.float64), b.astype(np.float64))), DIGITS)
+
+
 def decide(nfa: Array, similar: Array, accept: float, agreement: float, dimension: int, by: Review = REVIEWER) -> Array:
-    """(E,) of None, WEAK (chance explains the match too well) or DOUBTED, from what is known of each match."""
+    """(E,) of None, Excluded.WEAK or Excluded.DOUBTED, from what is known of each match."""
     decided = np.full(len(nfa), None, object)
-    decided[doubts(nfa, similar, agreement, dimension, by)] = DOUBTED
-    decided[nfa < accept] = WEAK
+    decided[doubts(nfa, similar, agreement, dimension, by)] = Excluded.DOUBTED
+    decided[nfa < accept] = Excluded.WEAK
     return decided

@@ -13,11 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lmr.method.verification.parameters import ARTEFACTS, MARKS, Artefacts, Marks
-from lmr.values import Array
-
-KEEPS_ITS_PLACE = "artefact: keeps its place in the frame"
-ALONG_THE_BORDER = "artefact: along the border"
-SHARED_MARK = "artefact: the same mark on unrelated photos"
+from lmr.values import Array, Excluded
 
 
 def keeps_its_place(
@@ -27,7 +23,7 @@ def keeps_its_place(
     unit: float,
     points: int,
     by: Artefacts = ARTEFACTS,
-) -> str | None:
+) -> Excluded | None:
     """Why a pair's match is an artefact, or None.
 
     p, q (k, 2) inliers in each photo and frames, x, y, width, height of each view, in px of the originals; unit: px
@@ -46,10 +42,10 @@ def keeps_its_place(
                     continue
                 spanned = min(_part_of(p[kept], first), _part_of(q[kept], second))
                 if len(p) < by.share * points or spanned < by.small:
-                    return KEEPS_ITS_PLACE
+                    return Excluded.IN_PLACE
                 along = min(_in_margin(p[kept], first, by.margin), _in_margin(q[kept], second, by.margin))
                 if along >= by.border:
-                    return ALONG_THE_BORDER
+                    return Excluded.BORDER
     return None
 
 
