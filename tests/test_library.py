@@ -78,6 +78,38 @@ def test_every_kind_of_photo_finds_the_same(c: lmr.Collection, photo: Path) -> N
     assert [hit.image.id for hit in from_pixels if hit.reached == "verified"] == [hit.image.id for hit in verified]
 
 
+def test_pixels_are_judged_as_their_file_is(c: lmr.Collection, photo: Path, tmp_path: Path) -> None:
+    """With transparency, 16 bits of grey, and a palette: as if the image had been saved."""
+    with Pillow.open(photo) as image:
+        clear = image.convert("RGBA")
+        clear.putalpha(Pillow.linear_gradient("L").resize(image.size))
+        deep = Pillow.fromarray(np.asarray(image.convert("L")).astype(np.uint16) * 257)
+        others = {"clear": clear, "deep": deep, "palette": image.quantize(), "print": image.convert("CMYK")}
+    for name, one in others.items():
+        file = tmp_path / f"{name}.{'tif' if name == 'print' else 'png'}"
+        one.save(file)
+        ours, files = (
+            [(hit.image.id, hit.inliers, hit.hops, hit.similarity) for hit in c.search(given, top=3)]
+            for given in (one, file)
+        )  # the last digits of a weight are of the bytes' hash
+        assert ours == files, name
+    with pytest.raises(lmr.UsageError, match="no pixels"):
+        c.search(np.zeros((0, 4, 3), np.uint8))
+
+
+def test_what_can_be_no_place_or_time_is_refused(c: lmr.Collection, photo: Path) -> None:
+    for wrong in (
+        {"near": (200.0, 0.0)},
+        {"near": (48.0, 2.0), "within": -5.0},
+        {"taken_from": "yesterday"},
+        {"taken_from": "2005", "taken_to": "1990"},
+    ):
+        with pytest.raises(lmr.UsageError):
+            c.search(photo, **wrong)
+    found = c.search(photo, near=(48.85, 2.29), within=500, taken_from="1990").to_dict()
+    assert found["left_out_unknown"] == len(c) and found["results"] == []
+
+
 def test_a_text_is_a_path_and_an_id_is_an_image_id(c: lmr.Collection, photo: Path) -> None:
     id = c.search(photo).hits[0].image.id
     assert isinstance(id, lmr.ImageId)

@@ -24,8 +24,10 @@ if TYPE_CHECKING:
     from lmr.method.spanning.clusters import Cluster, ClusterChange
     from lmr.retrieval.evaluate import Evaluation
     from lmr.store.stores import Stores
+    from lmr.where import Where
 
 _PATHS = (str, os.PathLike)
+_IN_PNG = ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")  # of these modes pixels are judged as their file is
 
 
 def open(
@@ -98,13 +100,10 @@ class Collection:
 
     def image(self, photo: Any) -> Image:
         """The stored image of a photo, or of an id or its beginning. Raises UsageError where there is none."""
-        from lmr.library.result import _hit
-        from lmr.retrieval.rows import row
+        from lmr.library.result import image_of
         from lmr.retrieval.search import stored_image
-        from lmr.values import Hit
 
-        id = stored_image(self._stores, self._question(photo))
-        return _hit(row(self._stores, Hit(1, id, "similarity", None, None, None, 1.0))).image
+        return image_of(self._stores, stored_image(self._stores, self._question(photo)))
 
     # ------------------------------------------------------------ jobs
 
@@ -207,12 +206,8 @@ class Collection:
         """
         from lmr.retrieval.query import Patience
         from lmr.retrieval.search import search
-        from lmr.where import Where, first_instant, last_instant
 
-        where = None
-        if near is not None or taken_from is not None or taken_to is not None:
-            first = None if taken_from is None else first_instant(taken_from)
-            where = Where(near, within, first, None if taken_to is None else last_instant(taken_to))
+        where = _where(near, within, taken_from, taken_to)
         found = search(
             self._stores,
             self._question(photo),
@@ -224,7 +219,7 @@ class Collection:
             patience=Patience(rounds, seconds),
             where=where,
         )
-        return SearchResult(self._stores, found)
+        return SearchResult(self._stores, found, where)
 
     def explain(self, a: Any, b: Any) -> Explanation:
         """Why a photo and a stored one belong together: the strongest way of verified matches between them.
@@ -280,6 +275,18 @@ class Collection:
         return PhotoFile(_encoded(photo))
 
 
+def _where(
+    near: tuple[float, float] | None, within: float, taken_from: str | None, taken_to: str | None
+) -> Where | None:
+    """What is listed. Raises UsageError for what can be no position, length or time."""
+    from lmr.where import Where
+
+    if near is None:
+        return Where.of(None, None, taken_from, taken_to)
+    latitude, longitude = map(float, near)
+    return Where.of(f"{latitude!r},{longitude!r}", f"{float(within):.3f}m", taken_from, taken_to)
+
+
 def _encoded(pixels: Any) -> bytes:
     """A PIL image or an array as the bytes of a PNG, without loss."""
     import numpy as np
@@ -289,13 +296,18 @@ def _encoded(pixels: Any) -> bytes:
     if isinstance(pixels, np.ndarray):
         if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
             raise UsageError(f"an array is (H, W, 3) uint8 RGB, not {pixels.shape} {pixels.dtype}")
+        if not pixels.size:
+            raise UsageError(f"an array of {pixels.shape} has no pixels")
         pixels = Pillow.fromarray(pixels)
     if not isinstance(pixels, Pillow.Image):
         raise UsageError(
             f"{type(pixels).__name__} is no photo: give a path, bytes, a PIL image, an array or an ImageId"
         )
+    upright = ImageOps.exif_transpose(pixels)
+    if upright.mode not in _IN_PNG:
+        upright = upright.convert("RGB")
     out = io.BytesIO()
-    ImageOps.exif_transpose(pixels).convert("RGB").save(out, "PNG", compress_level=1)
+    upright.save(out, "PNG", compress_level=1)
     return out.getvalue()
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import html
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,19 +17,23 @@ from lmr.values import Hop, ImageId
 if TYPE_CHECKING:
     from lmr.retrieval.search import Found
     from lmr.store.stores import Stores
+    from lmr.where import Where
 
 
 @dataclass(frozen=True, slots=True)
 class Image:
     """A stored image: what the pixels of one or more files show.
 
-    id: for `search(id)`, `explain` and the graph; paths: its files; landmark: its label, if it has one; taken_at: ISO
-    8601 as far as it is known ("1931", "2004-07-14T10:02:11"); location: latitude and longitude in degrees (WGS 84);
-    gone: no file of it is there any more.
+    id: for `search(id)`, `explain` and the graph; paths: its files; width, height: px, as the photo is turned;
+    landmark: its label, if it has one; taken_at: ISO 8601 as far as it is known ("1931", "2004-07-14T10:02:11");
+    location: latitude and longitude in degrees (WGS 84); gone: no file of it is there any more.
     """
 
     id: ImageId
     paths: tuple[str, ...]
+    width: int
+    height: int
+    split: Literal["index", "query"]
     landmark: str | None
     taken_at: str | None
     location: tuple[float, float] | None
@@ -88,12 +93,14 @@ class SearchResult(Sequence[Hit]):
     command has changed the forest, they may raise CollectionError, and the search is to be done again.
     """
 
-    def __init__(self, stores: Stores, found: Found) -> None:
+    def __init__(self, stores: Stores, found: Found, where: Where | None = None) -> None:
         from lmr.retrieval.rows import document
 
         self._stores, self._found = stores, found
         self._document = document(stores, found)
-        self.hits = tuple(_hit(row) for row in self._document["results"])
+        if where is not None:
+            self._document |= {"where": asdict(where), "left_out_unknown": stores.ledger.lack(where)}
+        self.hits = tuple(_hit(stores, row) for row in self._document["results"])
 
     def __len__(self) -> int:
         return len(self.hits)
@@ -131,7 +138,7 @@ class SearchResult(Sequence[Hit]):
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as `lmr search --json` prints them."""
-        return self._document
+        return copy.deepcopy(self._document)
 
     def to_pandas(self) -> Any:
         """A DataFrame with a row for each hit. Raises UsageError where pandas is not installed."""
@@ -170,8 +177,33 @@ class SearchResult(Sequence[Hit]):
         return f'<iframe sandbox srcdoc="{html.escape(self.html())}" style="{frame}"></iframe>'
 
 
-def _hit(row: dict[str, Any]) -> Hit:
+def image_of(stores: Stores, id: str) -> Image:
+    """What is known of a stored image. Raises UsageError where it is not stored any more."""
+    from lmr.retrieval.rows import row
+    from lmr.values import Hit as Row
+
+    return _image(stores, row(stores, Row(1, id, "similarity", None, None, None, 1.0)))
+
+
+def _image(stores: Stores, row: dict[str, Any]) -> Image:
+    stored = stores.ledger.image(row["id"])
+    if stored is None:
+        raise UsageError(f"no image has the id {row['id']} any more")
     place = row["location"]
     location = None if place is None else (place["latitude"], place["longitude"])
-    image = Image(ImageId(row["id"]), tuple(row["paths"]), row["landmark"], row["taken_at"], location, row["gone"])
-    return Hit(row["rank"], image, row["reached"], row["inliers"], row["weight"], row["hops"], row["similarity"])
+    return Image(
+        ImageId(stored.id),
+        tuple(row["paths"]),
+        stored.width,
+        stored.height,
+        stored.split,
+        row["landmark"],
+        row["taken_at"],
+        location,
+        row["gone"],
+    )
+
+
+def _hit(stores: Stores, row: dict[str, Any]) -> Hit:
+    measured = row["reached"], row["inliers"], row["weight"], row["hops"], row["similarity"]
+    return Hit(row["rank"], _image(stores, row), *measured)
