@@ -106,15 +106,23 @@ class Where:
         """The filter that a person asks for; None if it is none. Raises UsageError."""
         if within is not None and near is None:
             raise UsageError("--within is a distance from --near: add --near 48.85837,2.29448")
-        if near is since is until is None:
+        position = None if near is None else _position(near)
+        return cls.checked(position, 1000.0 if within is None else _length(within), since, until)
+
+    @classmethod
+    def checked(
+        cls, near: tuple[float, float] | None, within: float, since: str | None, until: str | None
+    ) -> Where | None:
+        """The filter of a position in degrees, metres and local times; None if it is none. Raises UsageError."""
+        if near is None and since is None and until is None:
             return None
+        if near is not None and not (abs(near[0]) <= 90 and abs(near[1]) <= 180 and within > 0):
+            raise UsageError(f"within {within} m of {near} is no place: latitude -90 to 90, longitude -180 to 180")
         first = None if since is None else first_instant(_asked("--from", since))
         last = None if until is None else last_instant(_asked("--to", until))
         if first and last and first > last:
             raise UsageError(f"--from {since} is later than --to {until}; an example: --from 1990 --to 2005")
-        return cls(
-            None if near is None else _position(near), 1000.0 if within is None else _length(within), first, last
-        )
+        return cls(near, within, first, last)
 
     @property
     def latitudes(self) -> tuple[float, float]:

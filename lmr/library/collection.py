@@ -14,7 +14,7 @@ from lmr.errors import UsageError
 from lmr.library.result import Explanation, Image, SearchResult
 from lmr.progress import Advance, Progress, Silent
 from lmr.settings import Settings, load
-from lmr.values import ImageId, PhotoFile, Question
+from lmr.values import PhotoFile, Question
 
 if TYPE_CHECKING:
     from lmr.jobs.correct.corrections import Corrected
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from lmr.method.spanning.clusters import Cluster, ClusterChange
     from lmr.retrieval.evaluate import Evaluation
     from lmr.store.stores import Stores
-    from lmr.where import Where
 
 _PATHS = (str, os.PathLike)
 _IN_PNG = ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")  # of these modes pixels are judged as their file is
@@ -95,8 +94,10 @@ class Collection:
 
     def images(self) -> Iterator[Image]:
         """All images, by id."""
-        for stored in sorted(self._stores.ledger.images(), key=lambda image: image.id):
-            yield self.image(ImageId(stored.id))
+        from lmr.library.result import image_of
+
+        for id in sorted(image.id for image in self._stores.ledger.images()):
+            yield image_of(self._stores, id)
 
     def image(self, photo: Any) -> Image:
         """The stored image of a photo, or of an id or its beginning. Raises UsageError where there is none."""
@@ -206,8 +207,9 @@ class Collection:
         """
         from lmr.retrieval.query import Patience
         from lmr.retrieval.search import search
+        from lmr.where import Where
 
-        where = _where(near, within, taken_from, taken_to)
+        where = Where.checked(near, within, taken_from, taken_to)
         found = search(
             self._stores,
             self._question(photo),
@@ -273,18 +275,6 @@ class Collection:
                 raise UsageError(f"there is no file {path}; the id of a stored image is given as lmr.ImageId(...)")
             return PhotoFile(read(path, self._stores.settings.max_bytes), str(path), path)
         return PhotoFile(_encoded(photo))
-
-
-def _where(
-    near: tuple[float, float] | None, within: float, taken_from: str | None, taken_to: str | None
-) -> Where | None:
-    """What is listed. Raises UsageError for what can be no position, length or time."""
-    from lmr.where import Where
-
-    if near is None:
-        return Where.of(None, None, taken_from, taken_to)
-    latitude, longitude = map(float, near)
-    return Where.of(f"{latitude!r},{longitude!r}", f"{float(within):.3f}m", taken_from, taken_to)
 
 
 def _encoded(pixels: Any) -> bytes:

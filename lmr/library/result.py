@@ -177,33 +177,31 @@ class SearchResult(Sequence[Hit]):
         return f'<iframe sandbox srcdoc="{html.escape(self.html())}" style="{frame}"></iframe>'
 
 
-def image_of(stores: Stores, id: str) -> Image:
-    """What is known of a stored image. Raises UsageError where it is not stored any more."""
-    from lmr.retrieval.rows import row
-    from lmr.values import Hit as Row
+def image_of(stores: Stores, id: str, facts: dict[str, Any] | None = None) -> Image:
+    """What is known of a stored image; facts: those of retrieval.rows, if they are at hand.
 
-    return _image(stores, row(stores, Row(1, id, "similarity", None, None, None, 1.0)))
+    Raises UsageError where it is not stored any more.
+    """
+    from lmr.retrieval import rows
 
-
-def _image(stores: Stores, row: dict[str, Any]) -> Image:
-    stored = stores.ledger.image(row["id"])
+    stored = stores.ledger.image(id)
     if stored is None:
-        raise UsageError(f"no image has the id {row['id']} any more")
-    place = row["location"]
-    location = None if place is None else (place["latitude"], place["longitude"])
+        raise UsageError(f"no image has the id {id} any more")
+    known = rows.facts(stores, id) if facts is None else facts
+    place = known["location"]
     return Image(
-        ImageId(stored.id),
-        tuple(row["paths"]),
+        ImageId(id),
+        tuple(known["paths"]),
         stored.width,
         stored.height,
         stored.split,
-        row["landmark"],
-        row["taken_at"],
-        location,
-        row["gone"],
+        known["landmark"],
+        known["taken_at"],
+        None if place is None else (place["latitude"], place["longitude"]),
+        known["gone"],
     )
 
 
 def _hit(stores: Stores, row: dict[str, Any]) -> Hit:
     measured = row["reached"], row["inliers"], row["weight"], row["hops"], row["similarity"]
-    return Hit(row["rank"], _image(stores, row), *measured)
+    return Hit(row["rank"], image_of(stores, row["id"], row), *measured)

@@ -18,7 +18,7 @@ from lmr.method.expansion.idqe import Refiner
 from lmr.method.features.pack import pack, unpack
 from lmr.method.photos.decode import content_id, decode, pixel_id, plain, read
 from lmr.method.photos.turned import TURNS, after, turned
-from lmr.method.review.review import agreement, decide, expands
+from lmr.method.review.review import DIGITS, decide, expands
 from lmr.method.verification.matching import Prepared, prepare
 from lmr.method.verification.weights import pair_hash, similarity, weight
 from lmr.retrieval import turning
@@ -109,6 +109,24 @@ def typed(stores: Stores, name: str) -> Question:
     return ImageId(stores.resolve(name))
 
 
+def question_of(stores: Stores, asked: Question | str) -> Question:
+    """What is asked; a text is what a person typed."""
+    return asked if isinstance(asked, Question) else typed(stores, asked)
+
+
+def stored_as(stores: Stores, file: PhotoFile) -> str | Photo:
+    """The id of the image that a photo's file is of, by its bytes or by what it shows; else the decoded photo.
+
+    Raises PhotoError.
+    """
+    id = stores.ledger.image_of_digest(content_id(file.data))
+    if id is not None:
+        return id
+    photo = decode(file.data, enough=stores.preset.enough, **stores.settings.decoding)
+    id = stores.ledger.id_of_pixels(pixel_id(photo))  # a copy with other tags
+    return photo if id is None or stores.ledger.image(id) is None else id
+
+
 def begin_at(stores: Stores, question: Question, patience: Patience = Patience()) -> Start:
     """What a search starts from: a stored image, also where the photo is one of its files or shows just what it does.
 
@@ -116,15 +134,11 @@ def begin_at(stores: Stores, question: Question, patience: Patience = Patience()
     """
     if isinstance(question, ImageId):
         return start_of_stored(stores, whole_id(stores, question), patience)
-    stored = stores.ledger.image_of_digest(content_id(question.data))
-    if stored is not None:
-        return start_of_stored(stores, stored, patience)
     begun = time.monotonic()
-    photo = decoded(stores, question.data)
-    stored = stores.ledger.id_of_pixels(pixel_id(photo))
-    if stored is not None and stores.ledger.image(stored) is not None:  # a copy with other tags
-        return start_of_stored(stores, stored, patience)
-    start = _start_of(stores, Path(question.name), photo, patience.less(time.monotonic() - begun))
+    found = stored_as(stores, question)
+    if isinstance(found, str):
+        return start_of_stored(stores, found, patience)
+    start = _start_of(stores, Path(question.name), found, patience.less(time.monotonic() - begun))
     return replace(start, data=question.data) if question.path is None else start
 
 
@@ -172,16 +186,11 @@ def start_of_photo(
 
     turn: how it is turned then (see Image.turn); None: as it is, or as is found, if it finds little as it is.
     """
-    photo = decoded(stores, data)
+    photo = decode(data, enough=stores.preset.enough, **stores.settings.decoding)
     if box is not None:
         photo = _cropped(photo, box)
         turn = turn or 0
     return _start_of(stores, path, photo, patience, turn)
-
-
-def decoded(stores: Stores, data: bytes) -> Photo:
-    """A photo as the collection's own are decoded. Raises PhotoError."""
-    return decode(data, enough=stores.preset.enough, **stores.settings.decoding)
 
 
 def _start_of(stores: Stores, path: Path, photo: Photo, patience: Patience, turn: int | None = None) -> Start:
@@ -358,7 +367,9 @@ class _Expansion:
         settings, fresh = self._stores.settings, self._links[self._stored :]
         theirs = self._stores.vectors.fetch([link.id for link in fresh])
         nfa = np.array([link.nfa for link in fresh])
-        similar = np.array([agreement(refined, theirs[link.id]) if link.id in theirs else 1.0 for link in fresh])
+        similar = np.array(
+            [similarity(refined, theirs[link.id], DIGITS) if link.id in theirs else 1.0 for link in fresh]
+        )
         by, accept = self._stores.reviewer, settings.nfa_accept
         decided = decide(nfa, similar, accept, settings.agreement, len(refined), by)
         for k, (link, excluded) in enumerate(zip(fresh, decided, strict=True), self._stored):

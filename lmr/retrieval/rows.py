@@ -25,13 +25,17 @@ def document(stores: Stores, found: Found) -> dict[str, Any]:
 
 
 def row(stores: Stores, hit: Hit) -> dict[str, Any]:
-    """One result with what is known of its image; gone: the image's photo is not there any more."""
-    image = stores.ledger.image(hit.id)
+    """One result with what is known of its image."""
+    return {**asdict(hit), **facts(stores, hit.id)}
+
+
+def facts(stores: Stores, id: str) -> dict[str, Any]:
+    """What is known of an image; gone: its photo is not there any more."""
+    image = stores.ledger.image(id)
     about = stores.ledger.about(image.number) if image else About()
     return {
-        **asdict(hit),
         "landmark": image.landmark if image else None,
-        "paths": names_of(stores, [hit.id])[hit.id],
+        "paths": names_of(stores, [id])[id],
         "gone": image is not None and _is_gone(stores.ledger, image.number),
         "taken_at": about.taken_at,
         "location": about.location,

@@ -13,11 +13,10 @@ import numpy as np
 
 from lmr.errors import CollectionError, DatabaseError, PhotoError, ServerError, UsageError
 from lmr.inputs.arguments import Asked
-from lmr.method.photos.decode import content_id, pixel_id
 from lmr.method.spanning.ranking import Limits, Reached, path_between, rank_from_edges, rank_from_image
 from lmr.method.verification.weights import similarity
 from lmr.retrieval.copies import stored_twin
-from lmr.retrieval.query import Patience, Start, begin_at, decoded, start_of_stored, typed, whole_id
+from lmr.retrieval.query import Patience, Start, begin_at, question_of, start_of_stored, stored_as, whole_id
 from lmr.store.refined import REFINED_TO, Described, described
 from lmr.store.stores import Stores, last_writer
 from lmr.store.sync import check_counts, check_whole
@@ -76,7 +75,7 @@ def search(
 
     def run() -> Found:
         begin = time.perf_counter()  # the databases are up
-        question = typed(stores, asked) if not isinstance(asked, Question) else asked
+        question = question_of(stores, asked)
         start = begin_at(stores, question, patience)
         hits, via = rank(stores, start, limits, verified_only=verified_only, where=where)
         passes = where is None or _taken(stores, where)(start.id)
@@ -292,7 +291,7 @@ def explain(stores: Stores, a: Question | str, b: Question | str) -> tuple[Start
 
 def _explained(stores: Stores, a: Question | str, b: Question | str) -> tuple[Start, list[Hop] | None]:
     goal = stored_image(stores, b)
-    start = begin_at(stores, a if isinstance(a, Question) else typed(stores, a))
+    start = begin_at(stores, question_of(stores, a))
     if start.edges is None:
         goal_image = stores.ledger.image(goal)
         if goal_image and goal_image.split == "query" and not stores.bridge_queries:
@@ -315,10 +314,8 @@ def stored_image(stores: Stores, asked: Question | str) -> str:
         return stores.resolve(asked)
     if isinstance(asked, ImageId):
         return whole_id(stores, asked)
-    found = stores.ledger.image_of_digest(content_id(asked.data))
-    if found is None:
-        found = stores.ledger.id_of_pixels(pixel_id(decoded(stores, asked.data)))
-    if found is None or stores.ledger.image(found) is None:
+    found = stored_as(stores, asked)
+    if not isinstance(found, str):
         raise UsageError(f"{printable(asked.name) or 'the photo'} is not in the collection")
     return found
 

@@ -13,7 +13,8 @@ from lmr.method.expansion.idqe import Refiner, refine
 from lmr.method.fingerprints import REVIEW, Fingerprint
 from lmr.method.review.review import DIGITS, decide, expands, strengths
 from lmr.method.verification.artefacts import Seen, is_only_moved, shared_marks, unrelated_in
-from lmr.store.ledger import Image
+from lmr.method.verification.weights import similarity
+from lmr.store.ledger import Image, Ledger
 from lmr.store.pairs import Links
 from lmr.store.stores import LEARNED, Stores
 from lmr.values import Array, Edge, Excluded, Verification
@@ -174,6 +175,12 @@ def refiner(stores: Stores) -> Refiner:
     return Refiner(original, links, stores.smoothing)
 
 
+def pair_similarity(ledger: Ledger, a: int, b: int) -> float:
+    """Similarity of the stored original descriptors of two images."""
+    first, second = ledger.descriptor(a), ledger.descriptor(b)
+    return 0.0 if first is None or second is None else similarity(first, second)
+
+
 def weight_of(stores: Stores, inliers: int, nfa: float, confirmed: bool = False) -> float:
     """How much one match moves its images."""
     return float(_strengths(stores, np.array(inliers), np.array(nfa), np.array(confirmed)))
@@ -262,8 +269,8 @@ def marks_of_photo(stores: Stores, photo: Outside, found: Sequence[tuple[str, Ve
     The test is the review's, over the collection's matches and these: nobody asks whether the photo is stored.
     """
     accept = stores.settings.nfa_accept
-    own = [(~k, photo.id, id, one) for k, (id, one) in enumerate(found) if one.nfa >= accept and _moved_only(one)]
-    if not own:
+    own = [(~k, photo.id, id, one) for k, (id, one) in enumerate(found) if one.nfa >= accept]
+    if all(_as_moved(one) is None for *_, one in own):
         return set()
     others = [(seq, edge.a, edge.b, edge.verification) for seq, edge in _only_moved(stores)]
     others = [edge for edge in others if photo.id not in edge[1:3]]
@@ -275,8 +282,10 @@ def _only_moved(stores: Stores) -> list[tuple[int, Edge]]:
     return [(seq, edge) for seq, edge in moved if edge.excluded in _REVIEWED]
 
 
-def _moved_only(found: Verification) -> bool:
-    return found.transform is not None and is_only_moved(np.array(found.transform).reshape(2, 3))
+def _as_moved(found: Verification) -> Array | None:
+    """The map (2, 3) of a match that is only moved and scaled; None of another."""
+    model = None if found.transform is None else np.array(found.transform).reshape(2, 3)
+    return model if model is not None and is_only_moved(model) else None
 
 
 def _agreements(found: Described, links: Links) -> Array:
@@ -305,14 +314,13 @@ def _shared_marks(
 ) -> set[int]:
     """Keys of those among the edges (key, a, b, outcome) that are over a mark which unrelated photos share."""
     ledger, accept = stores.ledger, stores.settings.nfa_accept
-    edges = [edge for edge in edges if edge[3].nfa >= accept and _moved_only(edge[3])]
-    ids = sorted({id for _, a, b, _ in edges for id in (a, b)})
+    moved = [(*edge, model) for edge in edges if edge[3].nfa >= accept and (model := _as_moved(edge[3])) is not None]
+    ids = sorted({id for _, a, b, *_ in moved for id in (a, b)})
     row = {id: k for k, id in enumerate(ids)}
     keys, seen = [], []
-    for key, a, b, found in edges:
+    for key, a, b, found, model in moved:
         if found.region_a and found.region_b:
             keys.append(key)
-            model = np.array(found.transform).reshape(2, 3)
             seen.append(Seen(row[a], row[b], model, found.region_a, found.region_b))
     sizes = {} if outside is None else {outside.id: outside.frame}
     for id in ids:

@@ -15,11 +15,11 @@ from lmr.method.photos.video import source
 from lmr.method.spanning.forest import ForestChange
 from lmr.method.verification.matching import prepare
 from lmr.method.verification.verify import verify
-from lmr.method.verification.weights import counted, similarity, weight
+from lmr.method.verification.weights import counted, weight
 from lmr.store.ledger import File, Image, Ledger, Verdict
 from lmr.store.names import StoredNames
 from lmr.store.pairs import PairRow
-from lmr.store.refined import review
+from lmr.store.refined import pair_similarity, review
 from lmr.store.stores import Stores
 from lmr.store.sync import bring_up, sync, update_forest, write_edges
 from lmr.text import printable, text_of
@@ -137,8 +137,7 @@ def apply_verdict(stores: Stores, row: PairRow, a: str, b: str, verdict: Verdict
         return
     similar = row.similarity
     if similar is None:
-        first, second = ledger.descriptor(row.a), ledger.descriptor(row.b)
-        similar = 0.0 if first is None or second is None else similarity(first, second)
+        similar = pair_similarity(ledger, row.a, row.b)
     inliers, lam = counted(row.verification.inliers, True), settings.similarity_weight
     value = weight(a, b, inliers, similar, similarity_weight=lam)
     judged = replace(row, excluded=None, confirmed=True, similarity=similar, weight=value)

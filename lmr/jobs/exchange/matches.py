@@ -11,14 +11,13 @@ from typing import Any, NamedTuple
 
 from lmr.errors import UsageError
 from lmr.jobs.correct.corrections import apply_verdict
-from lmr.jobs.link.keeping import pair_similarity
 from lmr.method.fingerprints import IMPORTED, Fingerprint
 from lmr.method.verification.weights import weight
 from lmr.store.ledger import File, Image
 from lmr.store.made_with import IMPORT
 from lmr.store.names import StoredNames, normal_form
 from lmr.store.pairs import PairRow
-from lmr.store.refined import review
+from lmr.store.refined import pair_similarity, review
 from lmr.store.stores import Stores
 from lmr.store.sync import bring_up
 from lmr.tables import places_of, read_rows

@@ -8,10 +8,9 @@ from dataclasses import replace
 from lmr.execution.verification import verify_pairs
 from lmr.jobs.correct.corrections import apply_verdict
 from lmr.method.fingerprints import VERIFICATION, Fingerprint
-from lmr.method.verification.weights import similarity, weight
-from lmr.store.ledger import Ledger
+from lmr.method.verification.weights import weight
 from lmr.store.pairs import PairRow
-from lmr.store.refined import review
+from lmr.store.refined import pair_similarity, review
 from lmr.store.stores import Stores
 from lmr.store.sync import sync
 from lmr.values import Array, Excluded, Verification, batches
@@ -134,9 +133,3 @@ def keep(
     excluded = found.artefact or (None if found.nfa >= settings.nfa_accept else Excluded.WEAK)
     value = weight(ids[a], ids[b], found.inliers, similar, similarity_weight=settings.similarity_weight)
     ledger.pairs.keep(replace(row, excluded=excluded, similarity=similar, weight=value), anew=anew)
-
-
-def pair_similarity(ledger: Ledger, a: int, b: int) -> float:
-    """Similarity of the stored original descriptors of two images."""
-    first, second = ledger.descriptor(a), ledger.descriptor(b)
-    return 0.0 if first is None or second is None else similarity(first, second)

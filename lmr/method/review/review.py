@@ -31,7 +31,7 @@ class Review:
 REVIEWER = Review()
 
 
-DIGITS = 6
+DIGITS = 6  # to which the similarity of refined descriptors is rounded before it is judged
 
 
 def expands(excluded: Excluded | None) -> bool:
@@ -56,11 +56,6 @@ def doubts(nfa: Array, similar: Array, agreement: float, dimension: int, by: Rev
     nothing.
     """
     return (similar < agreement) & (nfa < by.certain) & (dimension >= by.least_dimension)
-
-
-def agreement(a: Array, b: Array) -> float:
-    """Similarity of two refined descriptors (D,), as `decide` compares it: rounded, so that every way agrees."""
-    return round(float(np.dot(a.astype(np.float64), b.astype(np.float64))), DIGITS)
 
 
 def decide(nfa: Array, similar: Array, accept: float, agreement: float, dimension: int, by: Review = REVIEWER) -> Array:

@@ -15,9 +15,9 @@ _BYTES = 7
 CONFIRMED_INLIERS = 12  # what a match counts as that a person confirmed: about as one that is just accepted
 
 
-def similarity(a: Array, b: Array) -> float:
+def similarity(a: Array, b: Array, digits: int = _DIGITS) -> float:
     """Product of two stored descriptors (D,), in float64 and rounded, so that every way to compute it agrees."""
-    return round(float(np.dot(a.astype(np.float64), b.astype(np.float64))), _DIGITS)
+    return round(float(np.dot(a.astype(np.float64), b.astype(np.float64))), digits)
 
 
 def counted(inliers: int, confirmed: bool) -> int:
