@@ -3,6 +3,7 @@ proposals, verification, its descriptor moved towards what was verified, new pro
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -23,7 +24,7 @@ from lmr.method.verification.matching import Prepared, prepare
 from lmr.method.verification.weights import pair_hash, similarity, weight
 from lmr.retrieval import turning
 from lmr.store.ledger import Image
-from lmr.store.refined import Outside, marks_of_photo, refiner, weight_of
+from lmr.store.refined import Outside, marks_of_photo, only_moved, refiner, weight_of
 from lmr.store.stores import Stores
 from lmr.text import printable, text_of
 from lmr.values import Array, Excluded, Features, ImageId, Photo, PhotoFile, QueryEdge, Question, Verification, batches
@@ -292,6 +293,7 @@ class _Expansion:
         self._links = list(links)
         self._stored = len(links)  # the review of the collection has judged these
         self._outcomes: list[Verification] = []  # of the links after these
+        self._moved = functools.cache(lambda: only_moved(stores))  # once for all rounds
         self._compared = set(compared)
         self._own: Prepared = prepare(features, stores.verifier.matching)
         self._refiner: Refiner = refiner(stores)
@@ -357,7 +359,8 @@ class _Expansion:
         """Exclude new matches over a mark that unrelated photos share, as the review does after each round."""
         fresh = [link.id for link in self._links[self._stored :]]
         photo = Outside(self._id, self._frame, original)
-        marks = marks_of_photo(self._stores, photo, list(zip(fresh, self._outcomes, strict=True)))
+        found = list(zip(fresh, self._outcomes, strict=True))
+        marks = marks_of_photo(self._stores, photo, found, self._moved)
         for k, link in enumerate(self._links[self._stored :]):
             if link.excluded in (None, Excluded.SHARED_MARK):
                 self._links[self._stored + k] = link._replace(excluded=Excluded.SHARED_MARK if k in marks else None)

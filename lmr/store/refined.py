@@ -254,7 +254,7 @@ def _mark_shared(stores: Stores) -> None:
     Marks move no descriptor, so this comes first; a match that is none any more is decided with the others.
     """
     pairs = stores.ledger.pairs
-    moved = _only_moved(stores)
+    moved = only_moved(stores)
     marks = _shared_marks(stores, [(seq, edge.a, edge.b, edge.verification) for seq, edge in moved])
     pairs.set_excluded(
         (seq, Excluded.SHARED_MARK if seq in marks else None)
@@ -263,21 +263,28 @@ def _mark_shared(stores: Stores) -> None:
     )
 
 
-def marks_of_photo(stores: Stores, photo: Outside, found: Sequence[tuple[str, Verification]]) -> set[int]:
+def marks_of_photo(
+    stores: Stores,
+    photo: Outside,
+    found: Sequence[tuple[str, Verification]],
+    moved: Callable[[], Sequence[tuple[int, Edge]]],
+) -> set[int]:
     """Which matches of a photo with images of the collection, first to last, are over a mark that others share.
 
-    The test is the review's, over the collection's matches and these: nobody asks whether the photo is stored.
+    moved: gives `only_moved` where it is needed, which is rare. The test is the review's, over the collection's matches
+    and these: nobody asks whether the photo is stored.
     """
     accept = stores.settings.nfa_accept
     own = [(~k, photo.id, id, one) for k, (id, one) in enumerate(found) if one.nfa >= accept]
     if all(_as_moved(one) is None for *_, one in own):
         return set()
-    others = [(seq, edge.a, edge.b, edge.verification) for seq, edge in _only_moved(stores)]
+    others = [(seq, edge.a, edge.b, edge.verification) for seq, edge in moved()]
     others = [edge for edge in others if photo.id not in edge[1:3]]
     return {~key for key in _shared_marks(stores, [*others, *own], photo) if key < 0}
 
 
-def _only_moved(stores: Stores) -> list[tuple[int, Edge]]:
+def only_moved(stores: Stores) -> list[tuple[int, Edge]]:
+    """The collection's matches by a scale and a shift alone that a review may decide, with their sequences."""
     moved = stores.ledger.pairs.edges(only_moved=True)
     return [(seq, edge) for seq, edge in moved if edge.excluded in _REVIEWED]
 

@@ -18,12 +18,12 @@ from lmr.settings import Settings
 from lmr.values import Array, Features, Photo
 
 
-class LocalFeatures(Protocol):
-    """Finds and describes the points of a photo that verification matches."""
+class Extractor(Protocol):
+    """What makes something of a photo's pixels, in two steps."""
 
     @property
     def name(self) -> str:
-        """Kept with the features, so that those of another extractor are never compared."""
+        """Kept with what it made, so that that of another extractor is never compared."""
         ...
 
     @property
@@ -40,39 +40,24 @@ class LocalFeatures(Protocol):
         """What can be done in any process: all of it, or what a network is to see."""
         ...
 
+
+class LocalFeatures(Extractor, Protocol):
+    """Finds and describes the points of a photo that verification matches."""
+
     def finish(self, prepared: Sequence[Any]) -> list[Features]:
         """Local features of each, strongest first; may be empty."""
         ...
 
 
-class GlobalDescriptor(Protocol):
+class GlobalDescriptor(Extractor, Protocol):
     """Describes a whole photo by one vector, in two steps: what to keep of the photo, and the vector made of it.
 
     A descriptor that needs no training keeps the finished vector as material.
     """
 
     @property
-    def name(self) -> str:
-        """Kept with the collection."""
-        ...
-
-    @property
-    def parameters(self) -> Any:
-        """A frozen dataclass of all that the result depends on beside the photos, a version among it."""
-        ...
-
-    @property
-    def enough(self) -> int:
-        """Longer side, px, beyond which more pixels change nothing."""
-        ...
-
-    @property
     def training_photos(self) -> int:
         """The most index photos to learn from; 0 where nothing is learned."""
-        ...
-
-    def prepare(self, photo: Photo) -> Any:
-        """See LocalFeatures."""
         ...
 
     def finish(self, prepared: Sequence[Any]) -> list[Array]:
