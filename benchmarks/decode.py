@@ -21,7 +21,7 @@ from PIL import Image, ImageOps
 
 from benchmarks.data import SHARED, percentiles
 from lmr.execution import single_threaded
-from lmr.method.features.presets import preset
+from lmr.extractors.presets import preset
 from lmr.method.photos.decode import decode
 from lmr.settings import Settings
 from lmr.values import Array

@@ -30,9 +30,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.data import SHARED
 from lmr.execution import results
 from lmr.execution.local import Local
-from lmr.method.features.checkpoints.recognise import About
-from lmr.method.features.checkpoints.store import Kept
+from lmr.extractors.checkpoints.store import Kept
 from lmr.method.features.networks import delf, gem
+from lmr.method.features.networks.about import About
 from lmr.method.features.networks.build import build
 from lmr.method.features.neural import BothParts, Engine, GlobalPart, LocalPart, Picture, chosen_device, preparation
 from lmr.method.photos.decode import decode
@@ -134,7 +134,7 @@ def _prepared(kept: Kept, side: int, path: Path) -> Picture:
 
 
 def _whole(kept: Kept, side: int, path: Path) -> None:
-    _parts(kept, side, "cpu")[1].finish([_prepared(kept, side, path)])
+    _parts(kept, side, "cpu")[1].extract([_prepared(kept, side, path)])
 
 
 def straightforward(kept: Kept, paths: list[Path], side: int, device: str) -> tuple[float, float]:

@@ -19,7 +19,7 @@ from scipy.optimize import minimize
 import lmr.method.features.upright as upright
 from benchmarks.data import SHARED
 from lmr.execution import single_threaded
-from lmr.method.features.presets import preset
+from lmr.extractors.presets import preset
 from lmr.method.photos.decode import decode
 from lmr.values import Array
 

@@ -20,8 +20,8 @@ from scipy.spatial import cKDTree
 
 from benchmarks.data import SHARED
 from lmr.execution import single_threaded
+from lmr.extractors.presets import preset
 from lmr.method.features.pack import pack, unpack
-from lmr.method.features.presets import preset
 from lmr.method.photos.decode import decode
 from lmr.method.photos.made import make_photos
 from lmr.method.verification.matching import Prepared, match, prepare

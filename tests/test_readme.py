@@ -16,9 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
+from lmr.extractors.presets import PRESETS
 from lmr.method.expansion import average
 from lmr.method.features.pack import pack
-from lmr.method.features.presets import PRESETS
 from lmr.retrieval import baselines as ladder
 from lmr.settings import Settings, load
 from lmr.store.load import MANY

@@ -10,14 +10,23 @@ import pytest
 import lmr
 
 ROOT = Path(lmr.__file__).parent
-NOT_BY_METHOD = {"lmr.store", "lmr.local", "lmr.jobs", "lmr.retrieval", "lmr.cli", "neo4j", "pymilvus", "sqlite3"}
-ROOMS = ("outputs", "method", "inputs", "execution", "local", "store", "retrieval", "jobs", "reports", "library", "cli")
+NOT_BY_METHOD = {"lmr.settings", "lmr.store", "lmr.local", "lmr.jobs", "neo4j", "pymilvus", "sqlite3"}
+ROOMS = (
+    "outputs",
+    "method",
+    "extractors",
+    "inputs",
+    "execution",
+    "local",
+    "store",
+    "retrieval",
+    "jobs",
+    "reports",
+    "library",
+    "cli",
+)
 RULES = [
     ("method", NOT_BY_METHOD),
-    *(
-        (f"method/{part}", {"lmr.settings"})
-        for part in ("review", "expansion", "spanning", "verification", "evaluation")
-    ),
     *((room, {f"lmr.{above}" for above in ROOMS[k + 1 :]}) for k, room in enumerate(ROOMS)),
 ]
 

@@ -12,13 +12,13 @@ import cv2
 import numpy as np
 import pytest
 
+from lmr.extractors.presets import preset
 from lmr.inputs.find import find
 from lmr.jobs.ingest.ingest import extract, ingest
 from lmr.jobs.ingest.intake import Stored
 from lmr.jobs.ingest.plan import Ingested
 from lmr.jobs.link.link import link
 from lmr.method.features.pack import pack
-from lmr.method.features.presets import preset
 from lmr.method.features.sift import reduce, turned_descriptors, turned_order
 from lmr.method.features.upright import likelihoods
 from lmr.method.photos.decode import decode

@@ -18,8 +18,8 @@ import pytest
 from lmr import outputs
 from lmr.cli import demo as the_demo
 from lmr.errors import LmrError, UsageError
+from lmr.extractors.checkpoints.store import Store
 from lmr.jobs.care import backups_of, id_of, restore
-from lmr.method.features.checkpoints.store import Store
 from lmr.method.photos.made import make_photos, photo_names, photograph, shots
 from lmr.settings import load
 from lmr.store.graph import Graph

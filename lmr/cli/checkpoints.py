@@ -37,7 +37,7 @@ def _store(home: Path | None) -> Any:
         raise UsageError(
             f"this needs {error.name}: install lmr with its extra `deep` (`make setup` does for this folder)"
         ) from error
-    from lmr.method.features.checkpoints.store import Store
+    from lmr.extractors.checkpoints.store import Store
 
     return Store.of(load_settings(home))
 
@@ -94,7 +94,7 @@ def list_(home: Home = None, as_json: Json = False) -> None:
 
     Example: `lmr checkpoints list`
     """
-    from lmr.method.features.checkpoints.published import PUBLISHED
+    from lmr.extractors.checkpoints.published import PUBLISHED
 
     kept = list(_store(home).all())
     if as_json:
@@ -174,8 +174,8 @@ def features(
     """
     import numpy as np
 
+    from lmr.extractors.single import Wanted, features_of
     from lmr.inputs.arguments import photo_file
-    from lmr.method.features.single import Wanted, features_of
     from lmr.outputs import replacing
 
     file = photo_file(photo)

@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 from lmr.errors import UsageError
 from lmr.execution.verification import verify_against
 from lmr.method.features.pack import pack, unpack
-from lmr.method.features.presets import Preset
+from lmr.method.features.preset import Preset
 from lmr.method.features.upright import likelihoods
 from lmr.method.photos.turned import MIRRORED, TURNS, turned
 from lmr.method.verification.matching import prepare
@@ -65,7 +65,7 @@ def chances(preset: Preset, photo: Photo, features: Features, material: Array) -
 
 def classic() -> Preset:
     """The preset whose features tell how likely a photo is upright."""
-    from lmr.method.features.presets import preset
+    from lmr.extractors.presets import preset
 
     return preset("classic")
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from lmr.errors import LmrError
-from lmr.method.features.presets import Preset, preset
+from lmr.extractors.presets import preset
+from lmr.method.features.preset import Preset
 from lmr.method.fingerprints import IMPORTED, REVIEW, VERIFICATION, Fingerprint
 from lmr.method.review.review import REVIEWER
-from lmr.method.verification.parameters import VERIFIER
 from lmr.settings import Settings
 from lmr.store.ledger import Ledger
 
@@ -65,7 +65,7 @@ def made_with(ledger: Ledger, settings: Settings) -> list[MadeWith]:
 
 def _present(ledger: Ledger, settings: Settings) -> dict[str, Fingerprint]:
     """What this program would make the collection with, as far as that can be told."""
-    found = [Fingerprint.of(VERIFICATION, VERIFIER), Fingerprint.of(REVIEW, REVIEWER), Fingerprint.of(IMPORTED, IMPORT)]
+    found = [Fingerprint.of(REVIEW, REVIEWER), Fingerprint.of(IMPORTED, IMPORT)]
     made = replace(
         settings,
         preset=ledger.meta("preset") or settings.preset,
@@ -73,7 +73,8 @@ def _present(ledger: Ledger, settings: Settings) -> dict[str, Fingerprint]:
         attention=float(ledger.meta("attention") or settings.attention),
     )
     with contextlib.suppress(LmrError):
-        found += preset(made.preset, made).fingerprints
+        described = preset(made.preset, made)
+        found += [*described.fingerprints, Fingerprint.of(VERIFICATION, described.verifier)]
     return {one.kind: one for one in found}
 
 

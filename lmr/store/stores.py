@@ -17,13 +17,14 @@ from typing import Any
 from lmr.errors import BrokenServerError, BusyError, CollectionError, LmrError, ServerError
 from lmr.execution import Executor
 from lmr.execution.local import Local
+from lmr.extractors.presets import preset
 from lmr.local.milvus import LocalMilvus
 from lmr.local.neo4j import Access, LocalNeo4j
 from lmr.local.process import LocalServer, private_folder
 from lmr.method.expansion.idqe import Smoothing
-from lmr.method.features.presets import Preset, preset
+from lmr.method.features.preset import Preset
 from lmr.method.review.review import REVIEWER
-from lmr.method.verification.parameters import VERIFIER
+from lmr.method.verification.parameters import Verifier
 from lmr.progress import Progress, Silent
 from lmr.settings import Settings
 from lmr.store.graph import Graph
@@ -94,7 +95,8 @@ class Stores:
     def __init__(self, settings: Settings, ledger: Ledger, progress: Progress) -> None:
         self.ledger, self.progress = ledger, progress
         self.home = settings.home
-        self.verifier, self.reviewer = VERIFIER, REVIEWER  # parameters: of what pairs are verified and reviewed with
+        self.reviewer = REVIEWER  # the parameters that matches are reviewed with
+        self._verifier: Verifier | None = None
         self.settings = settings
         self._databases: list[Graph | Milvus] = []
         self._graph: Graph | None = None
@@ -167,6 +169,15 @@ class Stores:
     def preset(self) -> Preset:
         """Extractors of the collection. Raises CollectionError where it was made with others, or other parameters."""
         return self._made.preset
+
+    @property
+    def verifier(self) -> Verifier:
+        """The parameters that pairs are verified with: those that belong to the local features, or others once set."""
+        return self._verifier or self.preset.verifier
+
+    @verifier.setter
+    def verifier(self, verifier: Verifier) -> None:
+        self._verifier = verifier
 
     @property
     def model(self) -> Any:

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 import lmr.execution.verification
+import lmr.extractors.own
 import lmr.jobs.link.keeping
 import lmr.jobs.link.link
-import lmr.method.features.presets
 from lmr.errors import CollectionError
 from lmr.jobs.correct.corrections import judge
 from lmr.jobs.exchange.matches import import_edges
@@ -238,7 +238,7 @@ def test_other_parameters_of_the_review_verify_nothing(opened: Opened, monkeypat
 
 def test_features_of_other_parameters_are_refused(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
     collection = opened("upgraded")
-    monkeypatch.setattr(lmr.method.features.presets, "_CLASSIC_SIDE", 512)
+    monkeypatch.setattr(lmr.extractors.own, "_CLASSIC_SIDE", 512)
     with Stores.open(collection.settings) as other:
         with pytest.raises(CollectionError, match=r"local features: side 640, now 512.*lmr train --preset classic"):
             link(other)

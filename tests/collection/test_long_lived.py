@@ -12,9 +12,9 @@ import pytest
 from pymilvus import MilvusClient
 
 from lmr.errors import CollectionError
+from lmr.extractors.checkpoints.store import Store
 from lmr.jobs.link.link import link
 from lmr.jobs.train.redescribe import redescribe
-from lmr.method.features.checkpoints.store import Store
 from lmr.retrieval.rankings import rankings_of_queries
 from lmr.retrieval.search import search
 from lmr.settings import load

@@ -20,11 +20,11 @@ from hypothesis import strategies as st
 torch = pytest.importorskip("torch", reason="needs PyTorch (`make setup`)")
 
 from lmr.errors import CheckpointError, DownloadError, UsageError  # noqa: E402
-from lmr.method.features.checkpoints import store as store_module  # noqa: E402
-from lmr.method.features.checkpoints.published import PREFERRED, PUBLISHED, Published  # noqa: E402
-from lmr.method.features.checkpoints.recognise import recognise  # noqa: E402
-from lmr.method.features.checkpoints.store import Store, plain_name  # noqa: E402
-from lmr.method.features.checkpoints.tensorflow import datum, message, read_datum, read_delf, read_variables  # noqa: E402
+from lmr.extractors.checkpoints import store as store_module  # noqa: E402
+from lmr.extractors.checkpoints.published import PREFERRED, PUBLISHED, Published  # noqa: E402
+from lmr.extractors.checkpoints.recognise import recognise  # noqa: E402
+from lmr.extractors.checkpoints.store import Store, plain_name  # noqa: E402
+from lmr.extractors.checkpoints.tensorflow import datum, message, read_datum, read_delf, read_variables  # noqa: E402
 from lmr.method.features.networks import delf  # noqa: E402
 from lmr.method.features.networks.build import build  # noqa: E402
 from lmr.method.features.networks.gem import describe  # noqa: E402

@@ -14,15 +14,15 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs PyTorch (`make setup`)")
 
 from lmr.errors import CheckpointError, UsageError  # noqa: E402
+from lmr.extractors.checkpoints.store import Store  # noqa: E402
+from lmr.extractors.presets import preset  # noqa: E402
+from lmr.extractors.single import Wanted, features_of  # noqa: E402
 from lmr.jobs.ingest import intake as intake_module  # noqa: E402
 from lmr.jobs.ingest.intake import Taken, finished  # noqa: E402
 from lmr.method.features import neural  # noqa: E402
-from lmr.method.features.checkpoints.store import Store  # noqa: E402
 from lmr.method.features.networks.build import build  # noqa: E402
 from lmr.method.features.networks.delf import GLOBAL_SCALES, describe, limited  # noqa: E402
 from lmr.method.features.pack import pack, unpack  # noqa: E402
-from lmr.method.features.presets import preset  # noqa: E402
-from lmr.method.features.single import Wanted, features_of  # noqa: E402
 from lmr.settings import Settings  # noqa: E402
 from lmr.values import Array, Photo, readonly  # noqa: E402
 from tests.conftest import Cli  # noqa: E402
@@ -78,7 +78,7 @@ def test_presets_describe_photos(settings: Settings, photos: list[Photo], name: 
 
 def test_delf_keeps_places_in_px_of_the_photo(settings: Settings, store: Store, photos: list[Photo]) -> None:
     features = preset("delf+vlad", settings).local
-    found = features.finish([features.prepare(photos[0])])[0]
+    found = features.extract([features.prepare(photos[0])])[0]
     kept = store.find("delf")
     picture, factors = limited(photos[0].pixels, 160)
     (places,), _ = describe(build(kept.about, kept.arrays()), [picture])
@@ -92,8 +92,8 @@ def test_delg_in_one_pass_equals_two(settings: Settings, photos: list[Photo]) ->
     made = preset("delg", settings)
     assert made.both is not None
     prepared = [made.prepare(photo) for photo in photos]
-    whole = made.descriptor.finish(prepared)
-    local = made.local.finish(prepared)
+    whole = made.descriptor.extract(prepared)
+    local = made.local.extract(prepared)
     for (features, vector), alone, other in zip(made.finish(prepared), local, whole, strict=True):
         assert np.array_equal(features.descriptors, alone.descriptors)
         assert np.abs(vector - other).max() < 1e-6

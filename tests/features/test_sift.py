@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from lmr.errors import CollectionError
 from lmr.execution.verification import verify_against
+from lmr.extractors.presets import preset
 from lmr.method.features.pack import pack, unpack
-from lmr.method.features.presets import preset
 from lmr.method.features.view import working_view
 from lmr.method.photos.made import photograph, shots
 from lmr.method.verification.matching import match, prepare

@@ -44,7 +44,7 @@ def dir_checkpoint(parity: Path, target: Path) -> Path:
     """As naver's program saves it, with whitening in their PCA's stead."""
     import torch
 
-    from lmr.method.features.checkpoints.torch_files import Pca
+    from lmr.extractors.checkpoints.torch_files import Pca
 
     expected = np.load(parity / "dir_expected.npz")
     pca = Pca()
@@ -68,7 +68,7 @@ def dir_checkpoint(parity: Path, target: Path) -> Path:
     finally:
         for name in modules:
             del sys.modules[name]
-        Pca.__module__, Pca.__qualname__, Pca.__name__ = "lmr.method.features.checkpoints.torch_files", "Pca", "Pca"
+        Pca.__module__, Pca.__qualname__, Pca.__name__ = "lmr.extractors.checkpoints.torch_files", "Pca", "Pca"
     return target
 
 

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
+from lmr.extractors.presets import preset
 from lmr.method.features.pack import pack, unpack
-from lmr.method.features.presets import preset
 from lmr.method.photos.made import photograph, shots
 from lmr.method.verification.artefacts import Seen, keeps_its_place, shared_marks, unrelated_in
 from lmr.method.verification.geometry import only_moved

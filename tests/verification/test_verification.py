@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import comb
 
+from lmr.extractors.presets import preset
 from lmr.method.features.pack import pack, unpack
-from lmr.method.features.presets import preset
 from lmr.method.photos.made import photograph, shots
 from lmr.method.verification.geometry import distinct, inliers_of, log_nfa, occupied_area, only_moved
 from lmr.method.verification.matching import match, prepare

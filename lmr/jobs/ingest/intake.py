@@ -12,7 +12,7 @@ import numpy as np
 from lmr.errors import PhotoError, UnreadError, WorkerDied
 from lmr.inputs.find import Found
 from lmr.method.features.pack import pack
-from lmr.method.features.presets import Preset
+from lmr.method.features.preset import Preset
 from lmr.method.photos import video
 from lmr.method.photos.about import read_about, read_sidecar
 from lmr.method.photos.decode import content_id, decode, pixel_id, plain, read

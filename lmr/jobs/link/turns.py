@@ -21,7 +21,7 @@ from lmr.errors import PhotoError, UsageError
 from lmr.execution import results
 from lmr.jobs.correct.corrections import judge_again
 from lmr.method.features.pack import pack, unpack
-from lmr.method.features.presets import Preset
+from lmr.method.features.preset import Preset
 from lmr.method.features.upright import likelihoods
 from lmr.method.photos.turned import MIRRORED, after, back, degrees
 from lmr.method.review.review import expands

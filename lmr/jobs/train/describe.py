@@ -7,8 +7,8 @@ from itertools import islice
 from typing import Any
 
 from lmr.execution import results
+from lmr.method.features.extractor import GlobalDescriptor
 from lmr.method.features.pack import unpack
-from lmr.method.features.presets import GlobalDescriptor
 from lmr.method.verification.weights import counted, similarity, weight
 from lmr.store.refined import review
 from lmr.store.stores import LEARNED, MODEL, Stores

@@ -8,13 +8,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lmr.errors import CollectionError, UsageError
+from lmr.extractors.presets import preset
 from lmr.inputs.find import Found
 from lmr.jobs.ingest.ingest import extract
 from lmr.jobs.ingest.intake import Stored
 from lmr.jobs.ingest.labels import Label
 from lmr.jobs.ingest.plan import Ingested
 from lmr.jobs.train.describe import describe_new, reweigh
-from lmr.method.features.presets import Preset, preset
+from lmr.method.features.preset import Preset
 from lmr.method.fingerprints import IMPORTED, LOCAL, VERIFICATION
 from lmr.method.photos.about import sidecar_of
 from lmr.method.photos.video import source
@@ -78,7 +79,7 @@ def _beside(stores: Stores, settings: Settings, made: Preset) -> Iterator[Stores
         _remove(path)
     with Ledger.open(path) if path.exists() else create_ledger(path, stores.id, settings, made) as ledger:
         beside = Stores(settings, ledger, stores.progress)
-        beside.verifier, beside.reviewer = stores.verifier, stores.reviewer
+        beside.reviewer = stores.reviewer
         try:
             yield beside
         finally:

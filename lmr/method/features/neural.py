@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from lmr.errors import CheckpointError, CollectionError, UsageError
-from lmr.method.features.checkpoints.store import Kept
+from lmr.method.features.extractor import GlobalDescriptor
+from lmr.method.features.networks.about import Weights
 from lmr.method.features.whitening import Whitening, learned
+from lmr.method.verification.parameters import VERIFIER
 from lmr.values import Array, Features, Photo, readonly, unit_rows
 
 if TYPE_CHECKING:
@@ -86,7 +88,7 @@ class Picture:
 class Engine:
     """A checkpoint's network on a device, loaded when first needed and once in a process."""
 
-    kept: Kept
+    kept: Weights
     device: str
 
     @property
@@ -143,7 +145,14 @@ class LocalPart:
     def __init__(self, engine: Engine, side: int = SIDE, attention: float = 0.0, most: int = MOST) -> None:
         self.engine, self._side, self._attention, self._most = engine, side, attention, most
         self.name = engine.kept.mark
-        self.enough = side
+        self.max_side = side
+        self.on_device = not engine.on_cpu
+        self.verifier = VERIFIER
+
+    def together(self, descriptor: GlobalDescriptor) -> Callable[[Sequence[Picture]], list] | None:
+        """What makes DELG's global descriptor from the same pass, if that is wanted."""
+        same = isinstance(descriptor, GlobalPart) and descriptor.engine == self.engine
+        return BothParts(self).extract if same else None
 
     @property
     def parameters(self) -> PlacesParameters:
@@ -158,7 +167,7 @@ class LocalPart:
 
         return Picture(limited(photo.pixels, self._side)[0], photo.width, photo.height)
 
-    def finish(self, prepared: Sequence[Picture]) -> list[Features]:
+    def extract(self, batch: Sequence[Picture]) -> list[Features]:
         """Local features of each, strongest first."""
         from lmr.method.features.networks.delf import describe
 
@@ -168,7 +177,7 @@ class LocalPart:
             found, _ = describe(network, [p.pixels for p in pictures], threshold=self._attention, most=self._most)
             return [self.features(picture, places) for picture, places in zip(pictures, found, strict=True)]
 
-        return self.engine.each(run, prepared)
+        return self.engine.each(run, batch)
 
     def features(self, picture: Picture, places: Places) -> Features:
         """Places of a picture as features of its photo."""
@@ -197,7 +206,8 @@ class GlobalPart:
     def __init__(self, engine: Engine, side: int = SIDE) -> None:
         self.engine, self._side = engine, side
         self.name = engine.kept.mark
-        self.enough = side
+        self.max_side = side
+        self.on_device = not engine.on_cpu
         self._learns = engine.kept.about.kind == "imagenet"
 
     @property
@@ -228,7 +238,7 @@ class GlobalPart:
             pixels = gem.scaled_to(photo.pixels, self._side, largest=True) if larger else photo.pixels
         return Picture(pixels, photo.width, photo.height)
 
-    def finish(self, prepared: Sequence[Picture]) -> list[Array]:
+    def extract(self, batch: Sequence[Picture]) -> list[Array]:
         """The descriptor (D,) of each before whitening."""
         from lmr.method.features.networks import delf, gem
 
@@ -240,7 +250,7 @@ class GlobalPart:
                 return list(delf.describe(network, pixels, (), global_scales=delf.GLOBAL_SCALES)[1])
             return list(gem.describe(network, pixels, preparation(self.engine.kept)))
 
-        return self.engine.each(run, prepared)
+        return self.engine.each(run, batch)
 
     def material_from(self, stored: bytes) -> Array:
         """The material as kept in the ledger."""
@@ -277,7 +287,7 @@ class BothParts:
     def __init__(self, local: LocalPart) -> None:
         self._local = local
 
-    def finish(self, prepared: Sequence[Picture]) -> list[tuple[Features, Array]]:
+    def extract(self, batch: Sequence[Picture]) -> list[tuple[Features, Array]]:
         """Local features and material of each."""
         from lmr.method.features.networks.delf import GLOBAL_SCALES, describe
 
@@ -293,7 +303,7 @@ class BothParts:
             )
             return [(local.features(p, places), row) for p, places, row in zip(pictures, found, whole, strict=True)]
 
-        return local.engine.each(run, prepared)
+        return local.engine.each(run, batch)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -320,7 +330,7 @@ class LearnedWhitening:
             raise CollectionError("the stored whitening is damaged; `lmr train` learns it again") from error
 
 
-def preparation(kept: Kept, scales: tuple[float, ...] | None = None) -> Preparation:
+def preparation(kept: Weights, scales: tuple[float, ...] | None = None) -> Preparation:
     """How a checkpoint's family feeds photos to its network: DIR at one scale, GeM at three, as published."""
     from lmr.method.features.networks.gem import Preparation
 
@@ -329,7 +339,7 @@ def preparation(kept: Kept, scales: tuple[float, ...] | None = None) -> Preparat
     return Preparation(about.mean, about.deviation, scales or usual, power)
 
 
-def whitening_named(kept: Kept, arrays: dict[str, Array], name: str) -> Whitening:
+def whitening_named(kept: Weights, arrays: dict[str, Array], name: str) -> Whitening:
     """One of the checkpoint's whitenings. Raises CheckpointError."""
     if name not in kept.about.whitenings:
         known = ", ".join(kept.about.whitenings) or "none"
@@ -341,7 +351,7 @@ def whitening_named(kept: Kept, arrays: dict[str, Array], name: str) -> Whitenin
     return Whitening(mean, basis, variance, _DIR_POWER, epsilon)
 
 
-def usual_whitening(kept: Kept) -> str | None:
+def usual_whitening(kept: Weights) -> str | None:
     """The whitening that a collection uses: DIR's of clean landmarks, cirtorch's for several scales, or the first."""
     names = kept.about.whitenings
     if _DIR_WHITENING in names:
@@ -349,7 +359,7 @@ def usual_whitening(kept: Kept) -> str | None:
     return next((name for name in names if name.endswith("-ms")), names[0] if names else None)
 
 
-def reduced_features(kept: Kept, features: Array) -> Array:
+def reduced_features(kept: Weights, features: Array) -> Array:
     """(N, D) features as the network gives them -> of length 1, by the checkpoint's PCA where it has one."""
     from lmr.method.features.networks.delf import reduced
 
@@ -358,7 +368,7 @@ def reduced_features(kept: Kept, features: Array) -> Array:
 
 
 @functools.lru_cache(4)
-def _pca_of(kept: Kept) -> tuple[Array, Array] | None:
+def _pca_of(kept: Weights) -> tuple[Array, Array] | None:
     arrays = kept.arrays()
     return (arrays["pca/mean"], arrays["pca/basis"][:REDUCED]) if "pca/basis" in arrays else None
 

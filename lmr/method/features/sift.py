@@ -17,6 +17,7 @@ import numpy as np
 
 from lmr.method.features.view import BANDS, Bands, View, working_view
 from lmr.method.photos.turned import MIRRORED, turned_points
+from lmr.method.verification.parameters import VERIFIER, Verifier
 from lmr.values import Array, Features, Photo, readonly, unit_rows
 
 SPARSE_DIMENSION, DENSE_DIMENSION = 64, 32
@@ -65,9 +66,11 @@ class RootSift:
     side: int
     points: int
     name: str = "rootsift"
+    on_device: bool = False
+    verifier: Verifier = VERIFIER
 
     @property
-    def enough(self) -> int:
+    def max_side(self) -> int:
         """Longer side, px, beyond which more pixels change nothing."""
         return self.side
 
@@ -76,9 +79,9 @@ class RootSift:
         """What the features depend on."""
         return SparseParameters(self.side, self.points, basis=basis_digest())
 
-    def finish(self, prepared: Sequence[Features]) -> list[Features]:
+    def extract(self, batch: Sequence[Features]) -> list[Features]:
         """All is done already."""
-        return list(prepared)
+        return list(batch)
 
     def prepare(self, photo: Photo) -> Features:
         """Local features of a photo; none for a plain picture."""

@@ -90,9 +90,10 @@ class Vlad:
     training_photos: int
     sample: int
     name: str = "vlad"
+    on_device: bool = False
 
     @property
-    def enough(self) -> int:
+    def max_side(self) -> int:
         """Longer side, px, beyond which more pixels change nothing."""
         return self.side
 
@@ -107,9 +108,9 @@ class Vlad:
         """What is kept of a photo beside its local features: dense descriptors (m, 32) int8."""
         return dense_descriptors(working_view(photo, self.side))
 
-    def finish(self, prepared: Sequence[Array]) -> list[Array]:
+    def extract(self, batch: Sequence[Array]) -> list[Array]:
         """All is done already."""
-        return list(prepared)
+        return list(batch)
 
     def material_from(self, stored: bytes) -> Array:
         """The material as kept in the ledger."""

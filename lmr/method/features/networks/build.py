@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from lmr.method.features.checkpoints.recognise import About
+from lmr.method.features.networks.about import About
 from lmr.method.features.networks.delf import DelfNetwork, DelgNetwork
 from lmr.method.features.networks.gem import GemNetwork
 from lmr.values import Array

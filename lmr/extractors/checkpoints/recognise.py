@@ -7,57 +7,22 @@ import tarfile
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from lmr.errors import CheckpointError
-from lmr.method.features.checkpoints.tensorflow import read_datum, read_variables
+from lmr.extractors.checkpoints.tensorflow import read_datum, read_variables
+from lmr.method.features.networks.about import IMAGENET, About
 from lmr.values import Array
 
-Kind = Literal["dir", "gem", "delf", "delg", "imagenet"]
-_IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _SLIM = ("resnet_v1_50/", "attention_block/")
 _KERAS = "_model/"
 _ARCHITECTURES = {6: "resnet50", 23: "resnet101", 36: "resnet152"}  # by the units of the third stage
 _MOST_UNPACKED = 4 << 30
 _ATTENTION_CHANGED = 20210601
 _WANTED = re.compile(r"(?:^|/)((?:variables|pca)/[\w.-]+)$")
-
-
-@dataclass(slots=True)
-class About:
-    """What is known about weights beside their numbers, as kept in the manifest.
-
-    local, whole: whether they describe places, the whole photo. mean, deviation: of the channels, for the global
-    networks of PyTorch. whitenings: names under which learned whitening is kept. dimensions: of the global descriptor.
-    old_attention: see DelgNetwork. remarks: for people.
-    """
-
-    kind: Kind
-    architecture: str
-    local: bool = False
-    whole: bool = False
-    slim: bool = False
-    linear: bool = False
-    mean: tuple[float, ...] = _IMAGENET[0]
-    deviation: tuple[float, ...] = _IMAGENET[1]
-    whitenings: tuple[str, ...] = ()
-    dimensions: int = 0
-    old_attention: bool = False
-    remarks: list[str] = field(default_factory=list)
-
-    def to_json(self) -> dict[str, Any]:
-        """For the manifest; see from_json."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> About:
-        """Raises TypeError where values are missing or unknown."""
-        lists = {key: tuple(values[key]) for key in ("mean", "deviation", "whitenings")}
-        return cls(**{**values, **lists})
 
 
 def recognise(path: Path, *, called: str = "", old_attention: bool | None = None) -> tuple[About, dict[str, Array]]:
@@ -73,7 +38,7 @@ def recognise(path: Path, *, called: str = "", old_attention: bool | None = None
     if tarfile.is_tarfile(path):
         with _unpacked(path) as folder:
             return _saved_model(folder, called or path.name, old_attention)
-    from lmr.method.features.checkpoints.torch_files import load
+    from lmr.extractors.checkpoints.torch_files import load
 
     return _of_torch(load(path), path)
 
@@ -216,7 +181,7 @@ def _normalisation(values: Mapping[str, Any]) -> tuple[tuple[float, ...], tuple[
             raise CheckpointError(f"its {name} is {numbers}, not one number a channel")
         return numbers
 
-    return three("mean", _IMAGENET[0]), three("std", _IMAGENET[1])
+    return three("mean", IMAGENET[0]), three("std", IMAGENET[1])
 
 
 @contextmanager

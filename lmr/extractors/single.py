@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from lmr.errors import UsageError
-from lmr.method.features.checkpoints.store import Kept, Store
+from lmr.extractors.checkpoints.store import Kept, Store
 from lmr.method.features.neural import (
     QUANTUM,
     chosen_device,

@@ -15,8 +15,9 @@ from typing import Any, TypeAlias
 
 from lmr.download import download
 from lmr.errors import CheckpointError, DownloadError, UsageError
-from lmr.method.features.checkpoints.published import PREFERRED, PUBLISHED
-from lmr.method.features.checkpoints.recognise import About, recognise
+from lmr.extractors.checkpoints.published import PREFERRED, PUBLISHED
+from lmr.extractors.checkpoints.recognise import recognise
+from lmr.method.features.networks.about import About
 from lmr.progress import Progress, Silent
 from lmr.settings import Settings
 from lmr.values import Array

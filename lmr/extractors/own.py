@@ -1,0 +1,38 @@
+"""lmr's own extractors, made as entry points make them."""
+
+from __future__ import annotations
+
+from lmr.extractors.given import Given
+from lmr.method.features.neural import GlobalPart, LocalPart
+from lmr.method.features.sift import RootSift
+from lmr.method.features.vlad import Vlad, Vocabulary
+
+_CLASSIC_SIDE = 640
+
+
+def root_sift(given: Given) -> RootSift:
+    """RootSIFT, which needs no weights."""
+    return RootSift(side=_CLASSIC_SIDE, points=3000)
+
+
+def places(given: Given) -> LocalPart:
+    """Local features of DELF or DELG."""
+    return LocalPart(given.engine(), given.settings.network_side, given.settings.attention)
+
+
+def vlad(given: Given) -> Vlad:
+    """VLAD of whatever local features there are, and of a dense grid."""
+    return Vlad(
+        side=_CLASSIC_SIDE,
+        sparse=Vocabulary(words=512, books=4),
+        dense=Vocabulary(words=256, books=2),
+        dense_weight=0.5,
+        dimension=64,
+        training_photos=1200,
+        sample=250_000,
+    )
+
+
+def whole(given: Given) -> GlobalPart:
+    """The global descriptor of DIR, GeM, DELG or a ResNet."""
+    return GlobalPart(given.engine(), given.settings.network_side)
