@@ -68,8 +68,8 @@ def described(home: Path, descriptors: Array) -> str:
     with Stores.open(load({"home": home})[0], create=True) as collection:
         ledger = collection.ledger
         with ledger.transaction():
-            numbers = [ledger.add_image(id, 640, 640, "index", pool[k % _POOL], b"") for k, id in enumerate(ids)]
-            ledger.put_descriptors(zip(numbers, descriptors, strict=True))
+            numbers = [ledger.images.add(id, 640, 640, "index", pool[k % _POOL], b"") for k, id in enumerate(ids)]
+            ledger.descriptors.put(zip(numbers, descriptors, strict=True))
             collection.changed()
     return ids[0]
 

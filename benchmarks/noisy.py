@@ -134,8 +134,8 @@ def report(collection: Stores, marks: dict[str, str]) -> None:
         idqe, whole = (found.mean(offline.queries, whole=which) for which in (False, True))
         wrong = f"{found.wrong_in_all} of {found.labelled_in_all}"
         print(f"{name:44} {idqe:6.3f} {whole:9.3f} {found.accepted_in_all:8} {wrong:>16}")
-    paths = collection.ledger.names()
-    names = {image.id: paths[image.number][0].rsplit("/", 1)[-1] for image in collection.ledger.images()}
+    paths = collection.ledger.files.names()
+    names = {image.id: paths[image.number][0].rsplit("/", 1)[-1] for image in collection.ledger.images.all()}
     print("\npairs of photos with the same mark:   compared and kept   of these artefacts   accepted")
     for style in STYLES:
         with_mark = {id for id, name in names.items() if marks.get(name) == style}

@@ -54,8 +54,8 @@ class Offline:
 
     def __init__(self, collection: Stores, without: frozenset[str] = frozenset()) -> None:
         ledger = collection.ledger
-        vectors = dict(ledger.descriptors())
-        images = sorted((image for image in ledger.images() if image.id not in without), key=lambda image: image.id)
+        vectors = dict(ledger.descriptors.all())
+        images = sorted((image for image in ledger.images.all() if image.id not in without), key=lambda image: image.id)
         self.ids = [image.id for image in images]
         self.landmark = [image.landmark or "" for image in images]
         self.in_index = np.array([image.split == "index" for image in images])

@@ -152,7 +152,7 @@ def print_others(collection: Stores, photos: Path, count: int) -> None:
 
 def known(collection: Stores, row: dict[str, str]) -> bool:
     """Whether a photo shows a landmark that the collection knows."""
-    return bool(row["landmark"]) and row["landmark"] in {image.landmark for image in collection.ledger.images()}
+    return bool(row["landmark"]) and row["landmark"] in {image.landmark for image in collection.ledger.images.all()}
 
 
 def searched(collection: Stores, path: Path, turn: int) -> Start:

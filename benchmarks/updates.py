@@ -37,10 +37,10 @@ from lmr.method.spanning.ranking import Limits, rank_from_image
 from lmr.method.verification.weights import weight
 from lmr.progress import Bars
 from lmr.settings import load
-from lmr.store.ledger import Verdict
 from lmr.store.pairs import PairRow
 from lmr.store.stores import Stores
 from lmr.store.sync import sync, update_forest, write_edges
+from lmr.store.verdicts import Verdict
 from lmr.values import Array, Verification
 
 _SHARE = 0.01
@@ -91,9 +91,9 @@ def fill(collection: Stores, numbers: range, edges: Iterator[tuple[int, int, int
     ledger = collection.ledger
     with ledger.transaction():
         for number in numbers:
-            ledger.add_image(name(number), 1, 1, "index", b"", b"")
+            ledger.images.add(name(number), 1, 1, "index", b"", b"")
         collection.changed()
-    own = {image.id: image.number for image in ledger.images()}
+    own = {image.id: image.number for image in ledger.images.all()}
     batch: list[PairRow] = []
     with ledger.transaction():
         verified = ledger.fingerprints.number(Fingerprint.of(VERIFICATION, collection.verifier))

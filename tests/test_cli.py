@@ -76,7 +76,7 @@ def vectors_of(cli: Cli) -> dict[str, Any]:
     from lmr.store.stores import Stores
 
     with Stores.open(load({"home": cli.home})[0]) as collection:
-        return collection.vectors.fetch([image.id for image in collection.ledger.images()])
+        return collection.vectors.fetch([image.id for image in collection.ledger.images.all()])
 
 
 def photo_of(made: Path, name: str) -> Path:

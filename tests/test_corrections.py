@@ -140,7 +140,7 @@ def test_removing_and_pruning(linked: tuple[Cli, Path], tmp_path: Path) -> None:
 def test_damage_is_named_and_repaired(linked: tuple[Cli, Path], tmp_path: Path) -> None:
     cli, _ = linked
     with Stores.open(load({"home": cli.home})[0]) as collection:
-        graph, id = collection.graph, sorted(image.id for image in collection.ledger.images())[0]
+        graph, id = collection.graph, sorted(image.id for image in collection.ledger.images.all())[0]
         rows = graph.run("forest/stored")
         graph.write_batches("forest/remove", [{"a": rows[0]["a"], "b": rows[0]["b"]}])
         collection.vectors.delete([id])
@@ -272,7 +272,7 @@ def test_an_older_ledger_is_brought_up_to_date_and_a_newer_one_refused(tmp_path:
         db.executemany(insert, [(2, 9.5, None), (3, 9.5001, "artefact: along the border"), (4, 9.6, "weak")])
     with Ledger.open(path) as ledger:
         assert ledger.meta("format") == str(FORMAT) and ledger.meta(f"migrated to {FORMAT}")
-        assert [image.id for image in ledger.changed_images(-1)] == ["y"] and ledger.verdicts() == []
+        assert [image.id for image in ledger.images.changed(-1)] == ["y"] and ledger.verdicts.pairs() == []
         assert [row.excluded for row in ledger.pairs.rows()] == [None, Excluded.BORDER, Excluded.WEAK]
     with sqlite3.connect(path) as db:
         db.execute("UPDATE meta SET value = '99' WHERE key = 'format'")

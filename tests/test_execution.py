@@ -243,12 +243,12 @@ def test_work_needs_nothing_of_this_machine_but_its_payloads(
 
 def contents(stores: Stores) -> dict[str, Any]:
     ledger = stores.ledger
-    images = sorted(ledger.images(), key=lambda image: image.id)
+    images = sorted(ledger.images.all(), key=lambda image: image.id)
     ids = {image.number: image.id for image in images}
     return {
         "images": [replace(image, number=0) for image in images],
-        "features": [ledger.features(image.number) for image in images],
-        "materials": [ledger.material(image.number) for image in images],
-        "descriptors": [None if (v := ledger.descriptor(i.number)) is None else v.tobytes() for i in images],
+        "features": [ledger.features.local(image.number) for image in images],
+        "materials": [ledger.features.raw_global(image.number) for image in images],
+        "descriptors": [None if (v := ledger.descriptors.of(i.number)) is None else v.tobytes() for i in images],
         "pairs": sorted((ids[row.a], ids[row.b], repr(row.verification)) for row in ledger.pairs.rows()),
     }

@@ -11,7 +11,7 @@ from PIL import Image
 
 from lmr.jobs.ingest.plan import Look, plan
 from lmr.reports.pictures import jpeg
-from lmr.store.ledger import File
+from lmr.store.files import File
 from tests.conftest import Cli
 
 

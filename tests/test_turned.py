@@ -140,11 +140,11 @@ def test_a_photo_is_described_as_its_turned_pixels_are(made: Path, tmp_path: Pat
         found = list(find([file]))
         extract(collection, found, lambda item: None, None, Ingested(), False, {found[0].path: Stored(turn=3)})
         collection.rest()
-        image = ledger.image_numbered(1)
+        image = ledger.images.numbered(1)
         features, material = CLASSIC.extract(photo)
         assert (image.turn, image.width, image.height) == (3, photo.width, photo.height)
-        assert ledger.features(1) == pack(features)
-        assert ledger.material(1) == material.tobytes()
+        assert ledger.features.local(1) == pack(features)
+        assert ledger.features.raw_global(1) == material.tobytes()
 
 
 # ------------------------------------------------------------ found, kept, shown
@@ -166,7 +166,7 @@ def chosen(made: Path, folder: Path) -> dict[str, tuple[Path, int]]:
 
 
 def pairs_of(collection: Stores) -> dict[frozenset[str], tuple]:
-    ids = {image.number: image.id for image in collection.ledger.images()}
+    ids = {image.number: image.id for image in collection.ledger.images.all()}
     rows = collection.ledger.pairs.rows()
     return {frozenset((ids[r.a], ids[r.b])): (r.verification, r.excluded, r.weight) for r in rows}
 
@@ -207,7 +207,7 @@ def test_turned_photos_are_found_from_outside_and_at_link(
         upright = {pair: outcome for pair, outcome in before.items() if not pair & gone}
         assert upright and all(after_it[pair][::2] == outcome[::2] for pair, outcome in upright.items())
         for name, (_, turn) in mended.items():
-            image = collection.ledger.image(ids[name])
+            image = collection.ledger.images.get(ids[name])
             photo = photo_of(made / f"{name}.jpg")
             assert image is not None and (image.turn, image.width, image.height) == (turn, photo.width, photo.height)
             pictures = Pictures(collection, start_of_stored(collection, image.id))
@@ -232,7 +232,7 @@ def test_turned_photos_are_found_from_outside_and_at_link(
     assert ids["bank-1"] not in {one.get("id") for one in blank.json("review")}
     with Stores.open(load({"home": blank.home})[0]) as collection:
         assert check(collection) == []
-        image = collection.ledger.image(ids["bank-1"])
+        image = collection.ledger.images.get(ids["bank-1"])
         assert image is not None and image.turn == 0
     blank("turn", ids["bank-1"], 270)
     blank("link")
@@ -305,6 +305,6 @@ def test_a_link_that_is_cut_short_turns_the_same(two: list[Stores], monkeypatch:
     assert cut >= 6
     for collection in two:
         assert check(collection) == []
-    turns = [{image.id: image.turn for image in collection.ledger.images()} for collection in two]
+    turns = [{image.id: image.turn for image in collection.ledger.images.all()} for collection in two]
     assert turns[0] == turns[1] and sorted(turns[0].values())[-3:] == [2, 3, 4]
     assert pairs_of(calm) == pairs_of(shaken)

@@ -133,7 +133,7 @@ def remove(home: Path) -> list[str]:
 def _table(stores: Stores, photos: Path) -> None:
     """What a search for each place's query photo finds over verified matches."""
     print(f"Searched with photos that show each place, over matches of weight {_FLOOR:g} or more:")
-    labels = {image.id: image.landmark for image in stores.ledger.images()}
+    labels = {image.id: image.landmark for image in stores.ledger.images.all()}
     rows = []
     for shot in shots():
         if shot.split != "query":
@@ -151,7 +151,7 @@ def _odd(stores: Stores, photos: Path, phone: Path) -> None:
     for one in ODD:
         found = search(stores, str(phone / one.name), verified_only=True, min_weight=_FLOOR)
         print(f"  {one.name}, {one.about}: {'; '.join(_facts(stores, found, phone / one.name))}")
-    stored = stores.ledger.image(stores.resolve(str(photos / f"{PLACED}.jpg")))
+    stored = stores.ledger.images.get(stores.resolve(str(photos / f"{PLACED}.jpg")))
     if stored is not None and stored.latitude is not None and stored.longitude is not None:
         near = sum(one.place is not None for one in locate(stores))
         print(
@@ -164,11 +164,11 @@ def _odd(stores: Stores, photos: Path, phone: Path) -> None:
 def _facts(stores: Stores, found: Found, path: Path) -> Iterator[str]:
     start = found.start
     if start.number is not None:
-        names = [text_of(os.path.basename(other)) for other in stores.ledger.paths(start.number)]
+        names = [text_of(os.path.basename(other)) for other in stores.ledger.files.paths(start.number)]
         yield f"the same picture, so it is {', '.join(names)}"
     if start.turn:
         yield f"turned by {degrees(start.turn)}° to match"
-    places = Counter(image.landmark for hit in found.hits if (image := stores.ledger.image(hit.id)))
+    places = Counter(image.landmark for hit in found.hits if (image := stores.ledger.images.get(hit.id)))
     yield f"finds {', '.join(f'{count} photos of {place}' for place, count in places.most_common())}"
 
 

@@ -32,7 +32,7 @@ def locate(
 
     with open_collection(home, quiet=as_json) as stores:
         found = run(stores, photos or ())
-        unknown = stores.ledger.count("images") - len(stores.ledger.positions())
+        unknown = stores.ledger.count("images") - len(stores.ledger.images.positions())
     if as_json:
         print_json([_row(one) for one in found[:limit]])
         return

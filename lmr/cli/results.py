@@ -123,7 +123,7 @@ class _Searches:
         if lack := lacks(self._stores):
             say(lack)
         where = options["where"]
-        self._unknown = self._stores.ledger.lack(where) if where else 0
+        self._unknown = self._stores.ledger.images.lack(where) if where else 0
         try:
             outcomes = searches(self._stores, self._asked, strict=self._alone, **options)
             for one, outcome in zip(self._asked, outcomes, strict=False):

@@ -96,7 +96,7 @@ class Collection:
         """All images, by id."""
         from lmr.library.result import image_of
 
-        for id in sorted(image.id for image in self._stores.ledger.images()):
+        for id in sorted(image.id for image in self._stores.ledger.images.all()):
             yield image_of(self._stores, id)
 
     def image(self, photo: Any) -> Image:

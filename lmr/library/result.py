@@ -99,7 +99,7 @@ class SearchResult(Sequence[Hit]):
         self._stores, self._found = stores, found
         self._document = document(stores, found)
         if where is not None:
-            self._document |= {"where": asdict(where), "left_out_unknown": stores.ledger.lack(where)}
+            self._document |= {"where": asdict(where), "left_out_unknown": stores.ledger.images.lack(where)}
         self.hits = tuple(_hit(stores, row) for row in self._document["results"])
 
     def __len__(self) -> int:
@@ -184,7 +184,7 @@ def image_of(stores: Stores, id: str, facts: dict[str, Any] | None = None) -> Im
     """
     from lmr.retrieval import rows
 
-    stored = stores.ledger.image(id)
+    stored = stores.ledger.images.get(id)
     if stored is None:
         raise UsageError(f"no image has the id {id} any more")
     known = rows.facts(stores, id) if facts is None else facts

@@ -67,8 +67,8 @@ class Pictures:
     def _path(self, id: str | None) -> bytes | None:
         if id is None or (id == self._start.id and self._start.number is None):
             return os.fsencode(self._start.path)
-        image = self._stores.ledger.image(id)
-        paths = self._stores.ledger.paths(image.number) if image else []
+        image = self._stores.ledger.images.get(id)
+        paths = self._stores.ledger.files.paths(image.number) if image else []
         return next((path for path in paths if os.path.exists(path)), paths[0] if paths else None)
 
     def pixels(self, id: str | None) -> tuple[Array, float]:
@@ -82,7 +82,7 @@ class Pictures:
     def _photo(self, id: str | None) -> Photo:
         """The photo that is searched for, or that of an image: turned so that the places of its features are right."""
         settings, start = self._stores.settings, self._start
-        image = None if id is None else self._stores.ledger.image(id)
+        image = None if id is None else self._stores.ledger.images.get(id)
         if image is not None and (start.data is None or id != start.id):
             turn = start.turn if id == start.id else image.turn
             return original(self._stores, image, enough=PANEL, turn=turn)
@@ -90,23 +90,23 @@ class Pictures:
         return turned(decode(data, enough=PANEL, **settings.decoding), start.turn)
 
     def _reduction(self, id: str | None) -> float:
-        image = self._stores.ledger.image(id or "")
+        image = self._stores.ledger.images.get(id or "")
         return max(image.width / 240, image.height / 180) if image else 1.0
 
     def _has_features(self, id: str | None) -> bool:
         """Whether there is anything to draw: images that came with imported matches have no features."""
-        image = self._stores.ledger.image(id or "")
-        return image is None or self._stores.ledger.has_features(image.number)
+        image = self._stores.ledger.images.get(id or "")
+        return image is None or self._stores.ledger.features.has(image.number)
 
     def _features(self, id: str | None) -> Features:
         if id is None or (id == self._start.id and self._start.features is not None):
             if self._start.features is None:
                 raise PhotoError("the photo has no features")
             return self._start.features
-        image = self._stores.ledger.image(id)
+        image = self._stores.ledger.images.get(id)
         if image is None:
             raise PhotoError(f"{id} is not stored")
-        return unpack(self._stores.ledger.features(image.number))
+        return unpack(self._stores.ledger.features.local(image.number))
 
 
 def write_gallery(stores: Stores, found: Iterable[Found | Unused], page: Path) -> None:
@@ -159,7 +159,7 @@ def _cards(stores: Stores, found: Found, pictures: Pictures, made: Album) -> lis
             if hit.id in found.via and hit.rank <= _PATHS_SHOWN:
                 hops = path_to(stores, found.start, hit.id, found.via[hit.id])
                 path = tuple(Step(pictures.name(h.a), pictures.name(h.b), h.inliers, picture_of(h)) for h in hops)
-            image = stores.ledger.image(hit.id)
+            image = stores.ledger.images.get(hit.id)
             cards.append(
                 Card(
                     hit.rank,
@@ -171,7 +171,7 @@ def _cards(stores: Stores, found: Found, pictures: Pictures, made: Album) -> lis
                     hit.similarity,
                     image.landmark if image else None,
                     path,
-                    _facts(stores.ledger.about(image.number)) if image else (),
+                    _facts(stores.ledger.files.about(image.number)) if image else (),
                 )
             )
             advance(1)
@@ -227,7 +227,7 @@ def worth_a_look(stores: Stores, limit: int) -> list[Bridge]:
 
     Those that a person has judged are left out.
     """
-    settled = {frozenset(pair[:2]) for pair in stores.ledger.verdicts()}
+    settled = {frozenset(pair[:2]) for pair in stores.ledger.verdicts.pairs()}
     graph, most, metres = stores.graph, limit + len(settled), stores.settings.far_apart
 
     def asked() -> list[Bridge]:

@@ -134,7 +134,7 @@ class Field:
         if start.features is not None:
             own = prepare(start.features, by.matching)
         else:
-            own = prepare(unpack(ledger.features(start.number or 0)), by.matching)
+            own = prepare(unpack(ledger.features.local(start.number or 0)), by.matching)
         numbers = [self.described.images[self.rows[self.number[id]]].number for id in ids]
         found: dict[int, tuple[int, bool]] = {}
         for number in numbers:
@@ -143,7 +143,7 @@ class Field:
                 found[number] = outcome[0].inliers, outcome[0].nfa >= settings.nfa_accept and expands(outcome[2])
         threads = settings.worker_count
         for part in batches([number for number in numbers if number not in found], 2 * threads):
-            others = [prepare(unpack(ledger.features(number)), by.matching) for number in part]
+            others = [prepare(unpack(ledger.features.local(number)), by.matching) for number in part]
             for number, seen in zip(part, verify_against(own, others, threads, by), strict=True):
                 found[number] = seen.inliers, seen.nfa >= settings.nfa_accept and seen.artefact is None
         return [found[number] for number in numbers]

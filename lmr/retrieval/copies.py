@@ -20,12 +20,12 @@ def stored_twin(stores: Stores, start: Start, question: Question, limits: Limits
 
     Over 0 hops; its inliers are all its points. passes: whether a filter of what is listed lets it pass.
     """
-    image = stores.ledger.image(start.id) if start.number is not None and passes else None
+    image = stores.ledger.images.get(start.id) if start.number is not None and passes else None
     if image is None or not (limits.query_images or image.split == "index"):
         return []
-    if not stores.ledger.has_features(image.number) or _is_its_own(stores, image.number, question):
+    if not stores.ledger.features.has(image.number) or _is_its_own(stores, image.number, question):
         return []
-    inliers = len(unpack(stores.ledger.features(image.number)).keypoints)
+    inliers = len(unpack(stores.ledger.features.local(image.number)).keypoints)
     value = weight(start.id, start.id, inliers, 1.0, similarity_weight=stores.settings.similarity_weight)
     return [Hit(1, start.id, "verified", value, inliers, 0, 1.0)] if value >= limits.floor else []
 
@@ -37,5 +37,5 @@ def _is_its_own(stores: Stores, number: int, question: Question) -> bool:
     if question.path is None:
         return False
     file = os.fsencode(question.path)
-    paths = [path for path in stores.ledger.paths(number) if path.startswith(b"/")]
+    paths = [path for path in stores.ledger.files.paths(number) if path.startswith(b"/")]
     return any(os.path.exists(path) and os.path.samefile(path, file) for path in paths)

@@ -132,7 +132,7 @@ class _Cast:
         self.truth = labels_of(stores) if truth is None else truth
         listed_all = [query for listed in self.truth.levels.values() for query in listed]
         wanted = {name for query in listed_all for name in (query.name, *query.positives)}
-        images = {image.number: image.id for image in stores.ledger.images()}
+        images = {image.number: image.id for image in stores.ledger.images.all()}
         own = {} if truth is None else names_of_images(stores)
         self._id: dict[str, str] = {}
         self._name: dict[str, str] = {}
@@ -171,8 +171,8 @@ class _Cast:
         id = self._id[name]
         if query.box is None:
             return start_of_stored(self._stores, id)
-        image = self._stores.ledger.image(id)
-        paths = self._stores.ledger.paths(image.number) if image else []
+        image = self._stores.ledger.images.get(id)
+        paths = self._stores.ledger.files.paths(image.number) if image else []
         path = next((path for path in paths if os.path.exists(path)), None)
         if path is None:
             raise UsageError(f"{name} is asked for by a box in it, but its file is gone")
@@ -192,7 +192,7 @@ class _Cast:
 
 def labels_of(stores: Stores) -> GroundTruth:
     """The collection's own labels as a ground truth over image ids."""
-    images = list(stores.ledger.images())
+    images = list(stores.ledger.images.all())
     shown: dict[str, set[str]] = {}
     for image in images:
         if image.split == "index" and image.landmark is not None:

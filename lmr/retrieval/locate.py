@@ -50,12 +50,12 @@ class Located:
 
 def locate(stores: Stores, names: Sequence[str] = ()) -> list[Located]:
     """Places for the photos or images named, or for all without a position that lead to one, the surest first."""
-    places, graph = stores.ledger.positions(), _Matches(stores)
+    places, graph = stores.ledger.images.positions(), _Matches(stores)
     if names:
         return [_named(stores, name, graph, places) for name in names]
     found = []
     if places:
-        for image in stores.ledger.images():
+        for image in stores.ledger.images.all():
             if image.number not in places:
                 suggested = suggest(image.number, graph.of, places.get)
                 if suggested is not None:
@@ -82,7 +82,7 @@ class _Matches:
 def _named(stores: Stores, name: str, graph: _Matches, places: dict[int, Place]) -> Located:
     ledger = stores.ledger
     try:
-        image = ledger.image(stores.resolve(name))
+        image = ledger.images.get(stores.resolve(name))
     except UsageError:
         if not Path(name).is_file():
             raise
@@ -90,7 +90,7 @@ def _named(stores: Stores, name: str, graph: _Matches, places: dict[int, Place])
     if image is not None:
         return _located(stores, image.number, suggest(image.number, graph.of, places.get), places)
     start = undisturbed(stores, lambda: begin_at(stores, typed(stores, name)))
-    ends = ((ledger.image(edge.id), edge.inliers) for edge in start.edges or ())
+    ends = ((ledger.images.get(edge.id), edge.inliers) for edge in start.edges or ())
     graph.outside = [(end.number, inliers) for end, inliers in ends if end is not None]
     return _located(stores, _OUTSIDE, suggest(_OUTSIDE, graph.of, places.get), places, start.path)
 
@@ -103,7 +103,7 @@ def _located(
     path: str | None = None,
 ) -> Located:
     ledger = stores.ledger
-    id = None if number == _OUTSIDE else ledger.image_numbered(number).id
+    id = None if number == _OUTSIDE else ledger.images.numbered(number).id
     path = path or _path(stores, number)
     known = places.get(number)
     if suggested is None:
@@ -114,9 +114,9 @@ def _located(
 
 def _matches(stores: Stores, suggested: Suggestion[int]) -> Iterator[Match]:
     for one in suggested.witnesses:
-        id, path = stores.ledger.image_numbered(one.id).id, _path(stores, one.id)
+        id, path = stores.ledger.images.numbered(one.id).id, _path(stores, one.id)
         yield Match(id, path, *one.place, one.inliers, one.hops, one.metres, one.outlier)
 
 
 def _path(stores: Stores, number: int) -> str | None:
-    return next((text_of(path) for path in stores.ledger.paths(number)), None)
+    return next((text_of(path) for path in stores.ledger.files.paths(number)), None)

@@ -8,7 +8,7 @@ from lmr.errors import PhotoError
 from lmr.method.photos import video
 from lmr.method.photos.decode import content_id, decode, read
 from lmr.method.photos.turned import turned
-from lmr.store.ledger import Image
+from lmr.store.images import Image
 from lmr.store.stores import Stores
 from lmr.values import Photo
 
@@ -18,7 +18,7 @@ _CHANGED = "its file has changed; `lmr ingest` looks at it again"
 def original(stores: Stores, image: Image, *, enough: int, turn: int | None = None) -> Photo:
     """An image's photo, turned as the image is, or as asked. Raises PhotoError with the reason where there is none."""
     reason = PhotoError("it has no file any more")
-    for path in stores.ledger.paths(image.number):
+    for path in stores.ledger.files.paths(image.number):
         try:
             photo = _read(stores, image, path, enough)
             return turned(photo, image.turn if turn is None else turn)
@@ -28,10 +28,10 @@ def original(stores: Stores, image: Image, *, enough: int, turn: int | None = No
 
 
 def _read(stores: Stores, image: Image, path: bytes, enough: int) -> Photo:
-    settings, file = stores.settings, stores.ledger.file(path)
+    settings, file = stores.settings, stores.ledger.files.at(path)
     frame = None if video.source(path) == path else video.parted(path)
     if frame is not None:
-        stored = stores.ledger.file(frame[0])
+        stored = stores.ledger.files.at(frame[0])
         if stored is None or _seen(frame[0]) != (stored.size, stored.mtime):
             raise PhotoError(_CHANGED)
         return video.frame_at(*frame, digest=stored.digest or "", **settings.decoding)

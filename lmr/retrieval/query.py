@@ -23,7 +23,7 @@ from lmr.method.review.review import DIGITS, decide, expands
 from lmr.method.verification.matching import Prepared, prepare
 from lmr.method.verification.weights import pair_hash, similarity, weight
 from lmr.retrieval import turning
-from lmr.store.ledger import Image
+from lmr.store.images import Image
 from lmr.store.refined import Outside, marks_of_photo, only_moved, refiner, weight_of
 from lmr.store.stores import Stores
 from lmr.text import printable, text_of
@@ -120,12 +120,12 @@ def stored_as(stores: Stores, file: PhotoFile) -> str | Photo:
 
     Raises PhotoError.
     """
-    id = stores.ledger.image_of_digest(content_id(file.data))
+    id = stores.ledger.files.image_of(content_id(file.data))
     if id is not None:
         return id
     photo = decode(file.data, enough=stores.preset.enough, **stores.settings.decoding)
-    id = stores.ledger.id_of_pixels(pixel_id(photo))  # a copy with other tags
-    return photo if id is None or stores.ledger.image(id) is None else id
+    id = stores.ledger.identities.image_of(pixel_id(photo))  # a copy with other tags
+    return photo if id is None or stores.ledger.images.get(id) is None else id
 
 
 def begin_at(stores: Stores, question: Question, patience: Patience = Patience()) -> Start:
@@ -145,7 +145,7 @@ def begin_at(stores: Stores, question: Question, patience: Patience = Patience()
 
 def whole_id(stores: Stores, id: ImageId) -> str:
     """The id that begins so. Raises UsageError where no image has it, or more than one begins with it."""
-    found = stores.ledger.ids_starting(id) if len(id) >= LEAST_OF_AN_ID else []
+    found = stores.ledger.images.ids_starting(id) if len(id) >= LEAST_OF_AN_ID else []
     if len(found) != 1:
         raise UsageError(f"{'more than one image has' if found else 'no image has'} the id {printable(id)}")
     return found[0]
@@ -154,23 +154,23 @@ def whole_id(stores: Stores, id: ImageId) -> str:
 def start_of_stored(stores: Stores, id: str, patience: Patience = Patience()) -> Start:
     """The start for a stored image: itself if it is in the forest, else its verified matches with index images."""
     ledger = stores.ledger
-    image = ledger.image(id)
+    image = ledger.images.get(id)
     if image is None:
         raise UsageError(f"{id} is not an image of the collection")
-    paths = ledger.paths(image.number)
-    path, original = text_of(paths[0]) if paths else "", ledger.descriptor(image.number)
+    paths = ledger.files.paths(image.number)
+    path, original = text_of(paths[0]) if paths else "", ledger.descriptors.of(image.number)
     compared = ledger.pairs.verified(image.number)
     links = []
     for link in ledger.pairs.links_of(image.number):
-        other = ledger.image_numbered(link.other)
+        other = ledger.images.numbered(link.other)
         if other.split == "index" or stores.bridge_queries:
             links.append(QueryLink(other.id, link.inliers, link.nfa, link.weight, link.excluded, link.round))
-    bare = not ledger.has_features(image.number)  # it came with imported matches
+    bare = not ledger.features.has(image.number)  # it came with imported matches
     if bare or ((image.split == "index" or stores.bridge_queries) and compared):
         refined = stores.vectors.fetch([id]).get(id, original)
         effort = Effort(0, 0, "stored")
         return Start(id, path, image.number, original, refined, None, tuple(links), effort, turn=image.turn)
-    features = unpack(ledger.features(image.number))
+    features = unpack(ledger.features.local(image.number))
     expansion = _Expansion(stores, id, (image.width, image.height), features, original, links, compared)
     return replace(expansion.start(path, image.number, patience), turn=image.turn)
 
@@ -329,7 +329,7 @@ class _Expansion:
         before, threads, by = len(self._compared), stores.settings.worker_count, stores.verifier
         for round_ in range(1, patience.rounds + 1):
             proposed = stores.vectors.search(self._refined(original)[None], stores.settings.top + 1)[0]
-            images = [ledger.image(id) for id, _ in proposed if id != self._id]
+            images = [ledger.images.get(id) for id, _ in proposed if id != self._id]
             fresh = [image for image in images[: stores.settings.top] if image is not None]
             fresh = [image for image in fresh if image.number not in self._compared]
             if not fresh:
@@ -338,7 +338,7 @@ class _Expansion:
                 if end is not None and time.monotonic() > end:
                     self._mark_shared(original)
                     return Effort(round_, len(self._compared) - before, "time")
-                others = [prepare(unpack(ledger.features(image.number)), by.matching) for image in part]
+                others = [prepare(unpack(ledger.features.local(image.number)), by.matching) for image in part]
                 for image, found in zip(part, verify_against(self._own, others, threads, by), strict=True):
                     self._keep(image, found, original, round_)
             self._mark_shared(original)
@@ -349,7 +349,7 @@ class _Expansion:
         self._compared.add(image.number)
         if found.nfa < settings.nfa_weak or found.transform is None:
             return
-        theirs = self._stores.ledger.descriptor(image.number)
+        theirs = self._stores.ledger.descriptors.of(image.number)
         similar = 0.0 if theirs is None else similarity(original, theirs)
         value = weight(self._id, image.id, found.inliers, similar, similarity_weight=settings.similarity_weight)
         self._links.append(QueryLink(image.id, found.inliers, found.nfa, value, found.artefact, round_))

@@ -18,7 +18,7 @@ def stored_queries(stores: Stores) -> Iterator[tuple[str, str]]:
     Raises UsageError where there is none, CollectionError where the collection is changed meanwhile.
     """
     with one_state(stores):
-        queries = sorted(image.id for image in stores.ledger.images() if image.split == "query")
+        queries = sorted(image.id for image in stores.ledger.images.all() if image.split == "query")
         if not queries:
             raise UsageError("no photo of the query split is stored: `lmr ingest PHOTOS --split query` takes them in")
         names = names_of_images(stores)
@@ -30,10 +30,10 @@ def stored_queries(stores: Stores) -> Iterator[tuple[str, str]]:
 
 def names_of_images(stores: Stores) -> dict[str, str]:
     """Image id -> name of its first file without folder and suffix; the id where it has none."""
-    paths = stores.ledger.names()
+    paths = stores.ledger.files.names()
     return {
         image.id: stem(paths[image.number][0]) if image.number in paths else image.id
-        for image in stores.ledger.images()
+        for image in stores.ledger.images.all()
     }
 
 

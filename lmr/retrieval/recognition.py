@@ -21,7 +21,7 @@ def predictions(stores: Stores) -> Iterator[tuple[str, tuple[str, float] | None]
     matches, with the logarithm of the inliers on the weakest of these; the winner's sum is the confidence, so that
     queries can be ordered by it.
     """
-    landmarks = {image.id: image.landmark for image in stores.ledger.images()}
+    landmarks = {image.id: image.landmark for image in stores.ledger.images.all()}
     for name, id in stored_queries(stores):
         hits = ranking_of(stores, id, Limits(limit=_VOTERS))
         votes: dict[str, float] = {}

@@ -31,8 +31,8 @@ def row(stores: Stores, hit: Hit) -> dict[str, Any]:
 
 def facts(stores: Stores, id: str) -> dict[str, Any]:
     """What is known of an image; gone: its photo is not there any more."""
-    image = stores.ledger.image(id)
-    about = stores.ledger.about(image.number) if image else About()
+    image = stores.ledger.images.get(id)
+    about = stores.ledger.files.about(image.number) if image else About()
     return {
         "landmark": image.landmark if image else None,
         "paths": names_of(stores, [id])[id],
@@ -47,4 +47,4 @@ def facts(stores: Stores, id: str) -> dict[str, Any]:
 
 def _is_gone(ledger: Ledger, number: int) -> bool:
     """One that came with imported matches never had a photo."""
-    return ledger.has_features(number) and not any(os.path.exists(source(path)) for path in ledger.paths(number))
+    return ledger.features.has(number) and not any(os.path.exists(source(path)) for path in ledger.files.paths(number))

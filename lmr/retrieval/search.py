@@ -227,7 +227,7 @@ def _by_similarity(
         if where is None or len(rest) > top - len(taken) or len(found) < asked:
             return rest
     if known is None:  # of a rare filter all that pass it are compared
-        known = described(stores, of=None if where is None else stores.ledger.taken(where))
+        known = described(stores, of=None if where is None else stores.ledger.images.taken(where))
     if not known.images:
         return []
     rows = ((known.images[k], similar) for k, similar in by_similarity(known.refined, vector))
@@ -243,7 +243,7 @@ def _taken(stores: Stores, where: Where) -> Callable[[str], bool]:
 
     @functools.cache
     def passes(id: str) -> bool:
-        image = stores.ledger.image(id)
+        image = stores.ledger.images.get(id)
         return image is not None and where.passes(image.taken_at, image.latitude, image.longitude)
 
     return passes
@@ -293,7 +293,7 @@ def _explained(stores: Stores, a: Question | str, b: Question | str) -> tuple[St
     goal = stored_image(stores, b)
     start = begin_at(stores, question_of(stores, a))
     if start.edges is None:
-        goal_image = stores.ledger.image(goal)
+        goal_image = stores.ledger.images.get(goal)
         if goal_image and goal_image.split == "query" and not stores.bridge_queries:
             back = start_of_stored(stores, goal)
             way = _way(stores, back, start.id)
@@ -324,6 +324,6 @@ def names_of(stores: Stores, ids: Sequence[str]) -> dict[str, list[str]]:
     """Paths of images, as text."""
     found = {}
     for id in ids:
-        image = stores.ledger.image(id)
-        found[id] = [text_of(path) for path in stores.ledger.paths(image.number)] if image else []
+        image = stores.ledger.images.get(id)
+        found[id] = [text_of(path) for path in stores.ledger.files.paths(image.number)] if image else []
     return found

@@ -17,7 +17,7 @@ from lmr.method.features.preset import Preset
 from lmr.method.features.upright import likelihoods
 from lmr.method.photos.turned import MIRRORED, TURNS, turned
 from lmr.method.verification.matching import prepare
-from lmr.store.ledger import Image
+from lmr.store.images import Image
 from lmr.store.stores import Stores
 from lmr.values import Array, Features, Photo, batches
 
@@ -94,11 +94,11 @@ def matches(stores: Stores, seen: Seen, but: Iterable[str], proposed: Iterable[s
     by = stores.verifier
     near = stores.vectors.search(seen.descriptor[None], NEAREST + len(left_out))[0]
     ids = dict.fromkeys([*proposed, *(id for id, _ in near)])
-    images = [image for id in ids if id not in left_out and (image := ledger.image(id)) is not None]
-    images = [image for image in images if ledger.has_features(image.number)]
+    images = [image for id in ids if id not in left_out and (image := ledger.images.get(id)) is not None]
+    images = [image for image in images if ledger.features.has(image.number)]
     own, found = prepare(seen.features, by.matching), list[Match]()
     for part in batches(images, 2 * threads):
-        others = [prepare(unpack(ledger.features(image.number)), by.matching) for image in part]
+        others = [prepare(unpack(ledger.features.local(image.number)), by.matching) for image in part]
         for image, outcome in zip(part, verify_against(own, others, threads, by), strict=True):
             if outcome.transform is not None and outcome.artefact is None:
                 found.append(Match(image, outcome.nfa))

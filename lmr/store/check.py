@@ -46,9 +46,9 @@ def check(stores: Stores) -> list[Difference]:
 def without_photo(stores: Stores) -> list[Difference]:
     """Images of which no photo is there any more: no fault of the databases, but results that nobody can look at."""
     ledger = stores.ledger
-    lost = [text_of(path) or ledger.image_numbered(number).id for number, path in ledger.without_files()]
+    lost = [text_of(path) or ledger.images.numbered(number).id for number, path in ledger.images.without_files()]
     paths: dict[int, list[bytes]] = {}
-    for path, _, number in ledger.places():
+    for path, _, number in ledger.files.of_images():
         paths.setdefault(number, []).append(path)
     lost += [text_of(held[0]) for held in paths.values() if not any(os.path.lexists(source(path)) for path in held)]
     return (
@@ -109,10 +109,10 @@ def _graph(stores: Stores) -> Iterator[Difference]:
     marker = graph.marker()
     if marker["stale"]:
         yield Difference("neo4j", "the forest is half written", 1, ["`lmr link` completes it"])
-    abouts = ledger.abouts()
+    abouts = ledger.files.abouts()
     images = {
         image.id: (image.split, image.landmark, *facts_row(abouts.get(image.number, About())).values())
-        for image in ledger.images()
+        for image in ledger.images.all()
     }
     rows = graph.run("read/images")
     held = {row["id"]: (row["split"], row["landmark"], *_facts(row)) for row in rows}

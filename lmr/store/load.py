@@ -67,7 +67,7 @@ def load(stores: Stores, *, anew: bool = False) -> bool:
 def _write(stores: Stores, folder: Path, advance: Advance) -> None:
     """The files that the importer reads; images go by their places in the order of ids."""
     ledger = stores.ledger
-    images = sorted(ledger.images(), key=lambda image: image.id)
+    images = sorted(ledger.images.all(), key=lambda image: image.id)
     place = {image.id: k for k, image in enumerate(images)}
     takes_part = [image.split == "index" or stores.bridge_queries for image in images]
     a, b, weights, inliers = array("q"), array("q"), array("d"), array("q")
@@ -86,7 +86,7 @@ def _write(stores: Stores, folder: Path, advance: Advance) -> None:
             yield _match(first, second, edge)
 
     generation = int(stores.graph.marker()["generation"]) + 1
-    last, removed = ledger.pairs.last(), ledger.last_removed()
+    last, removed = ledger.pairs.last(), ledger.images.last_removed()
     seen = (last, last, "-1", ledger.meta("weights") or "0", ledger.meta(REBUILT) or "0", removed)
     marker = (len(images), stores.id, 0, generation, False, *seen, stores.bridge_queries)
     _put(folder / "collection.csv", _MARKER, [[str(value).lower() for value in marker]])

@@ -190,7 +190,7 @@ class StoredNames:
     def __init__(self, ledger: Ledger, *, bare: bool = True) -> None:
         """bare: also of images that came with matches, and have no photo."""
         self._ledger = ledger
-        self.files = Names(Place(*row) for row in ledger.places() if bare or row[0].startswith(b"/"))
+        self.files = Names(Place(*row) for row in ledger.files.of_images() if bare or row[0].startswith(b"/"))
 
     def listed(self, name: str) -> int | None:
         """The number of the image that a name in somebody's list stands for: an id, or one of a file's names.
@@ -201,8 +201,8 @@ class StoredNames:
 
     def _with_id(self, name: str) -> int | None:
         text = name.strip().lower()
-        id = self._ledger.image_of_digest(text) if _ID.fullmatch(text) else None
-        image = None if id is None else self._ledger.image(id)
+        id = self._ledger.files.image_of(text) if _ID.fullmatch(text) else None
+        image = None if id is None else self._ledger.images.get(id)
         return None if image is None else image.number
 
     def typed(self, name: str, max_bytes: int) -> str:
@@ -212,7 +212,7 @@ class StoredNames:
         UsageError where there is no such image, or more than one.
         """
         text = name.strip().lower()
-        begun = self._ledger.ids_starting(text) if _BEGINNING.fullmatch(text) else []
+        begun = self._ledger.images.ids_starting(text) if _BEGINNING.fullmatch(text) else []
         if len(begun) > 1:
             both = " and ".join(id[: len(text) + 8] for id in begun)
             raise UsageError(f"{text} begins more than one image id, {both}; give more of it")
@@ -224,19 +224,19 @@ class StoredNames:
         number = self._one(shown, self.files.here(shown) or self.files.find(shown))
         if number is None:
             raise UsageError(self._unknown(shown))
-        return self._ledger.image_numbered(number).id
+        return self._ledger.images.numbered(number).id
 
     def all_typed(self, name: str, max_bytes: int) -> list[int]:
         """Numbers of the images that somebody names: those of the files in a folder, or one."""
         if found := self.files.below(text_of(os.fsencode(name))):
             return sorted({place.key for place in found})
-        image = self._ledger.image(self.typed(name, max_bytes))
+        image = self._ledger.images.get(self.typed(name, max_bytes))
         return [] if image is None else [image.number]
 
     def _of_file(self, path: str, max_bytes: int) -> str:
         """What a file's bytes show, or else the image of that path: its file may have been changed since."""
         try:
-            found = self._ledger.image_of_digest(content_id(read(Path(path), max_bytes)))
+            found = self._ledger.files.image_of(content_id(read(Path(path), max_bytes)))
         except PhotoError:
             found = None
         if found is not None:
@@ -245,7 +245,7 @@ class StoredNames:
         if number is None:
             told = printable(path)
             raise UsageError(f"{told} is not in the collection; `lmr ingest {told}` adds it")
-        return self._ledger.image_numbered(number).id
+        return self._ledger.images.numbered(number).id
 
     def _one(self, name: str, places: Sequence[Place]) -> int | None:
         other = next((place for place in places if place.key != places[0].key), None)

@@ -14,7 +14,8 @@ from lmr.method.fingerprints import REVIEW, Fingerprint
 from lmr.method.review.review import DIGITS, decide, expands, strengths
 from lmr.method.verification.artefacts import Seen, is_only_moved, shared_marks, unrelated_in
 from lmr.method.verification.weights import similarity
-from lmr.store.ledger import Image, Ledger
+from lmr.store.images import Image
+from lmr.store.ledger import Ledger
 from lmr.store.pairs import Links
 from lmr.store.stores import LEARNED, Stores
 from lmr.values import Array, Edge, Excluded, Verification
@@ -82,14 +83,14 @@ def described(stores: Stores, upto: int | None = None, of: Iterable[int] | None 
     if upto is None:
         upto = int(ledger.meta(REFINED_TO) or 0)
     if of is None:
-        vectors, everyone = dict(ledger.descriptors()), sorted(ledger.images(), key=lambda image: image.id)
+        vectors, everyone = dict(ledger.descriptors.all()), sorted(ledger.images.all(), key=lambda image: image.id)
         links, shown = ledger.pairs.links(upto), None
     else:
         shown = set(of)
         inner = around(stores, shown, stores.smoothing.steps - 1, upto)
         links = ledger.pairs.links(upto, of=inner)
-        everyone = ledger.images_numbered(inner | set(links.a.tolist()) | set(links.b.tolist()))
-        found = ((image.number, ledger.descriptor(image.number)) for image in everyone)
+        everyone = ledger.images.of_numbers(inner | set(links.a.tolist()) | set(links.b.tolist()))
+        found = ((image.number, ledger.descriptors.of(image.number)) for image in everyone)
         vectors = {number: vector for number, vector in found if vector is not None}
     images = [image for image in everyone if image.number in vectors]
     if not images:
@@ -152,7 +153,7 @@ def refiner(stores: Stores) -> Refiner:
 
     def number_of(id: str) -> int | None:
         if id not in numbers:
-            image = ledger.image(id)
+            image = ledger.images.get(id)
             if image is None:
                 return None
             numbers[id] = image.number
@@ -160,13 +161,13 @@ def refiner(stores: Stores) -> Refiner:
 
     def original(id: str) -> Array | None:
         number = number_of(id)
-        return None if number is None else ledger.descriptor(number)
+        return None if number is None else ledger.descriptors.of(number)
 
     def links(id: str) -> list[tuple[str, float]]:
         number = number_of(id)
         found = []
         for link in ledger.pairs.links_of(number) if number is not None else ():
-            other = ledger.image_numbered(link.other)
+            other = ledger.images.numbered(link.other)
             if link.sequence <= upto and expands(link.excluded) and (other.split == "index" or stores.bridge_queries):
                 numbers[other.id] = other.number
                 found.append((other.id, weight_of(stores, link.inliers, link.nfa, link.confirmed)))
@@ -177,7 +178,7 @@ def refiner(stores: Stores) -> Refiner:
 
 def pair_similarity(ledger: Ledger, a: int, b: int) -> float:
     """Similarity of the stored original descriptors of two images."""
-    first, second = ledger.descriptor(a), ledger.descriptor(b)
+    first, second = ledger.descriptors.of(a), ledger.descriptors.of(b)
     return 0.0 if first is None or second is None else similarity(first, second)
 
 
@@ -331,15 +332,15 @@ def _shared_marks(
             seen.append(Seen(row[a], row[b], model, found.region_a, found.region_b))
     sizes = {} if outside is None else {outside.id: outside.frame}
     for id in ids:
-        if id not in sizes and (image := ledger.image(id)) is not None:
+        if id not in sizes and (image := ledger.images.get(id)) is not None:
             sizes[id] = image.width, image.height
     frames = np.array([sizes[id] for id in ids], np.float64).reshape(-1, 2)
 
     @cache
     def test() -> Callable[[Sequence[int]], bool]:
-        vectors = dict(ledger.descriptors())
+        vectors = dict(ledger.descriptors.all())
         blank = np.zeros(len(next(iter(vectors.values()), np.zeros(1))), np.float32)
-        known = {image.id: vectors.get(image.number, blank) for image in ledger.images()}
+        known = {image.id: vectors.get(image.number, blank) for image in ledger.images.all()}
         if outside is not None:
             known[outside.id] = outside.original
         place = {id: k for k, id in enumerate(sorted(known))}

@@ -80,7 +80,7 @@ class _Made:
     @cached_property
     def model(self) -> Any:
         """See Collection."""
-        stored = self.ledger.model(MODEL)
+        stored = self.ledger.descriptors.model(MODEL)
         return None if stored is None else self.preset.descriptor.model_from(stored)
 
 

@@ -63,13 +63,13 @@ def _make_anew(stores: Stores) -> None:
     graph.run("forest/begin", bridge_queries=stores.bridge_queries)
     while graph.run("write/clear", limit=_CLEARED)[0]["removed"]:
         pass
-    graph.run("write/cleared", rebuilt=ledger.meta(REBUILT) or "0", removed=ledger.last_removed())
+    graph.run("write/cleared", rebuilt=ledger.meta(REBUILT) or "0", removed=ledger.images.last_removed())
 
 
 def _take_out_removed(stores: Stores) -> ForestChange | None:
     """Take removed images out of the graph, the forest and the vector index."""
     graph, marker = stores.graph, stores.graph.marker()
-    removed = stores.ledger.removed(marker["removed_seen"])
+    removed = stores.ledger.images.removed(marker["removed_seen"])
     if not removed:
         return None
     ids = sorted({id for _, id in removed})
@@ -96,9 +96,9 @@ def _bring_vectors_up(stores: Stores) -> None:
     if described_images:
         if held > described_images:
             _empty_vectors(stores)
-        vectors.create(ledger.dimension(), described_images)
+        vectors.create(ledger.descriptors.dimension(), described_images)
         if refined == _vectors_wanted(ledger)[0]:
-            vectors.upsert(_vector_rows(described(stores, of=[i.number for i in ledger.changed_images(version)])))
+            vectors.upsert(_vector_rows(described(stores, of=[i.number for i in ledger.images.changed(version)])))
         if vectors.count() != described_images or refined != _vectors_wanted(ledger)[0]:
             vectors.upsert(_vector_rows(described(stores)))
     elif held:
@@ -117,7 +117,7 @@ def _empty_vectors(stores: Stores) -> None:
 def _vectors_wanted(ledger: Ledger) -> tuple[str, int]:
     """What refined descriptors are a function of beside the originals, and the version of these."""
     facts = [ledger.meta(key) or "0" for key in (LEARNED, REFINED_TO, "bridge_queries")]
-    return " ".join([*facts, str(ledger.last_removed())]), int(ledger.meta("version") or 0)
+    return " ".join([*facts, str(ledger.images.last_removed())]), int(ledger.meta("version") or 0)
 
 
 def _vectors_seen(ledger: Ledger) -> tuple[str, int]:
@@ -209,8 +209,8 @@ def check_counts(stores: Stores) -> None:
 def _image_rows(stores: Stores, since: int) -> Iterator[dict[str, Any]]:
     """Images that changed since a version, by id."""
     ledger = stores.ledger
-    for image in ledger.changed_images(since):
-        paths = [text_of(path) for path in ledger.paths(image.number)]
+    for image in ledger.images.changed(since):
+        paths = [text_of(path) for path in ledger.files.paths(image.number)]
         yield {
             "id": image.id,
             "number": image.number,
@@ -222,7 +222,7 @@ def _image_rows(stores: Stores, since: int) -> Iterator[dict[str, Any]]:
             "landmark": image.landmark,
             "turn": degrees(image.turn) if image.turn else None,
             "mirrored": True if image.turn >= MIRRORED else None,
-            **facts_row(ledger.about(image.number)),
+            **facts_row(ledger.files.about(image.number)),
         }
 
 

@@ -15,8 +15,9 @@ import pytest
 from lmr.method.photos.about import About
 from lmr.retrieval import search
 from lmr.settings import load
+from lmr.store.files import File
 from lmr.store.graph import Graph
-from lmr.store.ledger import File, Ledger
+from lmr.store.ledger import Ledger
 from lmr.store.stores import Stores
 from lmr.text import text_of
 from lmr.where import Where, first_instant, last_instant, metres
@@ -120,8 +121,8 @@ def test_a_filtered_search_is_the_whole_one_filtered(
     start = str(photos / "school-4.jpg")
     with Stores.open(load({"home": placed.home})[0]) as collection:
         names = {
-            image.id: Path(text_of(collection.ledger.paths(image.number)[0])).stem
-            for image in collection.ledger.images()
+            image.id: Path(text_of(collection.ledger.files.paths(image.number)[0])).stem
+            for image in collection.ledger.images.all()
         }
         for options in ({}, {"verified_only": True}, {"max_depth": 1}):
             whole = search.search(collection, start, **options).hits
@@ -263,16 +264,16 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 
 def test_facts_follow_the_files_of_an_image(ledger: Ledger) -> None:
     with ledger.transaction():
-        number = ledger.add_image("a" * 64, 1, 1, "index", b"x", b"y")
+        number = ledger.images.add("a" * 64, 1, 1, "index", b"x", b"y")
     by_hand = About("1990", None, 1.0, 2.0, caption="by hand")
     measured = About("1991", "+01:00", 3.0, 4.0, True, "X100")
 
     def put(path: bytes, about: About | None) -> About:
-        ledger.put_file(File(path, "", 1, 1, number, None, about=about and about.to_json()))
-        ledger.refresh_facts(number)
-        image, found = ledger.image_numbered(number), ledger.about(number)
+        ledger.files.put(File(path, "", 1, 1, number, None, about=about and about.to_json()))
+        ledger.files.refresh_facts(number)
+        image, found = ledger.images.numbered(number), ledger.files.about(number)
         assert (image.taken_at, image.latitude, image.longitude) == (found.taken_at, found.latitude, found.longitude)
-        assert ledger.abouts().get(number, About()) == found
+        assert ledger.files.abouts().get(number, About()) == found
         return found
 
     with ledger.transaction():
@@ -281,16 +282,16 @@ def test_facts_follow_the_files_of_an_image(ledger: Ledger) -> None:
         assert put(b"/a", by_hand) == replace(measured, taken_at="1990", offset=None, caption="by hand")
         ledger.set_meta("version", "7")
         assert put(b"/b", About()) == by_hand
-    assert [image.number for image in ledger.changed_images(7)] == [number]
+    assert [image.number for image in ledger.images.changed(7)] == [number]
 
 
 def test_images_are_found_by_when_and_where_they_were_taken(ledger: Ledger) -> None:
     known = [*KNOWN.values(), About("1905-07"), About(latitude=89.999, longitude=1.0), About()]
     with ledger.transaction():
         for k, about in enumerate(known):
-            number = ledger.add_image(f"{k:064}", 1, 1, "index", b"x", b"y")
-            ledger.put_file(File(b"/%d" % k, "", 1, 1, number, None, about=about.to_json()))
-            ledger.refresh_facts(number)
+            number = ledger.images.add(f"{k:064}", 1, 1, "index", b"x", b"y")
+            ledger.files.put(File(b"/%d" % k, "", 1, 1, number, None, about=about.to_json()))
+            ledger.files.refresh_facts(number)
     asked = [Where(near, within) for near in (SCHOOL, MILL, (90.0, 0.0), (0.0, 0.0)) for within in (50.0, 5e5, 3e7)]
     asked += [
         Where(first=first and first_instant(first), last=last and last_instant(last))
@@ -299,12 +300,12 @@ def test_images_are_found_by_when_and_where_they_were_taken(ledger: Ledger) -> N
     passing = 0
     for where in asked:
         wanted = [k for k, a in enumerate(known, 1) if where.passes(a.taken_at, a.latitude, a.longitude)]
-        assert ledger.taken(where) == wanted
+        assert ledger.images.taken(where) == wanted
         passing += 0 < len(wanted) < len(known)
         lacking = [a for a in known if (where.near and not a.place) or ((where.first or where.last) and not a.taken_at)]
-        assert ledger.lack(where) == len(lacking)
+        assert ledger.images.lack(where) == len(lacking)
     assert passing > len(asked) // 2
-    assert set(ledger.positions()) == {k for k, a in enumerate(known, 1) if a.place}
+    assert set(ledger.images.positions()) == {k for k, a in enumerate(known, 1) if a.place}
 
 
 def test_the_ledger_looks_up_times_and_places_by_index(ledger: Ledger) -> None:

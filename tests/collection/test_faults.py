@@ -124,10 +124,10 @@ def steps(photos: list[str]) -> list[tuple[str, Step]]:
 
 
 def state(collection: Stores, history: History) -> dict:
-    ids = {image.number: image.id for image in collection.ledger.images()}
+    ids = {image.number: image.id for image in collection.ledger.images.all()}
     pairs = sorted((ids[r.a], ids[r.b], r.verification, r.excluded, r.weight) for r in collection.ledger.pairs.rows())
     bring_up(collection)
-    return {**history.everything(), "pairs": pairs, "verdicts": collection.ledger.verdicts()}
+    return {**history.everything(), "pairs": pairs, "verdicts": collection.ledger.verdicts.pairs()}
 
 
 def test_a_write_that_fails_is_made_good_by_the_same_step(

@@ -88,7 +88,7 @@ def state(collection: Stores) -> dict[str, Any]:
     """All that a collection holds, by names that do not depend on history; nothing in it contradicts the rest."""
     assert check(collection) == []
     ledger, graph = collection.ledger, collection.graph
-    ids = {image.number: image.id for image in ledger.images()}
+    ids = {image.number: image.id for image in ledger.images.all()}
     rows = [replace(row, fingerprint=None, round=0) for row in ledger.pairs.rows()]
     return {
         "pairs": {(ids[row.a], ids[row.b]): row for row in rows},
@@ -164,10 +164,10 @@ def test_cut_short_it_goes_on(opened: Opened, moment: str, monkeypatch: pytest.M
     if moment == "replaced":
         assert fingerprints_of_pairs(ledger) == {Fingerprint.of(VERIFICATION, OTHER)}
         with pytest.raises(CollectionError, match="made anew"):
-            search(collection, min(image.id for image in ledger.images()))
+            search(collection, min(image.id for image in ledger.images.all()))
     else:
         same(state(collection), before)  # none is mixed in, and searches go on
-        assert search(collection, min(image.id for image in ledger.images())).hits
+        assert search(collection, min(image.id for image in ledger.images.all())).hits
         judge(collection, *next(iter(before["pairs"])), "rejected")  # what is said meanwhile counts
     seen = verifications(monkeypatch)
     again = link(collection).verified_again
@@ -193,7 +193,7 @@ def interrupted(*words: object) -> None:
 def test_rulings_and_imported_matches_stay(opened: Opened, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     collection = opened("upgraded")
     link(collection)
-    ledger, ids = collection.ledger, sorted(image.id for image in collection.ledger.images())
+    ledger, ids = collection.ledger, sorted(image.id for image in collection.ledger.images.all())
     joined = {(edge.a, edge.b) for _, edge in ledger.pairs.edges()}
     apart = [(a, b) for k, a in enumerate(ids) for b in ids[k + 1 :] if (a, b) not in joined]
     (confirmed, imported), rejected = apart[:2], min(joined)
@@ -201,7 +201,7 @@ def test_rulings_and_imported_matches_stay(opened: Opened, tmp_path: Path, monke
     judge(collection, *rejected, "rejected")
     (tmp_path / "theirs.csv").write_text(f"a,b,inliers\n{imported[0]},{imported[1]},77\n")
     assert import_edges(collection, tmp_path / "theirs.csv").matches == 1
-    number = {image.id: image.number for image in ledger.images()}
+    number = {image.id: image.number for image in ledger.images.all()}
     row = ledger.pairs.row(*(number[id] for id in imported))
     theirs = next(n for n, one in ledger.fingerprints.all().items() if one.kind == IMPORTED)
     assert row is not None and row.fingerprint == theirs
@@ -217,7 +217,7 @@ def test_rulings_and_imported_matches_stay(opened: Opened, tmp_path: Path, monke
     assert {row.fingerprint for row in ruled if row} == {
         ledger.fingerprints.number(Fingerprint.of(VERIFICATION, OTHER))
     }
-    assert not ledger.disobeyed() and check(collection) == []
+    assert not ledger.verdicts.disobeyed() and check(collection) == []
 
 
 def test_other_parameters_of_the_review_verify_nothing(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -80,13 +80,13 @@ class History:
         self.taken: list[str] = []
 
     def ingest(self) -> None:
-        fresh = [id for id in self.photos if self.collection.ledger.image(id) is None]
+        fresh = [id for id in self.photos if self.collection.ledger.images.get(id) is None]
         self.take(self.rng.sample(fresh, min(len(fresh), self.rng.choice([3, 25, 60]))))
 
     def fill(self, places: range) -> None:
         """All photos of these places that are not there yet."""
         chosen = [id for id in self.photos if int(id[:3]) % PLACES in places]
-        self.take([id for id in chosen if self.collection.ledger.image(id) is None])
+        self.take([id for id in chosen if self.collection.ledger.images.get(id) is None])
 
     def take(self, ids: list[str]) -> None:
         for id in ids:
@@ -99,12 +99,12 @@ class History:
         ledger = self.collection.ledger
         with self.collection.writing(), ledger.transaction():
             split = "query" if int(id[:3]) % 9 == 0 else "index"
-            number = ledger.add_image(id, 640, 640, split, *self.photos[id])
-            ledger.set_label(number, f"place {int(id[:3]) % PLACES}")
+            number = ledger.images.add(id, 640, 640, split, *self.photos[id])
+            ledger.images.set_label(number, f"place {int(id[:3]) % PLACES}")
             self.collection.changed()
 
     def ids(self) -> list[str]:
-        return sorted(image.id for image in self.collection.ledger.images())
+        return sorted(image.id for image in self.collection.ledger.images.all())
 
     def remove(self) -> None:
         remove(self.collection, self.rng.sample(self.ids(), min(len(self.ids()), self.rng.choice([1, 2, 9]))))
@@ -132,10 +132,10 @@ class History:
     def label(self) -> None:
         """A photo moves from one split to the other."""
         ledger = self.collection.ledger
-        image = ledger.image(self.rng.choice(self.ids()))
+        image = ledger.images.get(self.rng.choice(self.ids()))
         with self.collection.writing():
             with ledger.transaction():
-                ledger.set_label(image.number, image.landmark, "index" if image.split == "query" else "query")
+                ledger.images.set_label(image.number, image.landmark, "index" if image.split == "query" else "query")
                 review(self.collection)  # as ingest does for labels that change a split
                 self.collection.changed()
             sync(self.collection)
@@ -156,7 +156,7 @@ class History:
         """By references that share no code with the product."""
         collection = self.collection
         ledger, graph = collection.ledger, collection.graph
-        split = {image.id: image.split for image in ledger.images()}
+        split = {image.id: image.split for image in ledger.images.all()}
         edges = [
             (edge.a, edge.b, edge.weight)
             for _, edge in ledger.pairs.edges()
@@ -244,8 +244,8 @@ def test_a_random_history_ends_as_if_built_at_once(collection: Stores) -> None:
     for what in before:
         assert before[what] == after[what], what
     # verdicts outlive the images: removed and added again, a rejected pair never comes back
-    rejected = [(a, b) for a, b, verdict, _ in collection.ledger.verdicts() if verdict == "rejected"]
-    pair = next((p for p in rejected if all(collection.ledger.image(id) for id in p)), None)
+    rejected = [(a, b) for a, b, verdict, _ in collection.ledger.verdicts.pairs() if verdict == "rejected"]
+    pair = next((p for p in rejected if all(collection.ledger.images.get(id) for id in p)), None)
     assert pair is not None
     remove(collection, list(pair))
     for id in pair:
@@ -254,7 +254,7 @@ def test_a_random_history_ends_as_if_built_at_once(collection: Stores) -> None:
         describe_new(collection)
         sync(collection)
     link(collection, rounds=2)
-    numbers = [collection.ledger.image(id).number for id in pair]
+    numbers = [collection.ledger.images.get(id).number for id in pair]
     outcome = collection.ledger.pairs.outcome(*numbers)
     assert outcome is None or outcome[2] == "rejected"
     assert check(collection) == []

@@ -60,9 +60,11 @@ def state(cli: Cli) -> dict:
     with Stores.open(load({"home": cli.home})[0]) as collection:
         assert check(collection) == []
         ledger, graph = collection.ledger, collection.graph
-        ids = {image.number: image.id for image in ledger.images()}
+        ids = {image.number: image.id for image in ledger.images.all()}
         return {
-            "images": sorted((i.id, i.split, i.landmark, len(ledger.features(i.number))) for i in ledger.images()),
+            "images": sorted(
+                (i.id, i.split, i.landmark, len(ledger.features.local(i.number))) for i in ledger.images.all()
+            ),
             "pairs": sorted((ids[r.a], ids[r.b], r.verification, r.excluded, r.weight) for r in ledger.pairs.rows()),
             "tree": sorted(tuple(row.values()) for row in graph.run("forest/stored")),
             "clusters": sorted((row["id"], row["size"]) for row in graph.run("clusters/list", limit=99)),

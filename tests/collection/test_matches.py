@@ -87,9 +87,9 @@ def collection(tmp_path: Path) -> Iterator[Stores]:
     ledger = Ledger.create(tmp_path / "ledger.sqlite", id="x")
     with ledger.transaction():
         for k in range(2):
-            number = ledger.add_image(f"{k}" * 64, 9, 9, "index", b"", b"")
-            ledger.put_descriptors([(number, np.array([0.6, 0.8], np.float32))])
-        ledger.add_bare_image("2" * 64)
+            number = ledger.images.add(f"{k}" * 64, 9, 9, "index", b"", b"")
+            ledger.descriptors.put([(number, np.array([0.6, 0.8], np.float32))])
+        ledger.images.add_bare("2" * 64)
     with Stores(Settings(home=tmp_path), ledger, Silent()) as made:
         yield made
 
@@ -118,7 +118,7 @@ def test_a_match_replaces_what_is_worse_and_nothing_else(collection: Stores, nam
         if before is not None:
             ledger.pairs.keep(before)
         if verdict is not None:
-            ledger.set_verdict(*ids, verdict, None)
+            ledger.verdicts.put(*ids, verdict, None)
     for again in (False, True):
         done = Imported()
         with ledger.transaction():
@@ -149,7 +149,7 @@ def test_without_descriptors_the_number_as_given_is_the_weight(collection: Store
 def test_no_match_is_lost_where_numbers_are_so_large_that_they_have_gaps(collection: Stores) -> None:
     ledger = collection.ledger
     with ledger.transaction():
-        numbers = [ledger.add_bare_image(f"{k:064x}") for k in range(100, 160)]
+        numbers = [ledger.images.add_bare(f"{k:064x}") for k in range(100, 160)]
         done = Imported()
         for k, number in enumerate(numbers):
             _keep(collection, (3, "2" * 64), (number, f"{100 + k:064x}"), 999_999_999.0, done)

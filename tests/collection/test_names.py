@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lmr.errors import UsageError
-from lmr.store.ledger import File, Ledger
+from lmr.store.files import File
+from lmr.store.ledger import Ledger
 from lmr.store.names import Names, Place, StoredNames, normal_form
 from lmr.text import text_of
 
@@ -162,10 +163,10 @@ def ledger(tmp_path: Path) -> Ledger:
     (folder / "2019").mkdir(parents=True)
     with ledger.transaction():
         for k, names in enumerate((("a.jpg", "2019/copy.jpg"), ("2019/b.jpg",), ("stray.jpg",))):
-            number = ledger.add_image(f"{k}{'abcdef' * 11}"[:64], 1, 1, "index", b"", b"")
+            number = ledger.images.add(f"{k}{'abcdef' * 11}"[:64], 1, 1, "index", b"", b"")
             for name in names:
                 path = name.encode() if name == "stray.jpg" else os.fsencode(folder / name)
-                ledger.put_file(File(path, name, 1, 1, number, None))
+                ledger.files.put(File(path, name, 1, 1, number, None))
                 if name != "stray.jpg":
                     (folder / name).write_bytes(name.encode())
     return ledger
@@ -198,9 +199,9 @@ def test_the_image_of_what_a_file_shows_now_goes_before_that_of_its_path(ledger:
 
     digest = hashlib.sha256(b"another").hexdigest()
     with ledger.transaction():
-        number = ledger.add_image("f" * 64, 1, 1, "index", b"", b"")
-        ledger.put_file(File(b"/elsewhere/x.jpg", "x.jpg", 1, 1, number, None, digest=digest))
-    assert ledger.image_of_digest(digest) == "f" * 64 and ledger.image_of_digest("f" * 64) == "f" * 64
+        number = ledger.images.add("f" * 64, 1, 1, "index", b"", b"")
+        ledger.files.put(File(b"/elsewhere/x.jpg", "x.jpg", 1, 1, number, None, digest=digest))
+    assert ledger.files.image_of(digest) == "f" * 64 and ledger.files.image_of("f" * 64) == "f" * 64
     path = tmp_path / "photos/2019/b.jpg"
     assert typed(ledger, path) == "1"
     path.write_bytes(b"another")
@@ -209,8 +210,8 @@ def test_the_image_of_what_a_file_shows_now_goes_before_that_of_its_path(ledger:
 
 def test_an_ambiguous_name_of_a_ledger_names_both(ledger: Ledger) -> None:
     with ledger.transaction():
-        ledger.put_file(File(b"/other/b.jpg", "b.jpg", 1, 1, 3, None))
-        ledger.put_file(File(b"/third/b.jpg", "b.jpg", 1, 1, 2, None))
+        ledger.files.put(File(b"/other/b.jpg", "b.jpg", 1, 1, 3, None))
+        ledger.files.put(File(b"/third/b.jpg", "b.jpg", 1, 1, 2, None))
     with pytest.raises(UsageError, match=r"/other/b.jpg and /third/b.jpg; give more of the path"):
         StoredNames(ledger).listed("b.jpg")
     assert StoredNames(ledger).listed("photos/2019/b.jpg") == 2

@@ -32,7 +32,7 @@ def linked(collection: Stores) -> Stores:
 
 def replaceable(collection: Stores) -> tuple[str, str]:
     """An edge of the forest that others can stand in for."""
-    split = {image.id: image.split for image in collection.ledger.images()}
+    split = {image.id: image.split for image in collection.ledger.images.all()}
     edges = [
         (edge.a, edge.b, edge.weight)
         for _, edge in collection.ledger.pairs.edges()
@@ -95,7 +95,7 @@ def test_a_search_that_meets_half_a_forest_reads_again(linked: Stores, monkeypat
 def test_a_command_that_ends_while_a_search_reads_does_not_fail_it(
     linked: Stores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    id = min(image.id for image in linked.ledger.images())
+    id = min(image.id for image in linked.ledger.images.all())
     whole, failed = found_by(linked, id), []
 
     def check_and_write(collection: Stores) -> str:
@@ -119,7 +119,7 @@ def patience(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def test_what_is_half_written_is_said_so(linked: Stores, patience: None) -> None:
-    id = min(image.id for image in linked.ledger.images())
+    id = min(image.id for image in linked.ledger.images.all())
     whole = found_by(linked, id)
 
     def refused(told: str) -> None:

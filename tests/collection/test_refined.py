@@ -65,13 +65,13 @@ def test_only_images_that_are_new_or_have_moved_propose_but_both_ways(copy: Stor
     whole = proposals(copy, found)
     assert {*map(tuple, whole.pairs.tolist())} == pairs((a, b) for a, some in enumerate(near) for b in some)
     with ledger.transaction():
-        ledger.put_proposed(whole.proposed)
+        ledger.descriptors.put_proposed(whole.proposed)
     again = proposals(copy, found)
     assert not len(again.pairs) and not again.proposed
     # three images seem new: they propose, and each other one that would have them among its nearest
     new = [3, 20, 41]
     with ledger.transaction():
-        ledger.put_proposed(
+        ledger.descriptors.put_proposed(
             [row._replace(digest=0) for row in whole.proposed if row.number in [numbers[k] for k in new]]
         )
     some = proposals(copy, found)

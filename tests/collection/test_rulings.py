@@ -10,7 +10,9 @@ import pytest
 
 from lmr.errors import UsageError
 from lmr.jobs.correct.rulings import Ruled, _latest, _Photos, _resolved
-from lmr.store.ledger import File, Ledger, Ruling
+from lmr.store.files import File
+from lmr.store.ledger import Ledger
+from lmr.store.verdicts import Ruling
 
 A, B, C, GONE = (letter * 64 for letter in "abcd")
 EARLY, LATE = "2026-05-01T12:00:00+00:00", "2026-05-01T12:00:00.500000+00:00"
@@ -22,10 +24,10 @@ def ledger(tmp_path: Path) -> Ledger:
     ledger = Ledger.create(tmp_path / "ledger.sqlite", id="x")
     with ledger.transaction():
         for id, name in ((A, "2019/a.jpg"), (B, "2020/b.jpg"), (C, "c.jpg")):
-            number = ledger.add_image(id, 1, 1, "index", b"", b"")
-            ledger.put_file(File(os.fsencode(f"/photos/{name}"), name, 1, 1, number, None, digest=id[::-1]))
-        ledger.expect("shown-a", A)
-        ledger.expect("shown-gone", GONE)
+            number = ledger.images.add(id, 1, 1, "index", b"", b"")
+            ledger.files.put(File(os.fsencode(f"/photos/{name}"), name, 1, 1, number, None, digest=id[::-1]))
+        ledger.identities.expect("shown-a", A)
+        ledger.identities.expect("shown-gone", GONE)
     with sqlite3.connect(ledger.path) as db:
         db.execute("UPDATE images SET pixels = 'shown-b' WHERE id = ?", (B,))
     return ledger
@@ -97,7 +99,7 @@ def test_what_cannot_be_kept_is_counted(ledger: Ledger) -> None:
 
 def test_an_ambiguous_name_in_place_of_an_id_is_refused(ledger: Ledger) -> None:
     with ledger.transaction():
-        ledger.put_file(File(b"/other/b.jpg", "x/b.jpg", 1, 1, 3, None))
+        ledger.files.put(File(b"/other/b.jpg", "x/b.jpg", 1, 1, 3, None))
     with pytest.raises(UsageError, match=r"rulings.csv:2: b.jpg stands for .*/other/b.jpg and /photos/2020/b.jpg"):
         latest(ledger, f"a,b,verdict\n{A},b.jpg,confirm\n")
     assert latest(ledger, f"a,b,verdict,name_b\n{A},{OTHER},confirm,b.jpg\n")[0][0].a == OTHER  # it only hints
@@ -105,21 +107,21 @@ def test_an_ambiguous_name_in_place_of_an_id_is_refused(ledger: Ledger) -> None:
 
 def test_a_backup_replaces_no_later_ruling_and_no_identity(ledger: Ledger) -> None:
     with ledger.transaction():
-        ledger.set_verdict(A, B, "confirmed", "before", EARLY)
-        ledger.set_verdict(A, C, "confirmed", "before", EARLY)
+        ledger.verdicts.put(A, B, "confirmed", "before", EARLY)
+        ledger.verdicts.put(A, C, "confirmed", "before", EARLY)
     ledger.copy_to(ledger.path.with_name("kept.sqlite"))
     with ledger.transaction():
-        ledger.set_verdict(A, B, "rejected", "since", LATE)
-        ledger.set_verdict(A, C, "rejected", "set back", "")
-        ledger.set_verdict(B, C, "rejected", "new", LATE)
-        ledger.expect("shown-new", OTHER)
+        ledger.verdicts.put(A, B, "rejected", "since", LATE)
+        ledger.verdicts.put(A, C, "rejected", "set back", "")
+        ledger.verdicts.put(B, C, "rejected", "new", LATE)
+        ledger.identities.expect("shown-new", OTHER)
     with Ledger.open(ledger.path.with_name("kept.sqlite")) as kept:
         with kept.transaction():
             kept.expect("shown-kept", C)
         ledger.replace_by(kept, verdicts=True)
-    assert [tuple(one) for one in ledger.rulings()] == [
+    assert [tuple(one) for one in ledger.verdicts.all()] == [
         (A, B, "rejected", "since", LATE),
         (A, C, "confirmed", "before", EARLY),
         (B, C, "rejected", "new", LATE),
     ]
-    assert {"shown-new": OTHER, "shown-kept": C, "shown-a": A}.items() <= dict(ledger.identities()).items()
+    assert {"shown-new": OTHER, "shown-kept": C, "shown-a": A}.items() <= dict(ledger.identities.all()).items()

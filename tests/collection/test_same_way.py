@@ -24,7 +24,7 @@ def test_stored_and_not_stored(made: Path, tmp_path: Path, servers: dict[str, st
         c.link()
         stores, found, differ, excluded = c._stores, 0, 0, set()
         for path in queries:
-            image = stores.ledger.image(c.image(path).id)
+            image = stores.ledger.images.get(c.image(path).id)
             stored = start_of_stored(stores, image.id)
             outside = start_of_photo(stores, str(path), path.read_bytes(), Patience(4), turn=image.turn)
             theirs, ours = ({link.id: link._replace(round=0) for link in one.links} for one in (stored, outside))
@@ -32,7 +32,7 @@ def test_stored_and_not_stored(made: Path, tmp_path: Path, servers: dict[str, st
                 assert theirs[id] == ours[id], (path.name, id)
                 excluded.add(ours[id].excluded)
             compared = {
-                stores.ledger.image_numbered(number).id for number in stores.ledger.pairs.verified(image.number)
+                stores.ledger.images.numbered(number).id for number in stores.ledger.pairs.verified(image.number)
             }
             assert not (ours.keys() - theirs.keys()) & compared, path.name
             differ += len(theirs.keys() ^ ours.keys())

@@ -12,7 +12,8 @@ from lmr.method.evaluation.protocols import ground_truth
 from lmr.progress import Silent
 from lmr.retrieval.evaluate import _Cast
 from lmr.settings import Settings
-from lmr.store.ledger import File, Ledger
+from lmr.store.files import File
+from lmr.store.ledger import Ledger
 from lmr.store.stores import Stores
 
 
@@ -22,8 +23,8 @@ def cast(tmp_path: Path, stored: list[str], rows: str, encoding: str = "utf-8") 
         ids = {name: f"{k:064x}" for k, name in enumerate(stored)}
         with ledger.transaction():
             for name, id in ids.items():
-                number = ledger.add_image(id, 1, 1, "index", b"", b"")
-                ledger.put_file(File(os.fsencode(tmp_path / "photos" / name), name, 1, 1, number, None))
+                number = ledger.images.add(id, 1, 1, "index", b"", b"")
+                ledger.files.put(File(os.fsencode(tmp_path / "photos" / name), name, 1, 1, number, None))
         truth = tmp_path / "truth.csv"
         truth.write_bytes(rows.encode(encoding))
         collection = Stores(Settings(home=tmp_path), ledger, Silent())

@@ -10,7 +10,8 @@ import psutil
 import pytest
 
 from lmr.errors import CollectionError
-from lmr.store.ledger import File, Ledger
+from lmr.store.files import File
+from lmr.store.ledger import Ledger
 from lmr.store.pairs import PairRow
 from lmr.values import Verification
 
@@ -22,8 +23,8 @@ def ledger(tmp_path: Path) -> Ledger:
 
 def add(ledger: Ledger, id: str) -> int:
     with ledger.transaction():
-        number = ledger.add_image(id, 10, 20, "index", b"features", b"material")
-        ledger.put_descriptors([(number, np.ones(4, np.float32))])
+        number = ledger.images.add(id, 10, 20, "index", b"features", b"material")
+        ledger.descriptors.put([(number, np.ones(4, np.float32))])
     return number
 
 
@@ -60,7 +61,7 @@ def test_an_outcome_that_cannot_be_kept_is_told(ledger: Ledger) -> None:
 
 def test_a_rolled_back_transaction_leaves_nothing(ledger: Ledger) -> None:
     with pytest.raises(RuntimeError), ledger.transaction():
-        ledger.add_image("d" * 64, 1, 1, "index", b"", b"")
+        ledger.images.add("d" * 64, 1, 1, "index", b"", b"")
         raise RuntimeError
     assert ledger.counts()["images"] == 0
 
@@ -99,9 +100,9 @@ def test_damage_is_named(ledger: Ledger) -> None:
         db.execute("UPDATE features SET data = x'00'")
         db.execute("UPDATE descriptors SET data = x'00000000'")
     with pytest.raises(CollectionError, match=r"local features of image 1 .*damaged"):
-        ledger.features(number)
+        ledger.features.local(number)
     with pytest.raises(CollectionError, match="lmr train"):
-        list(ledger.descriptors())
+        list(ledger.descriptors.all())
 
 
 def test_another_format_or_no_ledger_is_refused(ledger: Ledger, tmp_path: Path) -> None:
@@ -131,22 +132,22 @@ def test_a_ledger_that_cannot_be_opened_is_closed_again(ledger: Ledger, tmp_path
 def test_names_that_are_not_utf8_are_kept(ledger: Ledger) -> None:
     number = add(ledger, "a" * 64)
     with ledger.transaction():
-        ledger.put_file(File(b"/x/\xff'\n.jpg", "n", 1, 1, number, None))
-    assert ledger.paths(number) == [b"/x/\xff'\n.jpg"]
-    assert ledger.names()[number] == ["/x/\\xff'\n.jpg"]
-    assert ledger.file(b"/x/\xff'\n.jpg") is not None
+        ledger.files.put(File(b"/x/\xff'\n.jpg", "n", 1, 1, number, None))
+    assert ledger.files.paths(number) == [b"/x/\xff'\n.jpg"]
+    assert ledger.files.names()[number] == ["/x/\\xff'\n.jpg"]
+    assert ledger.files.at(b"/x/\xff'\n.jpg") is not None
 
 
 def test_ids_by_their_beginning(ledger: Ledger) -> None:
     for id in ("ab" + "0" * 62, "ab" + "f" * 62, "ac" + "0" * 62):
         add(ledger, id)
-    assert len(ledger.ids_starting("ab")) == 2
-    assert ledger.ids_starting("abf") == ["ab" + "f" * 62]
-    assert ledger.ids_starting("0") == []
+    assert len(ledger.images.ids_starting("ab")) == 2
+    assert ledger.images.ids_starting("abf") == ["ab" + "f" * 62]
+    assert ledger.images.ids_starting("0") == []
 
 
 def test_labels_tell_whether_they_changed_anything(ledger: Ledger) -> None:
     number = add(ledger, "a" * 64)
-    assert ledger.set_label(number, "mill", "query")
-    assert not ledger.set_label(number, "mill", None)
-    assert ledger.set_label(number, None, None)
+    assert ledger.images.set_label(number, "mill", "query")
+    assert not ledger.images.set_label(number, "mill", None)
+    assert ledger.images.set_label(number, None, None)

@@ -16,12 +16,15 @@ from lmr.method.spanning.forest import ForestChange
 from lmr.method.verification.matching import prepare
 from lmr.method.verification.verify import verify
 from lmr.method.verification.weights import counted, weight
-from lmr.store.ledger import File, Image, Ledger, Verdict
+from lmr.store.files import File
+from lmr.store.images import Image
+from lmr.store.ledger import Ledger
 from lmr.store.names import StoredNames
 from lmr.store.pairs import PairRow
 from lmr.store.refined import pair_similarity, review
 from lmr.store.stores import Stores
 from lmr.store.sync import bring_up, sync, update_forest, write_edges
+from lmr.store.verdicts import Verdict
 from lmr.text import printable, text_of
 from lmr.values import Excluded, Verification
 
@@ -49,7 +52,7 @@ def remove(stores: Stores, names: Sequence[str]) -> Corrected:
     with _from_what_the_ledger_says(stores):
         known, most = StoredNames(stores.ledger), stores.settings.max_bytes
         numbers = {number for name in names for number in known.all_typed(name, most)}
-        return _without(stores, stores.ledger.images_numbered(numbers))
+        return _without(stores, stores.ledger.images.of_numbers(numbers))
 
 
 def take_out(stores: Stores, roots: Sequence[bytes], gone: Sequence[File]) -> Corrected:
@@ -62,19 +65,19 @@ def take_out(stores: Stores, roots: Sequence[bytes], gone: Sequence[File]) -> Co
         _check_not_all_gone(ledger, roots)
         with ledger.transaction():
             for file in gone:
-                ledger.forget_file(file.path)
+                ledger.files.forget(file.path)
         numbers = [number for number, _ in left(ledger, roots)]
-        return _without(stores, ledger.images_numbered(numbers))
+        return _without(stores, ledger.images.of_numbers(numbers))
 
 
 def left(ledger: Ledger, roots: Sequence[bytes]) -> list[tuple[int, bytes]]:
     """Images that have no file any more, with the path of the last, below some folders or not known."""
-    return [(number, path) for number, path in ledger.without_files() if not path or below(path, roots)]
+    return [(number, path) for number, path in ledger.images.without_files() if not path or below(path, roots)]
 
 
 def _check_not_all_gone(ledger: Ledger, roots: Sequence[bytes]) -> None:
     for root in roots:
-        known = [file.path for file in ledger.files() if below(file.path, [root])]
+        known = [file.path for file in ledger.files.all() if below(file.path, [root])]
         if known and not any(os.path.lexists(source(path)) for path in known):
             raise UsageError(
                 f"none of the {len(known):,} photos below {printable(text_of(root))} is there any more: is its disk "
@@ -91,9 +94,9 @@ def judge(stores: Stores, a: str, b: str, verdict: Verdict, why: str | None = No
     first, second = sorted((stores.resolve(a), stores.resolve(b)))
     if first == second:
         raise UsageError("a match joins two images, not one")
-    images = [image for image in (ledger.image(first), ledger.image(second)) if image is not None]
+    images = [image for image in (ledger.images.get(first), ledger.images.get(second)) if image is not None]
     with _from_what_the_ledger_says(stores), _correcting(stores) as done:
-        ledger.set_verdict(first, second, verdict, why)
+        ledger.verdicts.put(first, second, verdict, why)
         row = ledger.pairs.row(images[0].number, images[1].number) or _compared(stores, *images)
         apply_verdict(stores, row, images[0].id, images[1].id, verdict)
     return done
@@ -108,7 +111,7 @@ def follow_rulings(stores: Stores, note: Callable[[], None]) -> Corrected:
     with ledger.transaction():
         note()
     bring_up(stores)
-    if not ledger.disobeyed():
+    if not ledger.verdicts.disobeyed():
         return Corrected(accepted=ledger.pairs.accepted())
     with _correcting(stores) as done:
         obey(stores)
@@ -121,9 +124,9 @@ def obey(stores: Stores) -> int:
     A ruling may be older than a photo's coming, or newer than a backup.
     """
     ledger = stores.ledger
-    rulings = ledger.disobeyed()
+    rulings = ledger.verdicts.disobeyed()
     for ruling, *numbers in rulings:
-        a, b = map(ledger.image_numbered, numbers)
+        a, b = map(ledger.images.numbered, numbers)
         row = ledger.pairs.row(a.number, b.number) or _compared(stores, a, b)
         apply_verdict(stores, row, a.id, b.id, ruling.verdict)
     return len(rulings)
@@ -147,8 +150,8 @@ def apply_verdict(stores: Stores, row: PairRow, a: str, b: str, verdict: Verdict
 def judge_again(stores: Stores, image: Image) -> None:
     """Compare an image, which is described anew, in each pair that a person has judged: inside a transaction."""
     ledger = stores.ledger
-    for a, b, verdict, _ in ledger.verdicts():
-        ends = [ledger.image(id) for id in (a, b)] if image.id in (a, b) else []
+    for a, b, verdict, _ in ledger.verdicts.pairs():
+        ends = [ledger.images.get(id) for id in (a, b)] if image.id in (a, b) else []
         found = [end for end in ends if end is not None]
         if len(found) == 2:
             apply_verdict(stores, _compared(stores, *found), a, b, verdict)
@@ -158,8 +161,8 @@ def _compared(stores: Stores, a: Image, b: Image) -> PairRow:
     """The outcome of a pair that nobody proposed: inside a transaction."""
     ledger, by = stores.ledger, stores.verifier
     found = Verification(0, 0, 0.0)
-    if ledger.has_features(a.number) and ledger.has_features(b.number):
-        first, second = (prepare(unpack(ledger.features(image.number)), by.matching) for image in (a, b))
+    if ledger.features.has(a.number) and ledger.features.has(b.number):
+        first, second = (prepare(unpack(ledger.features.local(image.number)), by.matching) for image in (a, b))
         found = verify(first, second, by)
     number = ledger.fingerprints.number(Fingerprint.of(VERIFICATION, by))
     return PairRow(a.number, b.number, found, 0, None, None, None, fingerprint=number)
@@ -169,7 +172,7 @@ def _without(stores: Stores, images: Sequence[Image]) -> Corrected:
     numbers = {image.number for image in images}
     with _correcting(stores, numbers) as done:
         for number in numbers:
-            stores.ledger.remove_image(number)
+            stores.ledger.images.remove(number)
         done.images = len(images)
     return done
 

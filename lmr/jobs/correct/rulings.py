@@ -13,9 +13,10 @@ from typing import NamedTuple
 from lmr.errors import UsageError
 from lmr.jobs.correct.corrections import Corrected, follow_rulings
 from lmr.outputs import replacing
-from lmr.store.ledger import Ledger, Ruling, Verdict
+from lmr.store.ledger import Ledger
 from lmr.store.names import StoredNames
 from lmr.store.stores import Stores
+from lmr.store.verdicts import Ruling, Verdict
 from lmr.tables import inert, read_table
 from lmr.text import printable
 
@@ -72,8 +73,8 @@ class _Row(NamedTuple):
 def export_rulings(stores: Stores, path: Path) -> int:
     """Write every ruling, with names and contents by which others know the photos; returns how many."""
     ledger = stores.ledger
-    pixels = {id: shown for shown, id in ledger.identities()}
-    rulings = ledger.rulings()
+    pixels = {id: shown for shown, id in ledger.identities.all()}
+    rulings = ledger.verdicts.all()
     with replacing(path) as part, part.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
@@ -85,9 +86,9 @@ def export_rulings(stores: Stores, path: Path) -> int:
 
 def _name(ledger: Ledger, id: str) -> str:
     """The path of an image's first file below the folder that it was found from."""
-    image = ledger.image(id)
-    paths = ledger.paths(image.number) if image else []
-    file = ledger.file(paths[0]) if paths else None
+    image = ledger.images.get(id)
+    paths = ledger.files.paths(image.number) if image else []
+    file = ledger.files.at(paths[0]) if paths else None
     return "" if file is None else file.name
 
 
@@ -107,17 +108,17 @@ def import_rulings(stores: Stores, path: Path) -> Ruled:
 
         def note() -> None:
             for row in fresh:
-                stores.ledger.set_verdict(*row.ruling)
+                stores.ledger.verdicts.put(*row.ruling)
             for side in absent.values():
                 if side.pixels:
-                    stores.ledger.expect(side.pixels, side.id)
+                    stores.ledger.identities.expect(side.pixels, side.id)
 
         found.corrected = follow_rulings(stores, note)
     return found
 
 
 def _is_news(ledger: Ledger, ruling: Ruling, found: Ruled) -> bool:
-    before = ledger.ruling(ruling.a, ruling.b)
+    before = ledger.verdicts.ruling(ruling.a, ruling.b)
     if before is None or before.at < ruling.at:
         return True
     same = before.at == ruling.at and before.verdict == ruling.verdict
@@ -169,7 +170,7 @@ class _Photos:
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger, self._names = ledger, StoredNames(ledger)
-        self._shown = dict(ledger.identities())
+        self._shown = dict(ledger.identities.all())
         self._known = set(self._shown.values())
 
     def side(self, id: str, name: str, pixels: str, where: str) -> _Side | None:
@@ -179,21 +180,21 @@ class _Photos:
             raise UsageError(f"{where}: {pixels[:40]!r} is no hash of what an image shows")
         found = self._shown.get(pixels)
         if found is None and _ID.fullmatch(text):
-            found = self._ledger.image_of_digest(text) or self._named(name, pixels) or text
+            found = self._ledger.files.image_of(text) or self._named(name, pixels) or text
         if found is None:
             try:
                 number = self._names.listed(id)
             except UsageError as error:
                 raise UsageError(f"{where}: {error}") from error
-            found = None if number is None else self._ledger.image_numbered(number).id
+            found = None if number is None else self._ledger.images.numbered(number).id
         if found is None:
             return None
-        return _Side(found, printable(name.strip()), pixels, self._ledger.image(found) is not None)
+        return _Side(found, printable(name.strip()), pixels, self._ledger.images.get(found) is not None)
 
     def _named(self, name: str, pixels: str) -> str | None:
         """The one image of a name, unless it is known to show something else."""
         keys = {place.key for place in self._names.files.find(name)}
-        id = self._ledger.image_numbered(keys.pop()).id if len(keys) == 1 else None
+        id = self._ledger.images.numbered(keys.pop()).id if len(keys) == 1 else None
         return None if pixels and id in self._known else id
 
 

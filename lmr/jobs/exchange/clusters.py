@@ -34,7 +34,7 @@ def measure_clusters(stores: Stores) -> list[Measured]:
     Raises UsageError where there are no labels.
     """
     wait_for_forest(stores)
-    labelled = [image for image in stores.ledger.images() if image.landmark is not None and image.split == "index"]
+    labelled = [image for image in stores.ledger.images.all() if image.landmark is not None and image.split == "index"]
     if not labelled:
         raise UsageError("there are no labels to measure clusters by: `lmr ingest PHOTOS --labels labels.csv`")
     found: list[tuple[Cut, Agreement]] = []

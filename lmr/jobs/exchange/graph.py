@@ -34,8 +34,8 @@ def check_form(path: Path) -> Callable[[Stores, Path], int]:
 
 
 def _rows(stores: Stores) -> Iterator[tuple]:
-    ids = {image.id: image.number for image in stores.ledger.images()}
-    names = {number: paths[0].rsplit("/", 1)[-1] for number, paths in stores.ledger.names().items()}
+    ids = {image.id: image.number for image in stores.ledger.images.all()}
+    names = {number: paths[0].rsplit("/", 1)[-1] for number, paths in stores.ledger.files.names().items()}
     for _, edge in stores.ledger.pairs.edges():
         found = edge.verification
         shown = (names.get(ids[edge.a], ""), names.get(ids[edge.b], ""))
@@ -83,14 +83,14 @@ def _write_parquet(stores: Stores, path: Path) -> int:
 def _write_graphml(stores: Stores, path: Path) -> int:
     kinds = {"name": "string", "split": "string", "landmark": "string", "inliers": "int", "weight": "double"}
     kinds |= {"excluded": "string"}
-    names, count = stores.ledger.names(), 0
+    names, count = stores.ledger.files.names(), 0
     with path.open("w", encoding="utf-8", errors="backslashreplace") as file:
         file.write('<?xml version="1.0" encoding="UTF-8"?>\n<graphml xmlns="http://graphml.graphdrawing.org/xmlns">\n')
         for key, kind in kinds.items():
             end = "edge" if key in ("inliers", "weight", "excluded") else "node"
             file.write(f'<key id="{key}" for="{end}" attr.name="{key}" attr.type="{kind}"/>\n')
         file.write('<graph edgedefault="undirected">\n')
-        for image in stores.ledger.images():
+        for image in stores.ledger.images.all():
             shown = {"name": names.get(image.number, [""])[0].rsplit("/", 1)[-1], "split": image.split}
             file.write(f'<node id="{image.id}">{_data({**shown, "landmark": image.landmark})}</node>\n')
         for row in _rows(stores):

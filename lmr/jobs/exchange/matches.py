@@ -13,7 +13,8 @@ from lmr.errors import UsageError
 from lmr.jobs.correct.corrections import apply_verdict
 from lmr.method.fingerprints import IMPORTED, Fingerprint
 from lmr.method.verification.weights import weight
-from lmr.store.ledger import File, Image
+from lmr.store.files import File
+from lmr.store.images import Image
 from lmr.store.made_with import IMPORT
 from lmr.store.names import StoredNames, normal_form
 from lmr.store.pairs import PairRow
@@ -80,7 +81,7 @@ def import_edges(stores: Stores, path: Path, *, bare: bool = False) -> Imported:
     """
     ledger, done = stores.ledger, Imported()
     with stores.writing():
-        cast = _Cast(stores, bare or not ledger.has_photos(), path)
+        cast = _Cast(stores, bare or not ledger.features.any(), path)
         for match in read_matches(path):  # all of it, before anything is changed
             cast.look_at(match)
         done.unknown, done.unknown_names = cast.unknown()
@@ -129,15 +130,15 @@ class _Cast:
         except UsageError as error:
             raise UsageError(f"{self._path}: {error}") from error
         if number is not None:
-            image: Image | None = self._ledger.image_numbered(number)
+            image: Image | None = self._ledger.images.numbered(number)
         else:  # one without a photo has no name but that which it came with
-            image = self._ledger.image(_bare_id(plain)) or self._ledger.image(_bare_id(name))
+            image = self._ledger.images.get(_bare_id(plain)) or self._ledger.images.get(_bare_id(name))
         return None if image is None else (image.number, image.id)
 
     def _made(self, name: str, done: Imported) -> tuple[int, str]:
         ledger, plain = self._ledger, normal_form(name)
-        number = ledger.add_bare_image(_bare_id(plain))
-        ledger.put_file(File(plain.encode(), plain, 0, 0, number, None))
+        number = ledger.images.add_bare(_bare_id(plain))
+        ledger.files.put(File(plain.encode(), plain, 0, 0, number, None))
         done.images += 1
         return number, _bare_id(plain)
 
@@ -163,7 +164,7 @@ def _keep(stores: Stores, first: tuple[int, str], second: tuple[int, str], inlie
     """Keep a match where nothing better is known of the pair. A person's word and what is certain stand."""
     ledger = stores.ledger
     before = ledger.pairs.row(first[0], second[0])
-    verdict = ledger.verdict(first[1], second[1])
+    verdict = ledger.verdicts.of(first[1], second[1])
     if verdict == "rejected":
         done.refuse("a person rejected it")
         return
@@ -190,7 +191,7 @@ def _keep(stores: Stores, first: tuple[int, str], second: tuple[int, str], inlie
 def _weigh(stores: Stores, row: PairRow, a: str, b: str, inliers: float) -> None:
     """Keep a match with the weight that it would have as one of ours, where both images are described."""
     ledger, similar, lam = stores.ledger, 0.0, 0.0
-    if ledger.descriptor(row.a) is not None and ledger.descriptor(row.b) is not None:
+    if ledger.descriptors.of(row.a) is not None and ledger.descriptors.of(row.b) is not None:
         similar, lam = pair_similarity(ledger, row.a, row.b), stores.settings.similarity_weight
         inliers = row.verification.inliers
     value = weight(a, b, inliers, similar, similarity_weight=lam)

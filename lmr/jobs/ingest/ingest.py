@@ -24,7 +24,8 @@ from lmr.method.photos.turned import TURNS
 from lmr.method.verification.matching import prepare
 from lmr.method.verification.verify import verify
 from lmr.retrieval.turning import CERTAIN
-from lmr.store.ledger import File, Ledger
+from lmr.store.files import File
+from lmr.store.ledger import Ledger
 from lmr.store.refined import review
 from lmr.store.stores import Stores
 from lmr.store.sync import sync
@@ -54,7 +55,7 @@ def ingest(
     UsageError for a path that does not exist and, if `strict`, LmrError at the first photo set aside.
     """
     with stores.writing():
-        made = plan(paths, stores.ledger.files(), look)
+        made = plan(paths, stores.ledger.files.all(), look)
         counts, videos = made.counts, [item for item in made.work if item.video]
         looked = look_into(stores, videos, counts)
         frames = frames_of(videos, looked)
@@ -68,7 +69,7 @@ def ingest(
         gone = _note(stores.ledger, made, roots)
         counts.labelled = _label(stores, found, assigned, split)
         counts.reasons = _write_reasons(stores)
-        counts.bytes_a_photo = stores.ledger.feature_bytes()
+        counts.bytes_a_photo = stores.ledger.features.mean_bytes()
         describe_new(stores)
         counts.outgrown = _outgrown(stores)
         stores.rest()
@@ -123,10 +124,10 @@ class _Keeper:
     def keep(self, item: Found, made: Taken) -> None:
         """Keep a file with the image that it shows, or with the reason why it shows none."""
         ledger, counts = self._ledger, self._counts
-        before = ledger.file(item.path)
+        before = ledger.files.at(item.path)
         if made.again and before and before.image is not None:  # it says nothing about the photo
             counts.unread.append(text_of(item.path))
-            ledger.put_file(replace(before, again=True))
+            ledger.files.put(replace(before, again=True))
             return
         number = None if made.reason else self._image(item, made, before)
         if made.reason:
@@ -134,15 +135,15 @@ class _Keeper:
             counts.plain += made.reason == PLAIN
         if before and before.image is not None and before.image != number:
             counts.changed.append(text_of(item.path))
-        ledger.put_file(_row(item, made, number))
+        ledger.files.put(_row(item, made, number))
         if number is not None:
-            ledger.refresh_facts(number)
+            ledger.files.refresh_facts(number)
 
     def _image(self, item: Found, made: Taken, before: File | None) -> int:
         """The number of the image that a file shows, which is made if it is new."""
         ledger = self._ledger
         id = made.id or self._known(made, before) or made.digest or ""
-        image = ledger.image(id)
+        image = ledger.images.get(id)
         if image is not None:
             self._count_known(item, image.number, made, before)
             return image.number
@@ -151,7 +152,7 @@ class _Keeper:
         label = self._label_of(item)
         split = (label.split if label else None) or self._split or "index"
         size = made.width, made.height
-        number = ledger.add_image(id, *size, split, made.features, made.material, made.turn, made.pixels)
+        number = ledger.images.add(id, *size, split, made.features, made.material, made.turn, made.pixels)
         self._counts.new += 1
         if before and before.image is not None and self._is_edited(before.image, made):
             self._pass_on(before.image, number, label)
@@ -160,12 +161,15 @@ class _Keeper:
     def _known(self, made: Taken, before: File | None) -> str | None:
         """The id of the image that a file is of, by its bytes, by what it shows, or by what that is described by."""
         ledger = self._ledger
-        found = ledger.image_of_digest(made.digest or "") or ledger.id_of_pixels(made.pixels or "")
+        found = ledger.files.image_of(made.digest or "") or ledger.identities.image_of(made.pixels or "")
         if found or before is None or before.image is None or made.features is None or made.pixels is None:
             return found
-        if ledger.shows(before.image) is None and pack(unpack(ledger.features(before.image))) == made.features:
-            ledger.set_pixels(before.image, made.pixels)  # it was taken in before this was kept
-            return ledger.image_numbered(before.image).id
+        if (
+            ledger.identities.of(before.image) is None
+            and pack(unpack(ledger.features.local(before.image))) == made.features
+        ):
+            ledger.identities.put(before.image, made.pixels)  # it was taken in before this was kept
+            return ledger.images.numbered(before.image).id
         return None
 
     def _count_known(self, item: Found, number: int, made: Taken, before: File | None) -> None:
@@ -177,10 +181,10 @@ class _Keeper:
             else:
                 counts.rewritten.append(text_of(item.path))
             return
-        others = [ledger.file(path) for path in ledger.paths(number) if path != item.path]
+        others = [ledger.files.at(path) for path in ledger.files.paths(number) if path != item.path]
         moved = [file for file in others if file is not None and has_moved_from(file)]
         if moved:
-            ledger.forget_file(moved[0].path)
+            ledger.files.forget(moved[0].path)
             counts.moved.append(f"{text_of(moved[0].path)} -> {text_of(item.path)}")
         else:
             counts.duplicates += 1
@@ -188,10 +192,10 @@ class _Keeper:
     def _is_edited(self, old: int, made: Taken) -> bool:
         """Whether what a file shows now is certainly what it showed before, cut, toned or turned."""
         ledger, preset = self._ledger, self._stores.preset
-        if not ledger.has_features(old) or made.features is None:
+        if not ledger.features.has(old) or made.features is None:
             return False
         by = self._stores.verifier
-        features, theirs = unpack(made.features), prepare(unpack(ledger.features(old)), by.matching)
+        features, theirs = unpack(made.features), prepare(unpack(ledger.features.local(old)), by.matching)
         seen, size = [features], (made.width, made.height)
         if preset.turns_cheaply:
             material = preset.descriptor.material_from(made.material)
@@ -200,10 +204,10 @@ class _Keeper:
 
     def _pass_on(self, old: int, new: int, label: Label | None) -> None:
         """Let an edited photo have the label, split and rulings of what it was made of."""
-        before, after = self._ledger.image_numbered(old), self._ledger.image_numbered(new)
+        before, after = self._ledger.images.numbered(old), self._ledger.images.numbered(new)
         if label is None:
-            self._ledger.set_label(new, before.landmark, self._split or before.split)
-        self._ledger.pass_on_rulings(before.id, after.id)
+            self._ledger.images.set_label(new, before.landmark, self._split or before.split)
+        self._ledger.verdicts.pass_on(before.id, after.id)
 
 
 def _row(item: Found, made: Taken, number: int | None) -> File:
@@ -229,28 +233,28 @@ def _note(ledger: Ledger, made: Plan, roots: Sequence[bytes]) -> list[File]:
     gone = []
     with ledger.transaction():
         for file in made.gone:
-            if ledger.file(file.path) is None:
+            if ledger.files.at(file.path) is None:
                 continue  # it moved, and is told as that
             if file.image is None:
-                ledger.forget_file(file.path)
+                ledger.files.forget(file.path)
             else:
                 made.counts.vanished.append(text_of(file.path))
                 gone.append(file)
         rows = made.survey.skipped.items()
-        ledger.put_skipped(roots, ((root, kind, count, text_of(one)) for (root, kind), (count, one) in rows))
+        ledger.files.put_skipped(roots, ((root, kind, count, text_of(one)) for (root, kind), (count, one) in rows))
     return gone
 
 
 def _label(stores: Stores, found: Sequence[Found], assigned: Assigned, split: Split | None) -> int:
     ledger = stores.ledger
-    files = ((item, ledger.file(item.path), assigned.of(item)) for item in found if assigned.given)
+    files = ((item, ledger.files.at(item.path), assigned.of(item)) for item in found if assigned.given)
     labelled = [(item, file.image, label) for item, file, label in files if label and file and file.image is not None]
     assigned.check_copies((image, item.path) for item, image, _ in labelled)
     with ledger.transaction():
         changed = moved = False
         for _, image, label in labelled:
-            before = ledger.image_numbered(image).split
-            changed |= ledger.set_label(image, label.landmark, label.split or split)
+            before = ledger.images.numbered(image).split
+            changed |= ledger.images.set_label(image, label.landmark, label.split or split)
             moved |= (label.split or split) not in (None, before)
         if moved:  # other matches take part now, and other descriptors move
             review(stores)
@@ -262,8 +266,8 @@ def _label(stores: Stores, found: Sequence[Found], assigned: Assigned, split: Sp
 def _write_reasons(stores: Stores) -> str:
     """The list of what was not taken in, as a file beside the ledger; empty text if there is nothing to list."""
     target = stores.home / REASONS
-    rows = [(text_of(file.path), file.reason) for file in stores.ledger.files() if file.reason]
-    for root, kind, count, example in stores.ledger.skipped():
+    rows = [(text_of(file.path), file.reason) for file in stores.ledger.files.all() if file.reason]
+    for root, kind, count, example in stores.ledger.files.skipped():
         rows.append((text_of(root), f"passed over: {count:,} {kind}, such as {example}"))
     if not rows:
         target.unlink(missing_ok=True)

@@ -93,7 +93,7 @@ class Intake:
     @classmethod
     def of(cls, stores: Stores) -> Intake:
         """That of a collection, as it is now."""
-        shown = b"".join(bytes.fromhex(pixels)[:8] for pixels in stores.ledger.shown())
+        shown = b"".join(bytes.fromhex(pixels)[:8] for pixels in stores.ledger.identities.shown())
         return cls(stores.preset, stores.settings.decoding, np.sort(np.frombuffer(shown, ">u8").astype(np.uint64)))
 
     def knows(self, pixels: str) -> bool:
@@ -115,7 +115,7 @@ def read_file(ledger: Ledger, settings: Settings, stored: Mapping[bytes, Stored]
         found = replace(found, sidecar=read_sidecar(item.sidecar))
         if found.stored.digest not in (None, found.digest):
             raise PhotoError(CHANGED)
-        if found.stored.id is None and ledger.image_of_digest(found.digest or ""):
+        if found.stored.id is None and ledger.files.image_of(found.digest or ""):
             return replace(found, known=True)
         return found if item.digest is None else replace(found, frame=_frame(item, settings))
     except PhotoError as error:

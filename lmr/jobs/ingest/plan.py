@@ -13,7 +13,8 @@ from lmr.inputs.find import Found, Listed, Survey, below, find
 from lmr.method.photos import video
 from lmr.method.photos.video import source
 from lmr.settings import Settings
-from lmr.store.ledger import File, Ledger
+from lmr.store.files import File
+from lmr.store.ledger import Ledger
 from lmr.store.stores import LEDGER
 from lmr.text import text_of
 
@@ -83,7 +84,7 @@ def dry_run(paths: Sequence[Path], settings: Settings, look: Look = Look()) -> I
     known: list[File] = []
     if (settings.home / LEDGER).exists():
         with Ledger.open(settings.home / LEDGER, readonly=True) as ledger:
-            known = list(ledger.files())
+            known = list(ledger.files.all())
     made = plan(paths, known, look)
     made.counts.new = len(made.work)
     made.counts.vanished = [text_of(file.path) for file in made.gone]

@@ -13,7 +13,7 @@ from lmr.inputs.find import Found
 from lmr.jobs.ingest.plan import Ingested
 from lmr.method.photos import video
 from lmr.settings import Settings
-from lmr.store.ledger import File
+from lmr.store.files import File
 from lmr.store.stores import Stores
 from lmr.text import text_of
 
@@ -84,12 +84,12 @@ def keep_videos(stores: Stores, items: Sequence[Found], looked: Mapping[bytes, L
                 continue
             one = looked[item.path]
             times = (item.mtime, None, one.reason, item.ctime, item.inode, item.device, one.digest, one.again)
-            ledger.put_file(File(item.path, item.name, item.size, *times, item.sidecar_mtime))
+            ledger.files.put(File(item.path, item.name, item.size, *times, item.sidecar_mtime))
             now = {video.frame_path(item.path, at) for at in one.times}
-            for path in ledger.frames(item.path):
+            for path in ledger.files.frames(item.path):
                 if path not in now:
-                    ledger.forget_file(path)
+                    ledger.files.forget(path)
 
 
 def _has_frames(stores: Stores, path: bytes) -> bool:
-    return bool(stores.ledger.frames(path))
+    return bool(stores.ledger.files.frames(path))

@@ -23,7 +23,7 @@ def verify_and_keep(stores: Stores, pairs: Array, round_: int) -> None:
     if not len(pairs):
         return
     ledger = stores.ledger
-    ids = {image.number: image.id for image in ledger.images()}
+    ids = {image.number: image.id for image in ledger.images.all()}
 
     def put(a: int, b: int, found: Verification) -> None:
         keep(stores, ids, a, b, found, round_)
@@ -40,7 +40,7 @@ def _verify_each(
     """Verify pairs (P, 2) and give each outcome to `put`, a batch in one transaction."""
     ledger = stores.ledger
     items = ((int(a), int(b)) for a, b in pairs)
-    outcomes = verify_pairs(items, ledger.features, stores.executor, _matching_device(stores), stores.verifier)
+    outcomes = verify_pairs(items, ledger.features.local, stores.executor, _matching_device(stores), stores.verifier)
     with stores.progress.task(task, len(pairs), "pairs") as advance:
         for batch in batches(outcomes, _KEEPING):
             with ledger.transaction():
@@ -89,7 +89,7 @@ def verify_again(stores: Stores) -> int:
 def _replace_by_anew(stores: Stores) -> None:
     """Give pairs the outcomes that were found anew: inside a transaction."""
     ledger = stores.ledger
-    ids = {image.number: image.id for image in ledger.images()}
+    ids = {image.number: image.id for image in ledger.images.all()}
     for a, b, found in ledger.pairs.verified_anew():
         before = ledger.pairs.row(a, b) or ledger.pairs.row(b, a)
         if before is not None:
@@ -122,7 +122,7 @@ def keep(
     if ids[b] < ids[a]:
         a, b, found = b, a, found.swapped()
     row = PairRow(a, b, found, round_, None, None, None, fingerprint=number)
-    verdict = ledger.verdict(ids[a], ids[b])
+    verdict = ledger.verdicts.of(ids[a], ids[b])
     if verdict is not None:
         apply_verdict(stores, row, ids[a], ids[b], verdict)
         return

@@ -15,7 +15,8 @@ from lmr.jobs.link.keeping import verify_again, verify_and_keep
 from lmr.jobs.link.turns import Turned, turn_left
 from lmr.jobs.train.describe import describe_new, reweigh
 from lmr.method.spanning.forest import ForestChange
-from lmr.store.ledger import Ledger, Proposed
+from lmr.store.descriptors import Proposed
+from lmr.store.ledger import Ledger
 from lmr.store.refined import REFINED_TO, Described, described, review, reviewed_otherwise
 from lmr.store.stores import Stores
 from lmr.store.sync import sync, update_forest, write_edges, write_vectors
@@ -183,7 +184,7 @@ def _round(stores: Stores, run: _Run, asked: str, before: Described) -> tuple[Ro
         known, edges = ledger.pairs.counted_after(int(ledger.meta(REFINED_TO) or 0))
         after, moved = before.after(review(stores))
         accepted = ledger.pairs.accepted()
-        ledger.put_proposed(found.proposed)
+        ledger.descriptors.put_proposed(found.proposed)
         following = run.after(known, accepted, stores.settings.few_edges)
         ledger.set_meta(_RUN, json.dumps(None if following is None else following.round))
         if following is None:
@@ -210,7 +211,7 @@ def proposals(stores: Stores, found: Described) -> Proposals:
     top = stores.settings.top
     numbers = np.array([image.number for image in found.images], np.int64)
     digests = _digests(found, top)
-    known = {row.number: row for row in stores.ledger.proposed()}
+    known = {row.number: row for row in stores.ledger.descriptors.proposed()}
     stays = np.array(
         [n in known and known[n].digest == digest for n, digest in zip(numbers.tolist(), digests, strict=True)], bool
     )

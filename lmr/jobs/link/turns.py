@@ -32,7 +32,8 @@ from lmr.retrieval import turning
 from lmr.retrieval.originals import original
 from lmr.retrieval.query import CLEARLY, Patience, better_turned, described_alone, start_of_stored
 from lmr.retrieval.turning import Seen
-from lmr.store.ledger import TURNED_BY_HAND, Image, Ledger
+from lmr.store.images import TURNED_BY_HAND, Image
+from lmr.store.ledger import Ledger
 from lmr.store.refined import review
 from lmr.store.stores import Stores
 from lmr.store.sync import bring_up, sync
@@ -95,23 +96,23 @@ def turn_by_hand(stores: Stores, name: str, turn: int) -> Turned:
     """
     with stores.writing():
         bring_up(stores)
-        image = stores.ledger.image(stores.resolve(name))
+        image = stores.ledger.images.get(stores.resolve(name))
         assert image is not None
         if image.turn != turn:
             _put(stores, [_made(stores, image, turn)], by_hand=True)
             bring_up(stores)
         with stores.ledger.transaction():
-            stores.ledger.set_turns_tried([image.number], TURNED_BY_HAND)
+            stores.ledger.images.set_turns_tried([image.number], TURNED_BY_HAND)
     return _told(stores, image.id, None, 0.0)
 
 
 def turned_images(stores: Stores) -> list[Turned]:
     """Images that were found turned, and that no person has judged, with their best match; by id."""
     ledger = stores.ledger
-    tried = ledger.turns_tried()
-    judged = {id for pair in ledger.verdicts() for id in pair[:2]}
+    tried = ledger.images.turns_tried()
+    judged = {id for pair in ledger.verdicts.pairs() for id in pair[:2]}
     found = []
-    for image in sorted(ledger.images(), key=lambda image: image.id):
+    for image in sorted(ledger.images.all(), key=lambda image: image.id):
         if image.turn and tried.get(image.number, 0) != TURNED_BY_HAND and image.id not in judged:
             links = [link for link in ledger.pairs.links_of(image.number) if link.excluded is None]
             best = max(links, key=lambda link: link.nfa, default=None)
@@ -134,7 +135,7 @@ class _Groups:
     def of(cls, stores: Stores) -> _Groups:
         """A query photo that bridges nothing is a group of its own, however many it matches."""
         ledger, bridging = stores.ledger, stores.bridge_queries
-        images = {image.number: image for image in ledger.images()}
+        images = {image.number: image for image in ledger.images.all()}
         row = {number: k for k, number in enumerate(images)}
         takes_part = np.array([image.split == "index" or bridging for image in images.values()], bool)
         links = ledger.pairs.links()
@@ -146,7 +147,7 @@ class _Groups:
         _, group = connected_components(joined, directed=False) if images else (0, np.zeros(0, np.int64))
         size = np.bincount(group, minlength=1)
         matched = set(np.concatenate([a[~inner], b[~inner]]).tolist()) if len(a) else set()
-        tried = ledger.turns_tried()
+        tried = ledger.images.turns_tried()
         left = [
             n for n in tried if size[group[row[n]]] <= _TOGETHER and not (row[n] in matched and not takes_part[row[n]])
         ]
@@ -164,7 +165,7 @@ def _found(ledger: Ledger) -> list[Finding]:
 def _look(stores: Stores) -> None:
     """Look at what is left in its turns, and keep what is found, a batch durable at a time."""
     ledger = stores.ledger
-    groups, count, tried = _Groups.of(stores), ledger.count("index_photos"), ledger.turns_tried()
+    groups, count, tried = _Groups.of(stores), ledger.count("index_photos"), ledger.images.turns_tried()
     due = [n for n in groups.left if tried[n] >= 0 and (tried[n] == 0 or count >= _GROWN * tried[n])]
     if not due or count < 2:
         return
@@ -172,13 +173,13 @@ def _look(stores: Stores) -> None:
         for part in batches(due, _AT_ONCE):
             found = _findings(stores, groups, part)
             with ledger.transaction():
-                ledger.set_turns_tried(part, count)
+                ledger.images.set_turns_tried(part, count)
                 ledger.set_meta(_FOUND, json.dumps([*_found(ledger), *found]))
             advance(len(part))
 
 
 def _findings(stores: Stores, groups: _Groups, numbers: Sequence[int]) -> list[Finding]:
-    images = {image.number: image for image in stores.ledger.images_numbered(numbers)}
+    images = {image.number: image for image in stores.ledger.images.of_numbers(numbers)}
     asked = [n for n in numbers if images[n].split == "query" and not stores.bridge_queries]
     others = [n for n in numbers if n not in set(asked)]
     found = [_of_query(stores, images[number]) for number in asked]
@@ -201,7 +202,7 @@ def _of_query(stores: Stores, image: Image) -> Finding | None:
     if start.turn == upright.turn:
         return None
     best = max((link for link in start.links if expands(link.excluded)), key=lambda link: link.nfa, default=None)
-    other = None if best is None else stores.ledger.image(best.id)
+    other = None if best is None else stores.ledger.images.get(best.id)
     turn = after(back(image.turn), start.turn)
     return Finding(image.number, turn, other.number if other else 0, start.best, start.best + CLEARLY)
 
@@ -212,8 +213,8 @@ def _of_image(
     """What the photo itself says in some turns, where what is stored of it says so after a glance."""
     ledger, made = stores.ledger, stores.preset
     own = _not_to_be_matched(stores, groups, image)
-    features = unpack(ledger.features(image.number))
-    material = made.descriptor.material_from(ledger.material(image.number))
+    features = unpack(ledger.features.local(image.number))
+    material = made.descriptor.material_from(ledger.features.raw_global(image.number))
     if made.turns_cheaply:
         size = image.width, image.height
         seen = [turning.seen_as(stores, turn, *made.turned(features, material, turn, size)) for turn in turns]
@@ -257,8 +258,8 @@ def _best_of(
 
 def _not_to_be_matched(stores: Stores, groups: _Groups, image: Image) -> list[str]:
     """Its own group, which turns with it, and what a person has rejected."""
-    own = [one.id for one in stores.ledger.images_numbered(groups.members(image.number))]
-    verdicts = stores.ledger.verdicts()
+    own = [one.id for one in stores.ledger.images.of_numbers(groups.members(image.number))]
+    verdicts = stores.ledger.verdicts.pairs()
     return own + [
         a if b == image.id else b for a, b, verdict, _ in verdicts if verdict == "rejected" and image.id in (a, b)
     ]
@@ -277,25 +278,25 @@ def _worth_reading(
     ledger, made = stores.ledger, stores.preset
 
     def stored(number: int) -> Glanced:
-        image = ledger.image_numbered(number)
-        return Glanced(ledger.features(number), ledger.material(number), (image.width, image.height))
+        image = ledger.images.numbered(number)
+        return Glanced(ledger.features.local(number), ledger.features.raw_global(number), (image.width, image.height))
 
     asked: list[tuple[int, list[list[int]]]] = []
     for number, vectors in results(stores.executor, glance, numbers, stored, shared=(made, stores.model)):
         own = set(groups.members(number))
         near = stores.vectors.search(vectors, _NEAREST + len(own))
-        found = [[image.number for id, _ in row if (image := ledger.image(id)) is not None] for row in near]
-        asked.append((number, [[n for n in row if n not in own and ledger.has_features(n)] for row in found]))
+        found = [[image.number for id, _ in row if (image := ledger.images.get(id)) is not None] for row in near]
+        asked.append((number, [[n for n in row if n not in own and ledger.features.has(n)] for row in found]))
 
     def compared(question: tuple[int, list[list[int]]]) -> Compared:
         number, others = question
-        photos = {n: ledger.features(n) for n in dict.fromkeys(itertools.chain(*others))}
+        photos = {n: ledger.features.local(n) for n in dict.fromkeys(itertools.chain(*others))}
         place = {n: k for k, n in enumerate(photos)}
         return Compared(stored(number), tuple(photos.values()), tuple(tuple(place[n] for n in row) for row in others))
 
     for (number, others), best in results(stores.executor, compare, asked, compared, shared=(made, stores.verifier)):
         worth = [
-            (turn, ledger.image_numbered(row[place]).id)
+            (turn, ledger.images.numbered(row[place]).id)
             for turn, row, (place, nfa) in zip(_TRIED, others, best, strict=True)
             if nfa >= (_WORTH_IT if turn < MIRRORED else _WORTH_IT_MIRRORED)
         ]
@@ -372,13 +373,13 @@ def _turn_found(stores: Stores, found: list[Finding]) -> list[Turned]:
 
     What matches an image that is turned here is left, and tried again once that is done.
     """
-    ledger, groups, tried = stores.ledger, _Groups.of(stores), stores.ledger.turns_tried()
+    ledger, groups, tried = stores.ledger, _Groups.of(stores), stores.ledger.images.turns_tried()
     made: list[_Made] = []
     why: dict[str, Finding] = {}
     again: list[int] = []
     settled: set[int] = set()
     known = [one for one in found if one.number in groups.group and (not one.other or one.other in groups.group)]
-    for one in sorted(known, key=lambda one: (-one.gain, ledger.image_numbered(one.number).id)):
+    for one in sorted(known, key=lambda one: (-one.gain, ledger.images.numbered(one.number).id)):
         if tried.get(one.number, 0) == TURNED_BY_HAND:
             continue
         ends = {groups.group[number] for number in (one.number, one.other) if number}
@@ -386,7 +387,7 @@ def _turn_found(stores: Stores, found: list[Finding]) -> list[Turned]:
             again.append(one.number)
             continue
         try:
-            turning_now = [ledger.image_numbered(number) for number in groups.members(one.number)]
+            turning_now = [ledger.images.numbered(number) for number in groups.members(one.number)]
             made += [_made(stores, image, after(image.turn, one.turn)) for image in turning_now]
         except PhotoError as error:
             stores.progress.note(f"{_name(ledger, one.number)} may lie on its side; it is left so: {error}")
@@ -414,12 +415,12 @@ def _put(stores: Stores, made: Sequence[_Made], again: Sequence[int] = (), *, by
         bereft = {*ledger.pairs.joined(numbers), *numbers}
         for one in made:
             data = pack(one.features), one.material.tobytes()
-            ledger.turn_image(one.image.number, one.turn, one.photo.width, one.photo.height, *data, one.vector)
+            ledger.images.turn(one.image.number, one.turn, one.photo.width, one.photo.height, *data, one.vector)
         for one in made:
             judge_again(stores, one.image)
-        ledger.set_turns_tried(again, 0)
+        ledger.images.set_turns_tried(again, 0)
         if by_hand:
-            ledger.set_turns_tried(numbers, TURNED_BY_HAND)
+            ledger.images.set_turns_tried(numbers, TURNED_BY_HAND)
         ledger.set_meta(_FOUND, "[]")
         moved = review(stores, bereft) if made else None
         if made:
@@ -429,12 +430,12 @@ def _put(stores: Stores, made: Sequence[_Made], again: Sequence[int] = (), *, by
 
 
 def _told(stores: Stores, id: str, other: int | None, nfa: float) -> Turned:
-    ledger, image = stores.ledger, stores.ledger.image(id)
+    ledger, image = stores.ledger, stores.ledger.images.get(id)
     if image is None:
         raise UsageError(f"{id} is not an image of the collection")
-    match = ledger.image_numbered(other).id if other else None
+    match = ledger.images.numbered(other).id if other else None
     return Turned(id, _name(ledger, image.number), degrees(image.turn), image.turn >= MIRRORED, match, nfa)
 
 
 def _name(ledger: Ledger, number: int) -> str:
-    return printable(text_of(next(iter(ledger.paths(number)), b"?")))
+    return printable(text_of(next(iter(ledger.files.paths(number)), b"?")))

@@ -40,7 +40,7 @@ def describe_new(stores: Stores) -> int:
     Without index photos nothing can be learned, and nothing is described yet.
     """
     ledger = stores.ledger
-    missing = ledger.undescribed()
+    missing = ledger.descriptors.missing()
     if not missing:
         return 0
     if not stores.can_describe:
@@ -52,7 +52,7 @@ def describe_new(stores: Stores) -> int:
             _learned_otherwise(stores)
 
     def stored(numbers: list[int]) -> list[Stored]:
-        return [(ledger.features(number), ledger.material(number)) for number in numbers]
+        return [(ledger.features.local(number), ledger.features.raw_global(number)) for number in numbers]
 
     learned = stores.preset.descriptor, stores.model
     described = results(stores.executor, describe, batches(missing, _CHUNK), stored, shared=learned)
@@ -60,7 +60,7 @@ def describe_new(stores: Stores) -> int:
         for batch in batches(described, 4):
             with ledger.transaction():
                 for chunk, vectors in batch:
-                    ledger.put_descriptors(zip(chunk, vectors, strict=True))
+                    ledger.descriptors.put(zip(chunk, vectors, strict=True))
                 stores.changed()
             advance(sum(len(chunk) for chunk, _ in batch))
     return len(missing)
@@ -71,11 +71,13 @@ def _learn(stores: Stores) -> None:
     if not descriptor.training_photos:
         return
     # ids are hashes, so their first ones are a random sample that does not depend on the order of arrival
-    index = sorted((image.id, image.number) for image in ledger.images() if image.split == "index")
-    known = (number for _, number in index if ledger.has_features(number))
+    index = sorted((image.id, image.number) for image in ledger.images.all() if image.split == "index")
+    known = (number for _, number in index if ledger.features.has(number))
     photos = []
     for number in islice(known, descriptor.training_photos):
-        photos.append((unpack(ledger.features(number)), descriptor.material_from(ledger.material(number))))
+        photos.append(
+            (unpack(ledger.features.local(number)), descriptor.material_from(ledger.features.raw_global(number)))
+        )
 
     def each(function: Callable, jobs: Iterable) -> list:
         return [result for _, result in results(stores.executor, function, jobs)]
@@ -84,8 +86,8 @@ def _learn(stores: Stores) -> None:
         model = descriptor.train(photos, each)
         advance(1)
     with ledger.transaction():
-        ledger.set_model(MODEL, model.to_bytes())
-        ledger.clear_descriptors()
+        ledger.descriptors.set_model(MODEL, model.to_bytes())
+        ledger.descriptors.clear()
         _learned_otherwise(stores)
         stores.changed()
 
@@ -101,8 +103,8 @@ def reweigh(stores: Stores) -> None:
     rows = ledger.pairs.to_reweigh()
     if not rows:
         return
-    ids = {image.number: image.id for image in ledger.images()}
-    vectors = dict(ledger.descriptors())
+    ids = {image.number: image.id for image in ledger.images.all()}
+    vectors = dict(ledger.descriptors.all())
     with ledger.transaction():
         for seq, a, b, inliers, confirmed in rows:
             similar = similarity(vectors[a], vectors[b])

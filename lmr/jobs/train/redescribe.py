@@ -90,10 +90,10 @@ def _beside(stores: Stores, settings: Settings, made: Preset) -> Iterator[Stores
 def _goes_on(path: Path, stores: Stores, made: Preset) -> bool:
     try:
         with Ledger.open(path) as left:
-            ours = {image.id: image.turn for image in stores.ledger.images()}
+            ours = {image.id: image.turn for image in stores.ledger.images.all()}
             same = (left.meta("id"), left.meta(EXTRACTORS)) == (stores.id, made.mark)
             same &= not described_otherwise(left, made)
-            return same and all(ours.get(image.id) == image.turn for image in left.images())
+            return same and all(ours.get(image.id) == image.turn for image in left.images.all())
     except CollectionError:
         return False
 
@@ -105,10 +105,10 @@ def _remove(path: Path) -> None:
 
 def _extract_all(stores: Stores, beside: Stores) -> list[str]:
     """Extract what the ledger beside lacks, from the files that the collection knows; what could not be found."""
-    images = {image.number: image for image in stores.ledger.images()}
+    images = {image.number: image for image in stores.ledger.images.all()}
     paths: dict[int, list[Found]] = {}
     stored = {}
-    for file in stores.ledger.files():
+    for file in stores.ledger.files.all():
         if file.image is not None:
             root = file.path[: len(file.path) - len(file.name.encode())]
             frame = file.digest if source(file.path) != file.path else None
@@ -116,7 +116,7 @@ def _extract_all(stores: Stores, beside: Stores) -> list[str]:
             paths.setdefault(file.image, []).append(found)
             image = images[file.image]
             stored[file.path] = Stored(image.id, image.turn, file.digest)
-    known = {image.id for image in beside.ledger.images()}
+    known = {image.id for image in beside.ledger.images.all()}
     labels = {item.path: images[number] for number, items in paths.items() for item in items}
     work = [items[0] for number, items in paths.items() if images[number].id not in known]
 
@@ -124,19 +124,19 @@ def _extract_all(stores: Stores, beside: Stores) -> list[str]:
         return Label(labels[item.path].landmark, labels[item.path].split)
 
     extract(beside, work, given, None, Ingested(), False, stored)
-    lost, tried = [], stores.ledger.turns_tried()
+    lost, tried = [], stores.ledger.images.turns_tried()
     with beside.ledger.transaction():
         for image in images.values():
-            made = beside.ledger.image(image.id)
+            made = beside.ledger.images.get(image.id)
             if made is None:
                 lost += [text_of(item.path) for item in paths.get(image.number, [])[:1]] or [image.id]
             else:
-                beside.ledger.set_label(made.number, image.landmark, image.split)
-                beside.ledger.set_turns_tried([made.number], tried.get(image.number, 0))
-        for file in stores.ledger.files():
-            own = None if file.image is None else beside.ledger.image(images[file.image].id)
+                beside.ledger.images.set_label(made.number, image.landmark, image.split)
+                beside.ledger.images.set_turns_tried([made.number], tried.get(image.number, 0))
+        for file in stores.ledger.files.all():
+            own = None if file.image is None else beside.ledger.images.get(images[file.image].id)
             if file.image is None or own is not None:
-                beside.ledger.put_file(replace(file, image=None if own is None else own.number))
+                beside.ledger.files.put(replace(file, image=None if own is None else own.number))
     return lost
 
 
@@ -145,8 +145,8 @@ def _carry_pairs(old: Ledger, new: Ledger) -> int:
 
     They go on belonging to what verified them.
     """
-    ours = {image.number: image.id for image in old.images()}
-    theirs = {image.id: image.number for image in new.images()}
+    ours = {image.number: image.id for image in old.images.all()}
+    theirs = {image.id: image.number for image in new.images.all()}
     count, known = 0, old.fingerprints.all()
     with new.transaction():
         verified_by = {number: new.fingerprints.number(one) for number, one in known.items() if one.kind in _OF_PAIRS}
