@@ -30,8 +30,8 @@ from lmr.local.milvus import LocalMilvus
 from lmr.local.neo4j import LocalNeo4j
 from lmr.outputs import put
 from lmr.progress import Bars
+from lmr.reports.photos import Pictures
 from lmr.reports.pictures import jpeg
-from lmr.reports.report import Pictures
 from lmr.retrieval.evaluate import evaluate
 from lmr.retrieval.query import Patience, start_of_stored
 from lmr.settings import load

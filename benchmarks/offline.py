@@ -13,7 +13,7 @@ from scipy.sparse import csr_matrix
 
 from lmr.method.evaluation.metrics import average_precision
 from lmr.method.expansion.idqe import Smoothing, link_weights, refine
-from lmr.retrieval.baselines import Neighbour, explore
+from lmr.method.expansion.traversal import Neighbour, explore
 from lmr.store.stores import Stores
 from lmr.values import Array, Excluded
 

@@ -59,15 +59,15 @@ def run(settings: Settings, photos: Path) -> None:
 
 
 def print_ladder(found: Evaluation) -> None:
-    """The rungs as a table."""
+    """The baselines as a table."""
     print(f"{found.queries} queries, {found.index} index images")
     columns = f"{'mAP':>6} {'95 % interval':>14} {'mAP@100':>8} {'P@1':>6} {'mP@5':>6} {'mP@10':>6} {'a query':>9}"
-    print(f"{'rung':20} {columns}")
-    for rung in found.rungs:
-        low, high = rung.map_interval
+    print(f"{'baseline':20} {columns}")
+    for one in found.baselines:
+        low, high = one.map_interval
         print(
-            f"{rung.name:20} {rung.map:6.3f} [{low:.3f}, {high:.3f}] {rung.map_at_100:8.3f} {rung.p_at_1:6.3f} "
-            f"{rung.p_at_5:6.3f} {rung.p_at_10:6.3f} {1000 * rung.seconds:6.0f} ms"
+            f"{one.name:20} {one.map:6.3f} [{low:.3f}, {high:.3f}] {one.map_at_100:8.3f} {one.p_at_1:6.3f} "
+            f"{one.p_at_5:6.3f} {one.p_at_10:6.3f} {1000 * one.seconds:6.0f} ms"
         )
 
 

@@ -62,7 +62,7 @@ def report(name: str, collection: Stores) -> set[tuple[str, str]]:
     """Print counts and figures; returns the accepted pairs."""
     counts = collection.ledger.counts()
     found = evaluate(collection, names=list(_RUNGS))
-    figures = ", ".join(f"{rung.name} {rung.map:.3f}/{rung.map_at_100:.3f}" for rung in found.rungs)
+    figures = ", ".join(f"{one.name} {one.map:.3f}/{one.map_at_100:.3f}" for one in found.baselines)
     print(f"{name}: {counts['pairs']:,} pairs, {counts['edges']:,} edges; mAP/mAP@100 {figures}", flush=True)
     return {(edge.a, edge.b) for _, edge in collection.ledger.pairs.edges() if edge.excluded is None}
 

@@ -29,7 +29,8 @@ from lmr.local.neo4j import LocalNeo4j
 from lmr.method.photos.decode import content_id, decode
 from lmr.method.photos.turned import MIRRORED, back, degrees, turned_pixels
 from lmr.progress import Bars
-from lmr.retrieval.baselines import RUNGS, Field
+from lmr.retrieval.baselines import BASELINES
+from lmr.retrieval.context import RankingContext
 from lmr.retrieval.evaluate import WHOLE, labels_of
 from lmr.retrieval.query import Start, start_of_photo, start_of_stored
 from lmr.retrieval.search import wait_for_forest
@@ -122,11 +123,11 @@ def print_line(
     collection: Stores, name: str, asked: dict[str, str], starts: dict[str, Start], right: int, more: str
 ) -> None:
     """mAP, how many were found to be turned as is right, and which were not; asked: image ids by the query's name."""
-    stage, truth = Field(collection), labels_of(collection)
+    stage, truth = RankingContext(collection), labels_of(collection)
     by_id = {query.name: query for query in truth.levels["all"]}
     scores, wrong = [], []
     for query, start in starts.items():
-        ranked = [id for id in RUNGS[WHOLE](stage, start) if id != asked[query]]
+        ranked = [id for id in BASELINES[WHOLE](stage, start) if id != asked[query]]
         scores.append(truth.score(by_id[asked[query]], ranked)["map"])
         if start.turn != right:
             wrong.append(f"{query} {start.turn} {scores[-1]:.2f}")

@@ -11,8 +11,7 @@ from urllib.parse import quote
 
 from jinja2 import Environment
 
-from lmr.retrieval.analysis import DEFAULTS, analyst_queries
-from lmr.store.cypher import Query
+from lmr.retrieval.analysis import DEFAULTS, AnalystQuery, analyst_queries
 
 TARGET = Path(__file__).parent.parent / "cypher" / "browser" / "lmr-guide.html"
 PICTURES = {
@@ -55,7 +54,7 @@ def prefilled(text: str) -> str:
     return f"?cmd=edit&arg={quote(text, safe='')}"
 
 
-def literal(query: Query) -> str:
+def literal(query: AnalystQuery) -> str:
     """The query with its parameters as literals: the Browser has none set. Only for a person to read and edit."""
     values = {name: str(DEFAULTS.get(name) or EXAMPLES.get(name) or f"'{name.upper()}_ID'") for name in query.params}
     return re.sub(r"\$(\w+)", lambda found: values[found[1]], query.text)

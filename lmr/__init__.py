@@ -8,7 +8,8 @@
     for hit in c.search("one.jpg", top=20).hits:
         print(hit.rank, hit.reached, hit.inliers, hit.image.paths)
 
-Names are loaded when they are first used, so that `import lmr` costs nothing.
+Each command has a method of `Collection`, or a function here, of its name. Names are loaded when they are first used,
+so that `import lmr` costs nothing.
 """
 
 from __future__ import annotations
@@ -17,45 +18,91 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lmr.errors import (
+        BrokenServerError,
         BusyError,
         CheckpointError,
         CollectionError,
         DatabaseError,
+        DownloadError,
+        ImportFailedError,
         LmrError,
         PhotoError,
+        QueryFileError,
+        RefusedError,
         ServerError,
         StorageError,
+        UnreadError,
         UsageError,
+        WorkerDied,
     )
-    from lmr.library.collection import Collection, open
+    from lmr.inputs.arguments import Asked
+    from lmr.library.collection import Collection
+    from lmr.library.homes import browser, config, doctor, down, open, plan, queries, restore, status, up
+    from lmr.library.networks import checkpoints, features
+    from lmr.library.page import Page
     from lmr.library.result import Explanation, Hit, Image, SearchResult
-    from lmr.values import Hop, ImageId
+    from lmr.library.review import Review
+    from lmr.library.scores import score, score_recognition
+    from lmr.values import Hop, ImageId, Unused
+    from lmr.where import Where
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Asked",
+    "BrokenServerError",
     "BusyError",
     "CheckpointError",
     "Collection",
     "CollectionError",
     "DatabaseError",
+    "DownloadError",
     "Explanation",
     "Hit",
     "Hop",
     "Image",
     "ImageId",
+    "ImportFailedError",
     "LmrError",
+    "Page",
     "PhotoError",
+    "QueryFileError",
+    "RefusedError",
+    "Review",
     "SearchResult",
     "ServerError",
     "StorageError",
+    "UnreadError",
+    "Unused",
     "UsageError",
+    "Where",
+    "WorkerDied",
+    "browser",
+    "checkpoints",
+    "config",
+    "doctor",
+    "down",
+    "features",
     "open",
+    "plan",
+    "queries",
+    "restore",
+    "score",
+    "score_recognition",
+    "status",
+    "up",
 ]
 _HOMES = {
-    "lmr.library.collection": ("Collection", "open"),
+    "lmr.inputs.arguments": ("Asked",),
+    "lmr.library.collection": ("Collection",),
+    "lmr.library.homes": ("browser", "config", "doctor", "down", "open", "plan", "queries", "restore", "status", "up"),
+    "lmr.library.networks": ("checkpoints", "features"),
+    "lmr.library.page": ("Page",),
     "lmr.library.result": ("Explanation", "Hit", "Image", "SearchResult"),
-    "lmr.values": ("Hop", "ImageId"),
+    "lmr.library.review": ("Review",),
+    "lmr.library.scores": ("score", "score_recognition"),
+    "lmr.values": ("Hop", "ImageId", "Unused"),
+    "lmr.where": ("Where",),
 }
 _OF = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -12,6 +12,8 @@ from typing import Any, Literal, TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from lmr.text import printable
+
 T = TypeVar("T")
 
 Array: TypeAlias = NDArray[Any]
@@ -121,7 +123,12 @@ class Edge:
 
 
 class ImageId(str):
-    """The id of a stored image, or its beginning (6 characters or more): never the path of a file."""
+    """The id of a stored image, or its beginning (6 characters or more): never the path of a file.
+
+    >>> id = c.image("photos/front.jpg").id
+    >>> c.image(lmr.ImageId(id[:12])).id == id
+    True
+    """
 
     __slots__ = ()
 
@@ -133,6 +140,24 @@ class PhotoFile:
     data: bytes
     name: str = ""
     path: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Unused:
+    """A photo that could not be searched with, and why.
+
+    >>> [unused] = c.searches([b"no photo"])
+    >>> isinstance(unused, lmr.Unused), unused.reason
+    (True, 'not an image in a known format')
+    """
+
+    name: str
+    reason: str
+
+    @property
+    def text(self) -> str:
+        """Both, for people; many a reason begins with the name."""
+        return self.reason if self.reason.startswith(printable(self.name)) else f"{self.name}: {self.reason}"
 
 
 Question = ImageId | PhotoFile
@@ -170,7 +195,12 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class Hop:
-    """One verified match on a path; a is None for the photo that is searched for."""
+    """One verified match on a path, from image a to image b; a is None for the photo that is searched for.
+
+    >>> hop = c.search("one.jpg").path(c.search("one.jpg").hits[0])[0]
+    >>> hop.a is None, hop.inliers > 10, hop.weight > 0
+    (True, True, True)
+    """
 
     a: str | None
     b: str

@@ -94,6 +94,10 @@ class Where:
     """What images to list: those taken within so many metres of a position, and from one second to another (ISO 8601).
 
     An image without what is asked for does not pass; one known to the year passes if any of that year does.
+
+    >>> where = lmr.Where.of("48.85837,2.29448", "5km", "1990", None)
+    >>> where.within, where.first, len(c.search("one.jpg", where=where))  # nothing is known of these photos
+    (5000.0, '1990-01-01T00:00:00', 0)
     """
 
     near: tuple[float, float] | None = None

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote_to_bytes
@@ -31,7 +32,8 @@ from lmr.errors import StorageError, UsageError
 from lmr.method.evaluation.rankings import write_rankings, write_submission
 from lmr.method.photos.made import photograph, shots
 from lmr.outputs.listed import read
-from lmr.reports.gallery import Picture, Section, album
+from lmr.reports.gallery import Picture, Section, page_of
+from lmr.reports.page import Album
 from lmr.reports.pictures import jpeg
 from tests.conftest import ROOT
 
@@ -59,10 +61,12 @@ def tree(folder: Path, *, without: tuple[str, ...] = ()) -> Tree:
 
 
 def write_page(page: Path, shade: int = 0, pictures: int = 2) -> None:
-    with album(page) as made:
+    def sections(album: Album) -> Iterator[Section]:
         for k in range(pictures):
-            first = made.add(np.full((40, 60, 3), shade + k, np.uint8))
-        made.write([Section("title", f"shade {shade}", Picture("query", first), [], 0)], [])
+            first = album.add(np.full((40, 60, 3), shade + k, np.uint8))
+        yield Section("title", f"shade {shade}", Picture("query", first), [], 0)
+
+    outputs.write_page(page, page_of(sections).files)
 
 
 def shades(page: Path) -> set[int]:
@@ -196,11 +200,15 @@ def test_what_appears_while_it_is_written_stays(tmp_path: Path) -> None:
         assert tree(target.parent, without=(outputs.LIST,)) == before
     page = tmp_path / "p.html"
     write_page(page, 10)
-    with pytest.raises(UsageError, match="holds 2 files"), album(page) as made:
-        made.write([Section("t", "s", Picture("q", made.add(np.zeros((9, 9, 3), np.uint8))), [], 0)], [])
+
+    def sections(album: Album) -> Iterator[Section]:
+        yield Section("t", "s", Picture("q", album.add(np.zeros((9, 9, 3), np.uint8))), [], 0)
         (tmp_path / "p.files" / "raw").mkdir()
         for name in ("mine.jpg", "raw/mine.jpg"):
             (tmp_path / "p.files" / name).write_bytes(b"mine")
+
+    with pytest.raises(UsageError, match="holds 2 files"):
+        outputs.write_page(page, page_of(sections).files)
     assert shades_of_known(tmp_path / "p.files") == {10, 11} and "shade 10" in page.read_text()
     assert (tmp_path / "p.files" / "raw" / "mine.jpg").read_bytes() == b"mine"
 
@@ -458,14 +466,16 @@ def test_pages_with_odd_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, n
 WRITER = """
 import sys, time, numpy as np
 from pathlib import Path
-from lmr.reports.gallery import Picture, Section, album
+from lmr.outputs import write_page
+from lmr.reports.gallery import Picture, Section, page_of
 page, shade = Path(sys.argv[1]), int(sys.argv[2])
 print("ready", flush=True)
+def sections(album):
+    for k in range(12):
+        last = album.add(np.full((200, 300, 3), shade + k, np.uint8))
+    yield Section("t", f"shade {shade}", Picture("q", last), [], 0)
 while True:
-    with album(page) as made:
-        for k in range(12):
-            last = made.add(np.full((200, 300, 3), shade + k, np.uint8))
-        made.write([Section("t", f"shade {shade}", Picture("q", last), [], 0)], [])
+    write_page(page, page_of(sections).files)
     shade = (shade + 20) % 200
 """
 
@@ -498,7 +508,7 @@ DIES = """
 import importlib, os, sys
 import numpy as np
 from pathlib import Path
-from lmr.reports.gallery import Picture, Section, album
+from lmr.reports.gallery import Picture, Section, page_of
 import lmr.outputs.write
 
 module, name = sys.argv[2].rsplit(".", 1)
@@ -512,8 +522,9 @@ def dies(*args, **kwargs):
     return real(*args, **kwargs) if left >= 0 else os._exit(9)
 
 setattr(module, name, dies)
-with album(Path(sys.argv[1])) as made:
-    made.write([Section("t", "whole", Picture("q", made.add(np.zeros((9, 9, 3), np.uint8))), [], 0)], [])
+def sections(album):
+    yield Section("t", "whole", Picture("q", album.add(np.zeros((9, 9, 3), np.uint8))), [], 0)
+lmr.outputs.write.write_page(Path(sys.argv[1]), page_of(sections).files)
 """
 
 

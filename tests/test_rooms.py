@@ -33,8 +33,12 @@ RULES = [
 
 def imported(file: Path) -> set[str]:
     """Full names of what a file imports, anywhere in it."""
+    return imported_by(ast.parse(file.read_text()), file)
+
+
+def imported_by(program: ast.Module, file: Path) -> set[str]:
     found: set[str] = set()
-    for node in ast.walk(ast.parse(file.read_text())):
+    for node in ast.walk(program):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -54,6 +58,17 @@ def test_a_room_imports_nothing_from_those_above_it(room: str, forbidden: set[st
         if any(f"{name}.".startswith(f"{one}.") for one in forbidden)
     }
     assert not wrong
+
+
+def test_the_command_line_calls_the_library_alone() -> None:
+    """It may name the types of what it gets; the demo makes its photos by itself."""
+    below = {"extractors", "execution", "local", "store", "retrieval", "jobs", "reports"}
+    for file in sorted((ROOT / "cli").glob("*.py")):
+        used = ast.parse(file.read_text())
+        used.body = [node for node in used.body if not (isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node))]
+        rooms = {name.split(".")[1] for name in imported_by(used, file) if name.startswith("lmr.")}
+        assert not rooms & below, file
+        assert "method" not in rooms or file.name == "demo.py", file
 
 
 def test_every_room_is_known() -> None:

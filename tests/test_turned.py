@@ -24,7 +24,7 @@ from lmr.method.features.upright import likelihoods
 from lmr.method.photos.decode import decode
 from lmr.method.photos.turned import TURNS, after, back, degrees, turned, turned_pixels, turned_points
 from lmr.progress import Silent
-from lmr.reports.report import Pictures
+from lmr.reports.photos import Pictures
 from lmr.retrieval import turning
 from lmr.retrieval.query import start_of_photo, start_of_stored
 from lmr.settings import load

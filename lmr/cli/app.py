@@ -1,12 +1,17 @@
-"""All commands of `lmr`. Each parses, makes one call into the library, and prints."""
+"""What all commands of `lmr` share. Each parses, makes one call into the library, and prints."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from lmr.library.collection import Collection
+    from lmr.outputs import Ours
+    from lmr.settings import Settings
 
 app = typer.Typer(
     help="All photos of a place, also those that look nothing alike, and why each belongs.",
@@ -30,30 +35,44 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and 
 Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Worker processes.", show_default="one a core")]
 
 
-def load_settings(home: Path | None, **flags: Any) -> Any:
-    """Settings from flags, environment, file and defaults."""
-    from lmr.settings import load
+def load_settings(home: Path | None) -> Settings:
+    """Settings from environment, file and defaults."""
+    from lmr.library.homes import settings_of
 
-    return load({"home": home, **flags})[0]
+    return settings_of(home)
 
 
-def open_collection(home: Path | None, *, create: bool = False, quiet: bool = False, **flags: Any) -> Any:
+def open_collection(home: Path | None, *, create: bool = False, quiet: bool = False, **flags: Any) -> Collection:
     """The collection, with bars for people unless the output is for programs."""
-    from lmr.progress import Bars, Silent
-    from lmr.store.stores import Stores
+    from lmr.library.homes import open
+    from lmr.progress import Bars
 
-    return Stores.open(load_settings(home, **flags), Silent() if quiet else Bars(), create=create)
+    return open(home, create=create, progress=None if quiet else Bars(), **flags)
 
 
 def check_outputs(
-    home: Path | None, *targets: Path | None, page: Path | None = None, inputs: Iterable[Path] = ()
+    home: Path | None,
+    *targets: Path | None,
+    page: Path | None = None,
+    inputs: Iterable[Path] = (),
+    ours: Ours | None = None,
 ) -> None:
-    """Raise UsageError, before any work, for files and a page that cannot be written without loss of the user's."""
-    from lmr.outputs import check, check_page
+    """Raise UsageError, before any work, for files and a page that cannot be written without loss of the user's.
+
+    ours: tells other files that may be replaced.
+    """
+    from lmr.outputs import check, check_page, never
 
     folder = load_settings(home).home
     for target in targets:
         if target is not None:
-            check(target, home=folder, inputs=inputs)
+            check(target, home=folder, inputs=inputs, ours=ours or never)
     if page is not None:
         check_page(page, home=folder, inputs=inputs)
+
+
+def photo_given(word: str) -> Any:
+    """A photo as a person names it: its file, or the id or name of a stored image. Raises UsageError."""
+    from lmr.inputs.arguments import Asked, photo
+
+    return Asked(photo(word))

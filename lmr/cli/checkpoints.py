@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lmr.cli.app import Home, Json, app, check_outputs, load_settings
+from lmr.cli.app import Home, Json, app, check_outputs
 from lmr.cli.show import print_json, print_table, say
+
+if TYPE_CHECKING:
+    from lmr.extractors.checkpoints.store import Store
 
 checkpoints = typer.Typer(
     no_args_is_help=True,
@@ -26,20 +29,10 @@ OldAttention = Annotated[
 ]
 
 
-def _store(home: Path | None) -> Any:
-    from lmr.errors import UsageError
+def _store(home: Path | None) -> Store:
+    from lmr.library.networks import checkpoints
 
-    try:
-        import google_crc32c  # noqa: F401
-        import safetensors  # noqa: F401
-        import torch  # noqa: F401
-    except ImportError as error:
-        raise UsageError(
-            f"this needs {error.name}: install lmr with its extra `deep` (`make setup` does for this folder)"
-        ) from error
-    from lmr.extractors.checkpoints.store import Store
-
-    return Store.of(load_settings(home))
+    return checkpoints(home)
 
 
 def _summary(kept: Any) -> dict[str, Any]:
@@ -94,16 +87,16 @@ def list_(home: Home = None, as_json: Json = False) -> None:
 
     Example: `lmr checkpoints list`
     """
-    from lmr.extractors.checkpoints.published import PUBLISHED
+    from lmr.library.networks import published
 
     kept = list(_store(home).all())
     if as_json:
-        published = [{"name": p.name, "kind": p.kind, "about_mb": p.about_mb} for p in PUBLISHED.values()]
-        print_json({"kept": [_summary(one) for one in kept], "published": published})
+        known = [{"name": p.name, "kind": p.kind, "about_mb": p.about_mb} for p in published()]
+        print_json({"kept": [_summary(one) for one in kept], "published": known})
         return
     names = {one.name for one in kept}
     rows: list[tuple[Any, ...]] = [(k.name, k.about.kind, k.about.architecture, "at hand") for k in kept]
-    rows += [(p.name, p.kind, "", f"fetch, about {p.about_mb} MB") for p in PUBLISHED.values() if p.name not in names]
+    rows += [(p.name, p.kind, "", f"fetch, about {p.about_mb} MB") for p in published() if p.name not in names]
     print_table(("name", "kind", "architecture", "state"), rows)
 
 
@@ -174,18 +167,26 @@ def features(
     """
     import numpy as np
 
-    from lmr.extractors.single import Wanted, features_of
     from lmr.inputs.arguments import photo_file
+    from lmr.library.networks import features as run
     from lmr.outputs import replacing
 
     file = photo_file(photo)
     check_outputs(home, output, inputs=[file, *(weights or ())])
-    _store(home)
-    wanted = Wanted(
-        local, whole, weights or (), side, _numbers(scales), _numbers(global_scales), max_features, threshold,
-        whitening, float32,
-    )  # fmt: skip
-    found = features_of(file, wanted, load_settings(home))
+    found = run(
+        file,
+        local=local,
+        whole=whole,
+        weights=weights or (),
+        side=side,
+        scales=_numbers(scales),
+        global_scales=_numbers(global_scales),
+        most=max_features,
+        threshold=threshold,
+        whitening=whitening,
+        float32=float32,
+        home=home,
+    )
     with replacing(output) as part, part.open("wb") as made:
         np.savez(made, allow_pickle=False, **found)
     shapes = {name: list(array.shape) for name, array in found.items()}

@@ -14,24 +14,14 @@ from lmr import outputs
 from lmr.cli.app import load_settings
 from lmr.cli.show import print_table, say
 from lmr.errors import UsageError
-from lmr.jobs.care import id_of
-from lmr.jobs.exchange.clusters import cluster
-from lmr.jobs.ingest.ingest import ingest
-from lmr.jobs.ingest.labels import labels_from_csv
-from lmr.jobs.link.link import link
-from lmr.local.browser import browser_address
-from lmr.local.milvus import LocalMilvus
-from lmr.local.neo4j import LocalNeo4j
+from lmr.library.collection import Collection
+from lmr.library.homes import LEDGER, browser, down, is_collection, open
+from lmr.library.result import SearchResult
 from lmr.method.photos.made import PLACED, make_photos, photo_names, shots
 from lmr.method.photos.phone import ODD, make_phone
-from lmr.method.photos.turned import degrees
 from lmr.outputs import check_page, folder_of
 from lmr.progress import Bars
-from lmr.reports.report import write_gallery
-from lmr.retrieval.locate import locate
-from lmr.retrieval.search import Found, explain, names_of, search
-from lmr.store.stores import LEDGER, Stores
-from lmr.text import printable, text_of
+from lmr.text import printable
 
 _PAGE = "report.html"
 _PHONE = "uploads"
@@ -40,7 +30,7 @@ _COLLECTION = (
     *(LEDGER + end for end in ("-wal", "-shm", "")),  # the ledger last: what is left is still a collection
 )
 _TOLD = 3
-_FLOOR = 25.0  # made walls agree by chance more often than real ones, so weak matches are left out
+_MIN_WEIGHT = 25.0  # made walls agree by chance more often than real ones, so weak matches are left out
 
 
 def run(home: Path) -> None:
@@ -55,20 +45,16 @@ def run(home: Path) -> None:
         for _ in make_photos(photos):
             advance(1)
     make_phone(phone, photos)
-    with Stores.open(settings, progress, create=True) as stores:
-        ingest(stores, [photos], labels=labels_from_csv(photos / "labels.csv"))
-        link(stores)
-        change, _ = cluster(stores, "components", _FLOOR)
-        accepted = stores.ledger.pairs.accepted()
-        print(f"\n{len(wanted)} photos, {accepted} verified matches, {change.clusters} clusters\n")
-        _table(stores, photos)
-        _odd(stores, photos, phone)
-        _way(stores, photos)
-        page = home / _PAGE
-        found = search(stores, str(photos / "town-hall-front-1.jpg"), top=24, min_weight=_FLOOR)
-        write_gallery(stores, [found], page)
-        access = stores.graph.access
-        address = browser_address(access) if access.http else access.uri
+    with open(settings.home, progress=progress) as c:
+        c.ingest(photos, labels=photos / "labels.csv")
+        accepted = c.link().accepted
+        clusters = c.cluster("components", min_weight=_MIN_WEIGHT).clusters
+        print(f"\n{len(wanted)} photos, {accepted} verified matches, {clusters} clusters\n")
+        _table(c, photos)
+        _odd(c, photos, phone)
+        _way(c, photos)
+        page = c.search(photos / "town-hall-front-1.jpg", top=24, min_weight=_MIN_WEIGHT).save(home / _PAGE)
+    address = settings.neo4j_uri or browser(settings.home).address
     say(f"\ndone in {time.monotonic() - begin:.0f} s")
     print(
         f"\nLook at the report      {page.resolve().as_uri()}"
@@ -112,9 +98,8 @@ def _others(folder: Path, names: Sequence[str]) -> list[str]:
 def remove(home: Path) -> list[str]:
     """Take away what the demo made below its folder, and the folder if nothing else is there; returns what stays."""
     collection = load_settings(home / "lmr").home
-    if id_of(collection / LEDGER) is not None:
-        for server in (LocalNeo4j, LocalMilvus):
-            server(collection, load_settings(collection)).stop()
+    if is_collection(collection):
+        down(collection)
         for name in _COLLECTION:
             path = collection / name
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink(missing_ok=True)
@@ -130,57 +115,52 @@ def remove(home: Path) -> list[str]:
     return sorted(os.path.join(at, name) for at, _, names in os.walk(home) for name in names)
 
 
-def _table(stores: Stores, photos: Path) -> None:
+def _table(c: Collection, photos: Path) -> None:
     """What a search for each place's query photo finds over verified matches."""
-    print(f"Searched with photos that show each place, over matches of weight {_FLOOR:g} or more:")
-    labels = {image.id: image.landmark for image in stores.ledger.images.all()}
+    print(f"Searched with photos that show each place, over matches of weight {_MIN_WEIGHT:g} or more:")
     rows = []
     for shot in shots():
         if shot.split != "query":
             continue
         there = sum(other.landmark == shot.landmark and other.split == "index" for other in shots())
-        hits = search(stores, str(photos / f"{shot.name}.jpg"), verified_only=True, min_weight=_FLOOR).hits
-        right = sum(labels[hit.id] == shot.landmark for hit in hits)
+        hits = c.search(photos / f"{shot.name}.jpg", top=100, verified_only=True, min_weight=_MIN_WEIGHT).hits
+        right = sum(hit.image.landmark == shot.landmark for hit in hits)
         rows.append((shot.landmark, there, right, len(hits) - right, max((hit.hops or 0 for hit in hits), default=0)))
     print_table(("place", "photos of it", "found", "wrong", "hops"), rows)
 
 
-def _odd(stores: Stores, photos: Path, phone: Path) -> None:
+def _odd(c: Collection, photos: Path, phone: Path) -> None:
     """What is found with photos that are not as others are, and what one knows besides pixels."""
     print(f"\nSearched with {phone.name}/, photos as phones, scanners and other programs leave them:")
     for one in ODD:
-        found = search(stores, str(phone / one.name), verified_only=True, min_weight=_FLOOR)
-        print(f"  {one.name}, {one.about}: {'; '.join(_facts(stores, found, phone / one.name))}")
-    stored = stores.ledger.images.get(stores.resolve(str(photos / f"{PLACED}.jpg")))
-    if stored is not None and stored.latitude is not None and stored.longitude is not None:
-        near = sum(one.place is not None for one in locate(stores))
+        found = c.search(phone / one.name, top=100, verified_only=True, min_weight=_MIN_WEIGHT)
+        print(f"  {one.name}, {one.about}: {'; '.join(_facts(c, found))}")
+    stored = c.image(photos / f"{PLACED}.jpg")
+    if stored.location is not None:
+        near = sum(one.place is not None for one in c.locate())
+        latitude, longitude = stored.location
         print(
-            f"\n{PLACED}.jpg knows that it was taken {stored.taken_at} at {stored.latitude:.4f}, "
-            f"{stored.longitude:.4f}:\nlmr locate suggests places near it for {near} photos "
-            "that match it over at most three others"
+            f"\n{PLACED}.jpg knows that it was taken {stored.taken_at} at {latitude:.4f}, {longitude:.4f}:\n"
+            f"lmr locate suggests places near it for {near} photos that match it over at most three others"
         )
 
 
-def _facts(stores: Stores, found: Found, path: Path) -> Iterator[str]:
-    start = found.start
-    if start.number is not None:
-        names = [text_of(os.path.basename(other)) for other in stores.ledger.files.paths(start.number)]
+def _facts(c: Collection, found: SearchResult) -> Iterator[str]:
+    if found.stored is not None:
+        names = [os.path.basename(path) for path in c.image(found.stored).paths]
         yield f"the same picture, so it is {', '.join(names)}"
-    if start.turn:
-        yield f"turned by {degrees(start.turn)}° to match"
-    places = Counter(image.landmark for hit in found.hits if (image := stores.ledger.images.get(hit.id)))
+    if turned := found.to_dict()["query"]["turn"]:
+        yield f"turned by {turned}° to match"
+    places = Counter(hit.image.landmark for hit in found)
     yield f"finds {', '.join(f'{count} photos of {place}' for place, count in places.most_common())}"
 
 
-def _way(stores: Stores, photos: Path) -> None:
+def _way(c: Collection, photos: Path) -> None:
     """How a front is joined with a side that it shares no surface with."""
     front, side = photos / "town-hall-front-1.jpg", photos / "town-hall-side-9.jpg"
-    _, hops = explain(stores, str(front), str(side))
+    found = c.explain(front, side)
     print(f"\nFrom {front.name} to {side.name}, which share no surface:")
-    if not hops:
+    if not found.path:
         print("  no way was found")
-        return
-    names = names_of(stores, [id for hop in hops for id in (hop.a, hop.b) if id])
-    for hop in hops:
-        first, second = (names[id or ""][0].rsplit("/", 1)[-1] for id in (hop.a, hop.b))
+    for first, second, hop in zip(found.names, found.names[1:], found.path or (), strict=False):
         print(f"  {first} -> {second}: {hop.inliers} inliers")

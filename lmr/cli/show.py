@@ -6,6 +6,7 @@ import dataclasses
 import json
 import sys
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 from lmr.text import printable
@@ -38,6 +39,20 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
 def say(text: str) -> None:
     """A line for people, on standard error."""
     print(printable(text) if "\n" not in text else "\n".join(map(printable, text.split("\n"))), file=sys.stderr)
+
+
+def print_written(file: Path, count: int, as_json: bool, key: str = "queries", things: str = "queries") -> None:
+    """How many things were written to a file."""
+    if as_json:
+        print_json({"file": str(file), key: count})
+    else:
+        print(f"{count} {things} written to {printable(str(file))}")
+
+
+def named_first(names: Sequence[str], of: int | None = None, shown: int = 5) -> str:
+    """The first of some names, and how many there are besides; of: how many there are, if not all are at hand."""
+    more = (len(names) if of is None else of) - len(names[:shown])
+    return ", ".join(names[:shown]) + (f" and {more} more" if more > 0 else "")
 
 
 def _cell(value: Any) -> str:

@@ -20,9 +20,13 @@ _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://|file:/|data:", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A photo to search with: its file's path, or an image's id or name; data: its bytes where it has no file.
+    """A photo as a person asks for it: its file's path, or else an image's id or name, however that is spelled.
 
-    reason: why it cannot be used, where that is known already.
+    data: its bytes where it has no file. reason: why it cannot be used, where that is known already. For what people
+    type at a machine of their own alone: it opens any file that is named.
+
+    >>> c.image(lmr.Asked("FRONT")).paths[0].endswith("photos/front.jpg")
+    True
     """
 
     name: str

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import copy
-import html
 import os
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from lmr.errors import UsageError
-from lmr.values import Hop, ImageId
+from lmr.values import Array, Hop, ImageId
 
 if TYPE_CHECKING:
+    from lmr.library.page import Page
+    from lmr.retrieval.query import Effort
     from lmr.retrieval.search import Found
     from lmr.store.stores import Stores
     from lmr.where import Where
@@ -27,6 +29,10 @@ class Image:
     id: for `search(id)`, `explain` and the graph; paths: its files; width, height: px, as the photo is turned;
     landmark: its label, if it has one; taken_at: ISO 8601 as far as it is known ("1931", "2004-07-14T10:02:11");
     location: latitude and longitude in degrees (WGS 84); gone: no file of it is there any more.
+
+    >>> image = c.image("photos/front.jpg")
+    >>> image.split, image.taken_at, image.gone
+    ('index', None, False)
     """
 
     id: ImageId
@@ -47,6 +53,10 @@ class Hit:
     reached: "verified" over geometrically verified matches, or by "similarity" of descriptors alone. Of a verified one:
     inliers and weight of the weakest match on the way to it, hops the matches on that way; else None. similarity:
     product of the refined descriptors, at most 1.
+
+    >>> hit = c.search("one.jpg").hits[0]
+    >>> hit.rank, hit.reached, hit.inliers > 10, hit.hops
+    (1, 'verified', True, 1)
     """
 
     rank: int
@@ -63,6 +73,10 @@ class Explanation:
     """Why a photo and a stored image belong together: the strongest way of verified matches between them.
 
     path: its matches one after the other, empty where both are one image; None where nothing joins them.
+
+    >>> found = c.explain("photos/front.jpg", "photos/side.jpg")
+    >>> [hop.inliers > 0 for hop in found.path][0]
+    True
     """
 
     path: tuple[Hop, ...] | None
@@ -71,18 +85,56 @@ class Explanation:
 
     @property
     def joined(self) -> bool:
-        """Whether verified matches join them."""
+        """Whether verified matches join them.
+
+        >>> c.explain("photos/front.jpg", "photos/side.jpg").joined
+        True
+        """
         return self.path is not None
 
-    def picture(self, target: str | os.PathLike[str]) -> Path:
-        """Write the matches of the way as a JPEG, one below the other. Raises UsageError where there are none."""
-        from lmr.outputs import check
-        from lmr.reports.report import write_explanation
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Names of the photos on the way, one more than matches; () where there is none.
+
+        >>> c.explain("photos/front.jpg", "photos/side.jpg").names[-1]
+        'side.jpg'
+        """
+        from lmr.retrieval.search import names_of
+
+        if not self.path:
+            return ()
+        paths = names_of(self._stores, [id for hop in self.path for id in (hop.a, hop.b) if id])
+        ends = [(self.path[0].a, self._start.path), *((hop.b, "") for hop in self.path)]
+        whole = ([*paths.get(id or "", []), otherwise][0] or id or "the photo" for id, otherwise in ends)
+        return tuple(name.rsplit("/", 1)[-1] for name in whole)
+
+    def figure(self) -> Array:
+        """The matches of the way, one below the other: (H, W, 3) uint8 RGB, with a line for each inlier.
+
+        Raises UsageError where there are none.
+
+        >>> c.explain("photos/front.jpg", "photos/side.jpg").figure().shape[2]
+        3
+        """
+        from lmr.reports.explanation import explanation_figure
 
         if not self.path:
             raise UsageError("there is no way between them that could be drawn")
+        return explanation_figure(self._stores, self._start, self.path)
+
+    def picture(self, target: str | os.PathLike[str]) -> Path:
+        """Write the figure as a JPEG. Raises UsageError where there is none, or what is there is not lmr's.
+
+        >>> c.explain("photos/front.jpg", "photos/side.jpg").picture("why.jpg").exists()
+        True
+        """
+        from lmr.outputs import check, replacing
+        from lmr.reports.pictures import jpeg
+
+        drawn = self.figure()
         check(Path(target), home=self._stores.home)
-        write_explanation(self._stores, self._start, list(self.path), Path(target))
+        with replacing(Path(target)) as part:
+            part.write_bytes(jpeg(drawn))
         return Path(target)
 
 
@@ -91,12 +143,16 @@ class SearchResult(Sequence[Hit]):
 
     What it tells is of the moment of the search. Ways and pictures are read when they are asked for: once another
     command has changed the forest, they may raise CollectionError, and the search is to be done again.
+
+    >>> result = c.search("one.jpg", top=5)
+    >>> result, len(result), result[0].rank
+    (<SearchResult: ... verified, ... by similarity, in ... s>, 5, 1)
     """
 
     def __init__(self, stores: Stores, found: Found, where: Where | None = None) -> None:
         from lmr.retrieval.rows import document
 
-        self._stores, self._found = stores, found
+        self._stores, self.found = stores, found
         self._document = document(stores, found)
         if where is not None:
             self._document |= {"where": asdict(where), "left_out_unknown": stores.ledger.images.lack(where)}
@@ -117,31 +173,72 @@ class SearchResult(Sequence[Hit]):
 
     @property
     def seconds(self) -> float:
-        """How long the search took."""
-        return self._found.seconds
+        """How long the search took.
+
+        >>> c.search("one.jpg").seconds > 0
+        True
+        """
+        return self.found.seconds
+
+    @property
+    def statistics(self) -> Effort:
+        """What was done before ranking: `rounds`, photos `compared` in them, and why it `ended`.
+
+        >>> c.search("one.jpg", rounds=1).statistics.rounds
+        1
+        """
+        return self.found.start.effort
+
+    @property
+    def turned(self) -> str | None:
+        """How the photo was turned for the search, in words; None where it lies right.
+
+        >>> c.search("one.jpg").turned is None
+        True
+        """
+        from lmr.reports.prose import how_it_lies
+
+        turn = self.found.start.turn
+        return how_it_lies(turn) if turn else None
 
     @property
     def stored(self) -> ImageId | None:
-        """The image of the collection that was searched from; None for a photo that is not in it."""
-        start = self._found.start
+        """The image of the collection that was searched from; None for a photo that is not in it.
+
+        >>> c.search("one.jpg").stored is None, c.search("photos/front.jpg").stored == c.image("photos/front.jpg").id
+        (True, True)
+        """
+        start = self.found.start
         return None if start.number is None else ImageId(start.id)
 
     def path(self, hit: Hit) -> list[Hop]:
         """The verified matches from the photo to a hit, one after the other; [] for one by similarity alone.
 
         Raises CollectionError where the forest is another by now.
+
+        >>> result = c.search("one.jpg")
+        >>> len(result.path(result.hits[0])) == result.hits[0].hops
+        True
         """
         from lmr.retrieval.search import path_to
 
-        via = self._found.via.get(hit.image.id)
-        return [] if via is None else path_to(self._stores, self._found.start, hit.image.id, via)
+        via = self.found.via.get(hit.image.id)
+        return [] if via is None else path_to(self._stores, self.found.start, hit.image.id, via)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, as `lmr search --json` prints them."""
+        """Plain values, as `lmr search --json` prints them.
+
+        >>> list(c.search("one.jpg").to_dict())
+        ['query', 'seconds', 'effort', 'results']
+        """
         return copy.deepcopy(self._document)
 
     def to_pandas(self) -> Any:
-        """A DataFrame with a row for each hit. Raises UsageError where pandas is not installed."""
+        """A DataFrame with a row for each hit. Raises UsageError where pandas is not installed.
+
+        >>> list(c.search("one.jpg", top=2).to_pandas()["rank"])
+        [1, 2]
+        """
         try:
             import pandas
         except ImportError as error:
@@ -149,22 +246,27 @@ class SearchResult(Sequence[Hit]):
         return pandas.DataFrame(self._document["results"])
 
     def html(self) -> str:
-        """The gallery as one HTML document, its pictures within it."""
-        from lmr.reports.report import gallery_text
+        """The gallery as one HTML document, its pictures within it.
 
-        return gallery_text(self._stores, self._found)
+        >>> c.search("one.jpg", top=3).html().count("data:image/jpeg") > 3
+        True
+        """
+        return self._page().html()
 
     def save(self, page: str | os.PathLike[str]) -> Path:
-        """Write the gallery as a page, with its pictures beside it. Raises UsageError where that is not lmr's."""
-        from lmr.outputs import check_page
-        from lmr.reports.report import write_gallery
+        """Write the gallery as a page, with its pictures beside it. Raises UsageError where that is not lmr's.
 
-        check_page(Path(page), home=self._stores.home)
-        write_gallery(self._stores, [self._found], Path(page))
-        return Path(page)
+        >>> c.search("one.jpg", top=3).save("result.html").exists()
+        True
+        """
+        return self._page().save(page)
 
     def show(self) -> None:
-        """The gallery, in a notebook; elsewhere the hits are printed, a line each."""
+        """The gallery, in a notebook; elsewhere the hits are printed, a line each.
+
+        >>> c.search("one.jpg", top=1).show()
+        1 verified ... .../photos/....jpg
+        """
         ipython = sys.modules.get("IPython")
         if ipython is not None and ipython.get_ipython() is not None:
             ipython.display.display(self)
@@ -172,9 +274,13 @@ class SearchResult(Sequence[Hit]):
         for hit in self.hits:
             print(hit.rank, hit.reached, hit.inliers or "-", *hit.image.paths[:1])
 
+    def _page(self) -> Page:
+        from lmr.library.page import page_of
+
+        return page_of(self._stores, self)
+
     def _repr_html_(self) -> str:
-        frame = "width: 100%; height: 640px; border: 0"
-        return f'<iframe sandbox srcdoc="{html.escape(self.html())}" style="{frame}"></iframe>'
+        return self._page()._repr_html_()
 
 
 def image_of(stores: Stores, id: str, facts: dict[str, Any] | None = None) -> Image:

@@ -8,8 +8,8 @@ write    the new is made beside it, hidden, and moved into place when it is comp
 
 from lmr.outputs.listed import LIST, is_ours
 from lmr.outputs.owned import MANIFEST, MARK, is_lmr_folder, made_by_lmr, marked
-from lmr.outputs.refuse import Ours, check, check_page, folder_of
-from lmr.outputs.write import forget, put, remove, replacing, replacing_page
+from lmr.outputs.refuse import Ours, check, check_page, folder_of, never
+from lmr.outputs.write import forget, put, remove, replacing, replacing_page, write_page
 
 __all__ = [
     "LIST",
@@ -24,8 +24,10 @@ __all__ = [
     "is_ours",
     "made_by_lmr",
     "marked",
+    "never",
     "put",
     "remove",
     "replacing",
     "replacing_page",
+    "write_page",
 ]

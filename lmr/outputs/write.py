@@ -13,8 +13,9 @@ import hashlib
 import os
 import secrets
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 from lmr.errors import StorageError
 from lmr.outputs.listed import LIST, Listed, holding, is_ours
@@ -52,6 +53,20 @@ def replacing_page(page: Path) -> Iterator[tuple[Path, Path]]:
             refuse_page(page)
             _swap(pictures, folder_of(page), page, made / "before")
             _settle(text, page, never, listed)
+
+
+def write_page(page: Path, drawn: Callable[[str], Iterable[tuple[str, bytes | str]]]) -> None:
+    """Write a page and its pictures, each as it is drawn.
+
+    drawn: name and content of each file, the page itself last and without a name, from the address of the pictures'
+    folder. Raises UsageError where page or folder is not lmr's.
+    """
+    with replacing_page(page) as (text, pictures):
+        for name, content in drawn(quote(os.fsencode(folder_of(page).name))):
+            if isinstance(content, bytes):
+                (pictures / name).write_bytes(content)
+            else:
+                text.write_text(content, "utf-8", errors="backslashreplace")
 
 
 def put(target: Path, data: bytes) -> None:

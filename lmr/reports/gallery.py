@@ -1,25 +1,26 @@
-"""A page of results: thumbnails as files beside it, and for each result the matches that lead to it."""
+"""The page of searches: thumbnails, and for each result the matches that lead to it."""
 
 from __future__ import annotations
 
-import base64
-import contextlib
-import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
-from lmr import __version__
-from lmr.outputs import folder_of, replacing_page
-from lmr.reports.pictures import jpeg
-from lmr.values import Array
+from lmr.method.photos.about import About
+from lmr.reports.page import Album, Report
+from lmr.reports.photos import Pictures
+from lmr.reports.pictures import thumbnail
+from lmr.reports.prose import how_it_lies
+from lmr.retrieval.search import Found, path_to
+from lmr.store.stores import Stores
+from lmr.values import Hit, Hop, Unused
+
+_PATHS_SHOWN = 50
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One match on the way to a result: names of its photos, inliers, and its picture's file."""
+    """One match on the way to a result: names of its photos, inliers, and its picture's address."""
 
     first: str
     second: str
@@ -62,102 +63,90 @@ class Section:
     verified: int
 
 
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """One of the first results of a query, and whether it is right."""
+def gallery(stores: Stores, found: Iterable[Found | Unused]) -> Report:
+    """Searches as one page; of a photo that could not be searched with the reason is shown.
 
-    name: str
-    picture: str
-    right: bool
-
-
-@dataclass(frozen=True, slots=True)
-class QueryCard:
-    """One query of an evaluation: average precision by rung, and its first results on the last one."""
-
-    name: str
-    group: str
-    picture: str
-    scores: list[tuple[str, float]]
-    results: list[Shown]
-
-
-@dataclass(frozen=True, slots=True)
-class ReviewCard:
-    """A match to look at: names of its photos, ids, why, and its picture's file."""
-
-    first: str
-    second: str
-    a: str
-    b: str
-    why: str
-    picture: str
-
-
-class Album:
-    """A page in the making and its folder of pictures; see `album`. Each picture is written once."""
-
-    def __init__(self, page: Path, folder: Path, address: str) -> None:
-        self._page, self._folder, self._address = page, folder, address
-        self._count = 0
-
-    def add(self, pixels: Array) -> str:
-        """Write a picture; returns its address relative to the page."""
-        self._count += 1
-        target = self._folder / f"{self._count:04d}.jpg"
-        target.write_bytes(jpeg(pixels))
-        return f"{self._address}/{target.name}"
-
-    def write(self, sections: list[Section], unused: list[str]) -> None:
-        """Write the page of one search or of many, and of what could not be searched with, and why."""
-        if len(sections) == 1 and not unused:
-            title, summary = f"All photos of the place in {sections[0].name}", sections[0].summary
-        else:
-            title = f"All photos of the places in {len(sections)} photos"
-            summary = "Results with a green edge were reached over verified matches, the others by similarity alone."
-        self._render("gallery.html", title=title, summary=summary, sections=sections, unused=unused)
-
-    def write_ladder(
-        self, title: str, summary: str, levels: list[tuple[str, list[Any]]], cards: list[QueryCard]
-    ) -> None:
-        """Write the page of an evaluation: its rungs by level, and a card for each query in the order given."""
-        last = levels[0][1][-1].name if levels and levels[0][1] else ""
-        self._render("ladder.html", title=title, summary=summary, levels=levels, last=last, cards=cards)
-
-    def write_review(self, title: str, summary: str, cards: list[ReviewCard]) -> None:
-        """Write the page of matches to look at."""
-        self._render("review.html", title=title, summary=summary, cards=cards)
-
-    def _render(self, name: str, **values: Any) -> None:
-        self._page.write_text(_rendered(name, values), "utf-8", errors="backslashreplace")
-
-
-class Inline(Album):
-    """A page in one text, its pictures within it: for a notebook."""
-
-    def __init__(self) -> None:
-        self.text = ""
-
-    def add(self, pixels: Array) -> str:
-        """The picture as an address that holds it."""
-        return "data:image/jpeg;base64," + base64.b64encode(jpeg(pixels)).decode("ascii")
-
-    def _render(self, name: str, **values: Any) -> None:
-        self.text = _rendered(name, values)
-
-
-def _rendered(name: str, values: dict[str, Any]) -> str:
-    import jinja2
-
-    environment = jinja2.Environment(loader=jinja2.PackageLoader("lmr.reports"), autoescape=True)
-    return environment.get_template(name).render(values, version=__version__)
-
-
-@contextlib.contextmanager
-def album(page: Path) -> Iterator[Album]:
-    """An album that takes the places of the page and of `NAME.files` beside it when it is complete.
-
-    Raises UsageError where either is not lmr's.
+    Each is drawn before the next is taken.
     """
-    with replacing_page(page) as (text, pictures):
-        yield Album(text, pictures, quote(os.fsencode(folder_of(page).name)))
+
+    def sections(album: Album) -> Iterator[Section | str]:
+        for one in found:
+            yield one.text if isinstance(one, Unused) else _section(stores, one, album)
+
+    return page_of(sections)
+
+
+def page_of(sections: Callable[[Album], Iterator[Section | str]]) -> Report:
+    """The page of sections, and of texts about photos that could not be searched with."""
+    return Report("gallery.html", sections, _head)
+
+
+def _head(cards: list[Any]) -> dict[str, Any]:
+    sections = [card for card in cards if isinstance(card, Section)]
+    unused = [card for card in cards if isinstance(card, str)]
+    if len(sections) == 1 and not unused:
+        title, summary = f"All photos of the place in {sections[0].name}", sections[0].summary
+    else:
+        title = f"All photos of the places in {len(sections)} photos"
+        summary = "Results with a green edge were reached over verified matches, the others by similarity alone."
+    return {"title": title, "summary": summary, "sections": sections, "unused": unused}
+
+
+def _section(stores: Stores, found: Found, album: Album) -> Section:
+    pictures = Pictures(stores, found.start)
+    verified = sum(hit.reached == "verified" for hit in found.hits)
+    name = pictures.name(found.start.id)
+    summary = (
+        f"{verified} of {len(found.hits)} results were reached over verified matches (green), the others by "
+        f"similarity alone (grey). Searched in {found.seconds:.2f} s."
+    )
+    summary += f" The photo {how_it_lies(found.start.turn)}." if found.start.turn else ""
+    query = Picture(found.start.path or name, album.add(thumbnail(pictures.pixels(found.start.id)[0], 480)))
+    drawing = _Drawing(stores, found, pictures, album)
+    with stores.progress.task("Pictures", len(found.hits), "results") as advance:
+        cards = []
+        for hit in found.hits:
+            cards.append(drawing.card(hit))
+            advance(1)
+    return Section(name, summary, query, cards, verified)
+
+
+class _Drawing:
+    """The cards of one search; each match is drawn once."""
+
+    def __init__(self, stores: Stores, found: Found, pictures: Pictures, album: Album) -> None:
+        self._stores, self._found, self._pictures, self._album = stores, found, pictures, album
+        self._drawn: dict[tuple[str | None, str], str] = {}
+
+    def card(self, hit: Hit) -> Card:
+        """One result with the matches that lead to it."""
+        stores, found, pictures = self._stores, self._found, self._pictures
+        path: tuple[Step, ...] = ()
+        if hit.id in found.via and hit.rank <= _PATHS_SHOWN:
+            hops = path_to(stores, found.start, hit.id, found.via[hit.id])
+            path = tuple(Step(pictures.name(h.a), pictures.name(h.b), h.inliers, self._picture_of(h)) for h in hops)
+        image = stores.ledger.images.get(hit.id)
+        return Card(
+            hit.rank,
+            pictures.name(hit.id),
+            self._album.add(pictures.thumbnail(hit.id)),
+            hit.reached,
+            hit.hops,
+            hit.inliers,
+            hit.similarity,
+            image.landmark if image else None,
+            path,
+            _facts(stores.ledger.files.about(image.number)) if image else (),
+        )
+
+    def _picture_of(self, hop: Hop) -> str:
+        if (hop.a, hop.b) not in self._drawn:
+            self._drawn[hop.a, hop.b] = self._album.add(self._pictures.match(hop))
+        return self._drawn[hop.a, hop.b]
+
+
+def _facts(about: About) -> tuple[str, ...]:
+    """When, where and with what a photo was taken, and its caption, as lines for people."""
+    taken = " ".join(filter(None, ((about.taken_at or "").replace("T", " "), about.offset)))
+    place = "{:.5f}, {:.5f}".format(*about.place) if about.place else None
+    return tuple(filter(None, (taken, place, about.camera, about.caption)))

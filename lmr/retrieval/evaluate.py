@@ -1,18 +1,20 @@
-"""Evaluate: the photos of a protocol are searched for as users search, rung by rung of the ladder."""
+"""Evaluate: the photos of a protocol are searched for as users search, by each baseline."""
 
 from __future__ import annotations
 
 import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from lmr.errors import UsageError
 from lmr.method.evaluation.metrics import mean, summary
 from lmr.method.evaluation.protocols import GroundTruth, Query
 from lmr.method.photos.decode import read
-from lmr.retrieval.baselines import RUNGS, Field
+from lmr.retrieval.baselines import BASELINES
+from lmr.retrieval.context import RankingContext
 from lmr.retrieval.query import Start, start_of_photo, start_of_stored
 from lmr.retrieval.rankings import names_of_images
 from lmr.retrieval.search import one_state
@@ -23,7 +25,7 @@ WHOLE = "idqe+mmst"
 
 
 @dataclass(frozen=True, slots=True)
-class Rung:
+class Baseline:
     """Quality of one way to rank at one level of a protocol: fractions 0-1, with the 95 % interval of mAP over groups
     (landmarks) and the seconds a query."""
 
@@ -40,7 +42,7 @@ class Rung:
 
 @dataclass(frozen=True, slots=True)
 class QueryRow:
-    """One query: its figures by rung at the first level, and how its results begin on the last rung."""
+    """One query: its figures by baseline at the first level, and how its results begin on the last one."""
 
     query: str
     id: str
@@ -51,20 +53,25 @@ class QueryRow:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """All rungs on one set of queries; missing: names in the ground truth that the collection does not hold."""
+    """All baselines on one set of queries; missing: names in the ground truth that the collection does not hold."""
 
     protocol: str
     queries: int
     index: int
     missing: int
-    rungs: list[Rung]
+    baselines: list[Baseline]
     rows: list[QueryRow] = field(repr=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as `lmr evaluate --json` prints them; `rungs` is the former name of `baselines`."""
+        told = asdict(self)
+        return {**told, "rungs": told["baselines"]}
 
 
 def evaluate(
     stores: Stores, truth: GroundTruth | None = None, names: Sequence[str] | None = None, shown: int = 10
 ) -> Evaluation:
-    """Measure some rungs (None: all) by a protocol's ground truth, or by the collection's own labels.
+    """Measure some baselines (None: all) by a protocol's ground truth, or by the collection's own labels.
 
     By the labels, queries are the labelled photos of the query split, positives the index images of the same
     landmark. Raises UsageError where there are no queries, CollectionError where the collection is changed meanwhile.
@@ -73,59 +80,69 @@ def evaluate(
         return _evaluated(stores, truth, _chosen(names), shown)
 
 
-def _evaluated(stores: Stores, truth: GroundTruth | None, rungs: Sequence[str], shown: int) -> Evaluation:
-    cast = _Cast(stores, truth)
-    stage = Field(stores)
-    scores: dict[tuple[str, str], list[dict[str, float]]] = {}
-    groups: dict[str, list[str]] = {level: [] for level in cast.truth.levels}
-    seconds: dict[str, list[float]] = {name: [] for name in rungs}
-    rows = []
-    with stores.progress.task("Queries", len(cast.queries), "queries") as advance:
-        for name, levels in cast.queries.items():
-            first = next(iter(levels.values()))  # levels differ in what is right, not in what is asked
-            start = cast.start(name, first)
-            of_query: dict[str, dict[str, float]] = {}
-            results: list[tuple[str, bool]] = []
-            for rung in rungs:
-                begin = time.perf_counter()
-                ids = RUNGS[rung](stage, start)
-                seconds[rung].append(time.perf_counter() - begin)
-                ranked = cast.names(ids)
-                for level, query in levels.items():
-                    figures = cast.truth.score(query, ranked)
-                    scores.setdefault((rung, level), []).append(figures)
-                    of_query.setdefault(rung, figures)
-                spelled = zip(ids, cast.spelled(ids), strict=True)
-                results = [(id, name in first.positives) for id, name in spelled if name not in first.junk][:shown]
-            for level, query in levels.items():
-                groups[level].append(query.group)
-            rows.append(QueryRow(name, start.id, first.group, of_query, results))
+def _evaluated(stores: Stores, truth: GroundTruth | None, baselines: Sequence[str], shown: int) -> Evaluation:
+    stored, context = _StoredTruth(stores, truth), RankingContext(stores)
+    tally = _Tally(stored, context, baselines, shown)
+    with stores.progress.task("Queries", len(stored.queries), "queries") as advance:
+        for name, levels in stored.queries.items():
+            tally.take(name, levels)
             advance(1)
-    return Evaluation(
-        cast.truth.protocol,
-        len(cast.queries),
-        len(stage.ids),
-        cast.missing,
-        [
-            Rung(name, level, seconds=mean(seconds[name]), **summary(found, groups[level]))
-            for level in cast.truth.levels
-            for name in rungs
-            if (found := scores.get((name, level)))
-        ],
-        rows,
-    )
+    found = tally.baselines()
+    return Evaluation(stored.truth.protocol, len(stored.queries), len(context.ids), stored.missing, found, tally.rows)
+
+
+class _Tally:
+    """The figures of all queries, as they are asked."""
+
+    def __init__(self, stored: _StoredTruth, context: RankingContext, baselines: Sequence[str], shown: int) -> None:
+        self._stored, self._context, self._baselines, self._shown = stored, context, baselines, shown
+        self._scores: dict[tuple[str, str], list[dict[str, float]]] = {}
+        self._groups: dict[str, list[str]] = {level: [] for level in stored.truth.levels}
+        self._seconds: dict[str, list[float]] = {name: [] for name in baselines}
+        self.rows: list[QueryRow] = []
+
+    def take(self, name: str, levels: dict[str, Query]) -> None:
+        """Rank one query by each baseline, and score that at its levels."""
+        stored = self._stored
+        first = next(iter(levels.values()))  # levels differ in what is right, not in what is asked
+        start = stored.start(name, first)
+        of_query: dict[str, dict[str, float]] = {}
+        results: list[tuple[str, bool]] = []
+        for baseline in self._baselines:
+            begin = time.perf_counter()
+            ids = BASELINES[baseline](self._context, start)
+            self._seconds[baseline].append(time.perf_counter() - begin)
+            ranked = stored.names(ids)
+            for level, query in levels.items():
+                figures = stored.truth.score(query, ranked)
+                self._scores.setdefault((baseline, level), []).append(figures)
+                of_query.setdefault(baseline, figures)
+            spelled = zip(ids, stored.spelled(ids), strict=True)
+            results = [(id, name in first.positives) for id, name in spelled if name not in first.junk][: self._shown]
+        for level, query in levels.items():
+            self._groups[level].append(query.group)
+        self.rows.append(QueryRow(name, start.id, first.group, of_query, results))
+
+    def baselines(self) -> list[Baseline]:
+        """Means over the queries, by level."""
+        return [
+            Baseline(name, level, seconds=mean(self._seconds[name]), **summary(found, self._groups[level]))
+            for level in self._stored.truth.levels
+            for name in self._baselines
+            if (found := self._scores.get((name, level)))
+        ]
 
 
 def _chosen(names: Sequence[str] | None) -> list[str]:
     if names is None:
-        return list(RUNGS)
-    if unknown := [name for name in names if name not in RUNGS]:
-        raise UsageError(f"{', '.join(unknown)} is no rung; there are {', '.join(RUNGS)}")
+        return list(BASELINES)
+    if unknown := [name for name in names if name not in BASELINES]:
+        raise UsageError(f"{', '.join(unknown)} is no baseline; there are {', '.join(BASELINES)}")
     return list(names)
 
 
-class _Cast:
-    """Who is who: names of a ground truth and images of the collection."""
+class _StoredTruth:
+    """The queries of a ground truth, and which images of the collection its names stand for."""
 
     def __init__(self, stores: Stores, truth: GroundTruth | None) -> None:
         self._stores = stores

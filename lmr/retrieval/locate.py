@@ -9,10 +9,12 @@ from pathlib import Path
 
 from lmr.errors import UsageError
 from lmr.method.spanning.locate import Place, Suggestion, suggest
-from lmr.retrieval.query import begin_at, typed
-from lmr.retrieval.search import undisturbed
+from lmr.retrieval.query import begin_at, question_of
+from lmr.retrieval.search import stored_image, undisturbed
+from lmr.store.images import Image
 from lmr.store.stores import Stores
 from lmr.text import text_of
+from lmr.values import ImageId, Question
 
 _KEPT = 100_000  # images whose matches are kept at hand
 _OUTSIDE = 0  # number of a photo that is not stored; those of images begin at 1
@@ -48,11 +50,14 @@ class Located:
     matches: tuple[Match, ...]
 
 
-def locate(stores: Stores, names: Sequence[str] = ()) -> list[Located]:
-    """Places for the photos or images named, or for all without a position that lead to one, the surest first."""
+def locate(stores: Stores, photos: Sequence[Question | str] = ()) -> list[Located]:
+    """Places for these photos, or for all stored ones without a position that lead to one, the surest first.
+
+    A text is what a person typed.
+    """
     places, graph = stores.ledger.images.positions(), _Matches(stores)
-    if names:
-        return [_named(stores, name, graph, places) for name in names]
+    if photos:
+        return [_asked(stores, photo, graph, places) for photo in photos]
     found = []
     if places:
         for image in stores.ledger.images.all():
@@ -79,20 +84,24 @@ class _Matches:
         return [(link.other, link.inliers) for link in self._pairs.links_of(number) if link.excluded is None]
 
 
-def _named(stores: Stores, name: str, graph: _Matches, places: dict[int, Place]) -> Located:
-    ledger = stores.ledger
-    try:
-        image = ledger.images.get(stores.resolve(name))
-    except UsageError:
-        if not Path(name).is_file():
-            raise
-        image = None
+def _asked(stores: Stores, photo: Question | str, graph: _Matches, places: dict[int, Place]) -> Located:
+    ledger, image = stores.ledger, _stored(stores, photo)
     if image is not None:
         return _located(stores, image.number, suggest(image.number, graph.of, places.get), places)
-    start = undisturbed(stores, lambda: begin_at(stores, typed(stores, name)))
+    start = undisturbed(stores, lambda: begin_at(stores, question_of(stores, photo)))
     ends = ((ledger.images.get(edge.id), edge.inliers) for edge in start.edges or ())
     graph.outside = [(end.number, inliers) for end, inliers in ends if end is not None]
     return _located(stores, _OUTSIDE, suggest(_OUTSIDE, graph.of, places.get), places, start.path)
+
+
+def _stored(stores: Stores, photo: Question | str) -> Image | None:
+    """The stored image that is asked for; None for a photo that is not stored."""
+    try:
+        return stores.ledger.images.get(stored_image(stores, photo))
+    except UsageError:
+        if isinstance(photo, str) and (isinstance(photo, ImageId) or not Path(photo).is_file()):
+            raise
+        return None
 
 
 def _located(

@@ -5,14 +5,13 @@ from __future__ import annotations
 import contextlib
 import functools
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
-from lmr.errors import CollectionError, DatabaseError, PhotoError, ServerError, UsageError
-from lmr.inputs.arguments import Asked
+from lmr.errors import CollectionError, DatabaseError, ServerError, UsageError
 from lmr.method.spanning.ranking import Limits, Reached, path_between, rank_from_edges, rank_from_image
 from lmr.method.verification.weights import similarity
 from lmr.retrieval.copies import stored_twin
@@ -21,26 +20,13 @@ from lmr.store.refined import REFINED_TO, Described, described
 from lmr.store.stores import Stores, last_writer
 from lmr.store.sync import check_counts, check_whole
 from lmr.text import printable, text_of
-from lmr.values import Array, Hit, Hop, ImageId, PhotoFile, Question
+from lmr.values import Array, Hit, Hop, ImageId, Question
 from lmr.where import Where
 
 MOST_PROPOSED = 1000  # with more results the vector index is asked for too much
 _PATIENCE = 60.0  # seconds to wait for a forest that is being rewritten
 _QUIET = 3.0  # seconds until people are told
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Unused:
-    """A photo that could not be searched with, and why."""
-
-    name: str
-    reason: str
-
-    @property
-    def text(self) -> str:
-        """Both, for people; many a reason begins with the name."""
-        return self.reason if self.reason.startswith(printable(self.name)) else f"{self.name}: {self.reason}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,26 +70,6 @@ def search(
         return Found(start, hits, via, time.perf_counter() - begin)
 
     return undisturbed(stores, run)
-
-
-def searches(
-    stores: Stores, asked: Iterable[Asked], *, strict: bool = False, **options: Any
-) -> Iterator[Found | Unused]:
-    """One search after the other, with the options of `search`.
-
-    What cannot be used does not stop the others, unless strict: then PhotoError or UsageError is raised.
-    """
-    for one in asked:
-        try:
-            if one.reason is not None:
-                raise UsageError(one.reason)
-            found = search(stores, one.name if one.data is None else PhotoFile(one.data, one.shown), **options)
-        except (PhotoError, UsageError) as error:
-            if strict:
-                raise type(error)(Unused(one.shown, str(error)).text) from error
-            yield Unused(one.shown, str(error))
-        else:
-            yield found
 
 
 def lacks(stores: Stores) -> str | None:

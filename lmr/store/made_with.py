@@ -44,6 +44,16 @@ class MadeWith:
     pairs: int | None
 
     @property
+    def values(self) -> str:
+        """The parameters, for people."""
+        return ", ".join(f"{name} {shown(value)}" for name, value in flat(self.parameters))
+
+    @property
+    def changes(self) -> str:
+        """How they differ from the program's, for people; empty where they do not."""
+        return "; ".join(f"{name} {shown(was)}, now {shown(now)}" for name, (was, now) in self.differs.items())
+
+    @property
     def advice(self) -> str:
         """What to do where it is not the program's."""
         by_link = {VERIFICATION: "`lmr link` verifies these pairs again", REVIEW: "`lmr link` reviews all matches anew"}

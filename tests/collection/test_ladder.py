@@ -6,7 +6,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lmr.retrieval.baselines import DEPTHS, RUNGS, Neighbour, explore
+from lmr.method.expansion.traversal import Neighbour, explore
+from lmr.retrieval.baselines import BASELINES, DEPTHS
 from lmr.retrieval.search import by_similarity
 
 Region = tuple[float, ...]
@@ -112,4 +113,4 @@ def test_the_rungs_are_in_the_order_of_the_ladder() -> None:
     bare, verified = ["descriptor", "aqe", "alpha-qe", "dba+qe"], ["rerank", "verified-qe", "diffusion", "egt"]
     parts = ["idqe", "mmst", "idqe+regions"]
     whole = [*(f"idqe+mmst, depth {depth}" for depth in sorted(DEPTHS)), "idqe+mmst"]
-    assert list(RUNGS) == bare + verified + parts + whole
+    assert list(BASELINES) == bare + verified + parts + whole

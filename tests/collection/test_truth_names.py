@@ -10,14 +10,14 @@ import pytest
 from lmr.errors import UsageError
 from lmr.method.evaluation.protocols import ground_truth
 from lmr.progress import Silent
-from lmr.retrieval.evaluate import _Cast
+from lmr.retrieval.evaluate import _StoredTruth
 from lmr.settings import Settings
 from lmr.store.files import File
 from lmr.store.ledger import Ledger
 from lmr.store.stores import Stores
 
 
-def cast(tmp_path: Path, stored: list[str], rows: str, encoding: str = "utf-8") -> tuple[_Cast, dict[str, str]]:
+def cast(tmp_path: Path, stored: list[str], rows: str, encoding: str = "utf-8") -> tuple[_StoredTruth, dict[str, str]]:
     """Who is who between stored photos and a table, and the images' ids by the stored names; a repeated one is a copy."""
     with Ledger.create(tmp_path / "ledger.sqlite", id="x") as ledger:
         ids = {name: f"{k:064x}" for k, name in enumerate(stored)}
@@ -28,7 +28,7 @@ def cast(tmp_path: Path, stored: list[str], rows: str, encoding: str = "utf-8") 
         truth = tmp_path / "truth.csv"
         truth.write_bytes(rows.encode(encoding))
         collection = Stores(Settings(home=tmp_path), ledger, Silent())
-        return _Cast(collection, ground_truth("labels", truth)), ids
+        return _StoredTruth(collection, ground_truth("labels", truth)), ids
 
 
 def test_one_name_in_two_folders_is_two_photos(tmp_path: Path) -> None:

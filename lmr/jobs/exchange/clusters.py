@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from lmr.errors import UsageError
 from lmr.method.evaluation.partition import Agreement, agreement
@@ -21,11 +21,22 @@ class Measured:
     agreement: Agreement
 
 
-def cluster(stores: Stores, method: Method, floor: float | None) -> tuple[ClusterChange, float]:
+@dataclass(frozen=True, slots=True)
+class Clustered(ClusterChange):
+    """What a clustering changed, its method, and the minimum weight of a match that joins two images."""
+
+    method: Method
+    min_weight: float
+
+
+def cluster(stores: Stores, method: Method, min_weight: float | None) -> Clustered:
     """Write clusters of all that the ledger holds; see `write_clusters`."""
     with stores.writing():
         bring_up(stores)
-        return write_clusters(stores.graph, method=method, floor=floor, bridge_queries=stores.bridge_queries)
+        change, least = write_clusters(
+            stores.graph, method=method, floor=min_weight, bridge_queries=stores.bridge_queries
+        )
+        return Clustered(**asdict(change), method=method, min_weight=least)
 
 
 def measure_clusters(stores: Stores) -> list[Measured]:

@@ -1,0 +1,86 @@
+"""Commands that take care of a collection: check, repair, backup, restore."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lmr.cli.app import Home, Json, app, check_outputs, load_settings, open_collection
+from lmr.cli.show import print_json, print_table, say
+from lmr.text import printable
+
+
+@app.command()
+def check(home: Home = None, as_json: Json = False) -> None:
+    """Compare the ledger with its checksums, and Milvus and Neo4j with the ledger; exit code 1 if anything differs.
+
+    Images whose photo is not there any more are named too, which is no difference.
+
+    Example: `lmr check`
+    """
+    with open_collection(home, quiet=as_json) as c:
+        found, lost = c.check()
+    if as_json:
+        print_json([*found, *lost])
+    else:
+        if found or lost:
+            rows = ((one.where, one.what, one.count, ", ".join(one.examples)) for one in [*found, *lost])
+            print_table(("where", "what", "how many", "such as"), rows)
+        if not found:
+            print("ledger, Milvus and Neo4j hold the same")
+        if found:
+            ledger = any(one.where == "ledger" for one in found)
+            say(
+                "`lmr restore` puts a backup in its place" if ledger else "`lmr repair` makes them anew from the ledger"
+            )
+        elif lost:
+            say("`lmr ingest FOLDER --prune` takes such images out")
+    if found:
+        raise typer.Exit(1)
+
+
+@app.command()
+def repair(home: Home = None) -> None:
+    """Make Milvus and Neo4j anew from the ledger.
+
+    Example: `lmr repair`
+    """
+    with open_collection(home) as c:
+        c.repair()
+    print("Milvus and Neo4j were made anew from the ledger")
+
+
+@app.command()
+def backup(
+    file: Annotated[Path, typer.Argument(help="The file to write.")], home: Home = None, as_json: Json = False
+) -> None:
+    """Write a backup: the ledger, from which everything else is made. Other commands may go on meanwhile.
+
+    Example: `lmr backup ~/photos-2026-11.lmr`
+    """
+    from lmr.library.homes import backups
+
+    check_outputs(home, file, ours=backups(home))
+    with open_collection(home, quiet=as_json) as c:
+        size = c.backup(file)
+    if as_json:
+        print_json({"file": str(file), "bytes": size})
+    else:
+        print(f"{printable(str(file))}: {size / 1e6:.1f} MB")
+
+
+@app.command()
+def restore(file: Annotated[Path, typer.Argument(help="A backup.")], home: Home = None) -> None:
+    """Put a backup in the place of the collection, or make a collection of it.
+
+    Example: `lmr restore ~/photos-2026-11.lmr --home restored`
+    """
+    from lmr.library.homes import restore as run
+
+    done = run(file, home)
+    if done.aside is not None:
+        say(f"the ledger that was there cannot be read; it is kept as {done.aside}")
+    place = printable(str(load_settings(home).home))
+    print(f"{place} is what it was in the backup; `lmr link` brings its databases up")

@@ -1,0 +1,151 @@
+"""Commands that hand over and take in files of others: the groups export and import."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lmr.cli.app import Home, Json, app, check_outputs, open_collection
+from lmr.cli.show import named_first, print_json, print_written, say
+from lmr.errors import UsageError
+
+export = typer.Typer(
+    no_args_is_help=True,
+    help="Hand over what a collection holds.\n\nExample: `lmr export ranking ranking.csv`",
+    rich_markup_mode="markdown",
+)
+app.add_typer(export, name="export")
+imports = typer.Typer(
+    no_args_is_help=True,
+    help="Take in what others have computed.\n\nExample: `lmr import edges matches.csv`",
+    rich_markup_mode="markdown",
+)
+app.add_typer(imports, name="import")
+
+
+@export.command()
+def ranking(
+    file: Annotated[Path, typer.Argument(help="The file to write: .csv, or .json.")],
+    home: Home = None,
+    top: Annotated[int | None, typer.Option(min=1, help="The most results a query.", show_default="all")] = None,
+    as_json: Json = False,
+) -> None:
+    """Write the ranking of every query photo in the plain form: query, rank, image, how it was reached.
+
+    `lmr evaluate --ranking` reads it again, and so can others.
+
+    Example: `lmr export ranking ranking.csv --top 100`
+    """
+    check_outputs(home, file)
+    with open_collection(home, quiet=as_json) as c:
+        count = c.export_ranking(file, top=top)
+    print_written(file, count, as_json)
+
+
+@export.command("edges")
+def export_edges(
+    file: Annotated[Path, typer.Argument(help="The file to write: .csv, .parquet or .graphml.")],
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Write all verified matches, also those that do not take part, with the reason.
+
+    Example: `lmr export edges matches.csv`
+    """
+    from lmr.library.keeping import check_edges
+
+    check_edges(file)
+    check_outputs(home, file)
+    with open_collection(home, quiet=as_json) as c:
+        count = c.export_edges(file)
+    print_written(file, count, as_json, "edges", "matches")
+
+
+@imports.command("edges")
+def import_edges(
+    file: Annotated[
+        Path, typer.Argument(help="CSV (a, b, inliers), .parquet, or EGT's `id,neighbour weight …` lines.")
+    ],
+    bare: Annotated[
+        bool, typer.Option("--bare", help="Let unknown names be images without photos, beside those with photos.")
+    ] = False,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Take verified matches from elsewhere, so that they can be clustered, ranked and explained without photos.
+
+    Names stand for stored photos as in labels. A match takes part where none, or a weak one, had been found; what is
+    refused is told. Where there are no photos, names that the collection does not know become images of their own.
+
+    Example: `lmr import edges matches.csv --home others`
+    """
+    if not file.is_file():
+        raise UsageError(f"{file}: no such file")
+    with open_collection(home, create=True, quiet=as_json) as c:
+        done = c.import_edges(file, bare=bare)
+    if as_json:
+        print_json(done.told())
+        return
+    instead = f" ({done.replaced} instead of none or a weak one)" if done.replaced else ""
+    print(f"{done.images} new images, {done.matches} new matches{instead}, {done.known} known already")
+    _tell_refused(done.refused)
+    if done.unknown:
+        names = _names(done.unknown_names, done.unknown)
+        say(f"{done.unknown} names are of no photo here{names}; --bare makes images of them")
+
+
+@export.command("rulings")
+def export_rulings(
+    file: Annotated[Path, typer.Argument(help="The CSV file to write.")],
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Write what was confirmed and rejected, with names and contents by which other collections know the photos.
+
+    Example: `lmr export rulings rulings.csv`
+    """
+    check_outputs(home, file)
+    with open_collection(home, quiet=as_json) as c:
+        count = c.export_rulings(file)
+    print_written(file, count, as_json, "rulings", "rulings")
+
+
+@imports.command("rulings")
+def import_rulings(
+    file: Annotated[Path, typer.Argument(help="A CSV file of `lmr export rulings`; or with a, b, verdict.")],
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Take what was confirmed and rejected elsewhere, or before; the later word on two photos counts.
+
+    Photos are known by what they show, wherever they lie, by their ids, or else by their names. What is said of photos
+    that are not here is kept until they come.
+
+    Example: `lmr import rulings rulings.csv`
+    """
+    if not file.is_file():
+        raise UsageError(f"{file}: no such file")
+    with open_collection(home, quiet=as_json) as c:
+        done = c.import_rulings(file)
+    if as_json:
+        print_json(done)
+        return
+    print(f"{done.taken} of {done.rulings} rulings taken, {done.known} known already; ", end="")
+    print(f"{done.corrected.accepted} matches accepted in all")
+    if done.older:
+        say(f"{done.older} are older than what was said here since")
+    if done.waiting:
+        say(f"{done.waiting} wait for photos that are not here{_names(done.waiting_names)}")
+    _tell_refused(done.refused)
+
+
+def _tell_refused(refused: dict[str, int]) -> None:
+    for reason, count in refused.items():
+        say(f"not taken, as {reason}: {count}")
+
+
+def _names(names: list[str], of: int | None = None) -> str:
+    """The first of some names, for the end of a sentence."""
+    return f": {named_first(names, of)}" if names else ""

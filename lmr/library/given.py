@@ -1,0 +1,105 @@
+"""What is given where a photo or progress is asked for."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lmr.errors import UsageError
+from lmr.inputs.arguments import Asked
+from lmr.progress import Advance, Progress, Silent
+from lmr.values import PhotoFile, Question
+
+if TYPE_CHECKING:
+    from lmr.settings import Settings
+
+Told = Progress | Callable[[str, int, int], None] | None
+_PATHS = (str, os.PathLike)
+_IN_PNG = ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")  # of these modes pixels are judged as their file is
+
+
+def question(photo: Any, settings: Settings) -> Question | str:
+    """A photo as bytes in hand, or an image's id; a text only for what a person typed. Raises UsageError."""
+    from lmr.method.photos.decode import read
+
+    if isinstance(photo, Question):
+        return photo
+    if isinstance(photo, Asked):
+        if photo.reason is not None:
+            raise UsageError(photo.reason)
+        return photo.name if photo.data is None else PhotoFile(photo.data, photo.shown)
+    if isinstance(photo, bytes | bytearray | memoryview):
+        return PhotoFile(bytes(photo))
+    if isinstance(photo, _PATHS):
+        path = Path(photo)
+        if not path.is_file():
+            raise UsageError(f"there is no file {path}; the id of a stored image is given as lmr.ImageId(...)")
+        return PhotoFile(read(path, settings.max_bytes), str(path), path)
+    return PhotoFile(encoded(photo))
+
+
+def shown(photo: Any) -> str:
+    """A photo's name for people."""
+    if isinstance(photo, Asked):
+        return photo.shown
+    if isinstance(photo, PhotoFile):
+        return photo.name or "the photo"
+    return str(photo) if isinstance(photo, _PATHS) else f"the {type(photo).__name__}"
+
+
+def encoded(pixels: Any) -> bytes:
+    """A PIL image or an array as the bytes of a PNG, without loss."""
+    import numpy as np
+    from PIL import Image as Pillow
+    from PIL import ImageOps
+
+    if isinstance(pixels, np.ndarray):
+        if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
+            raise UsageError(f"an array is (H, W, 3) uint8 RGB, not {pixels.shape} {pixels.dtype}")
+        if not pixels.size:
+            raise UsageError(f"an array of {pixels.shape} has no pixels")
+        pixels = Pillow.fromarray(pixels)
+    if not isinstance(pixels, Pillow.Image):
+        raise UsageError(
+            f"{type(pixels).__name__} is no photo: give a path, bytes, a PIL image, an array or an ImageId"
+        )
+    upright = ImageOps.exif_transpose(pixels)
+    if upright.mode not in _IN_PNG:
+        upright = upright.convert("RGB")
+    out = io.BytesIO()
+    upright.save(out, "PNG", compress_level=1)
+    return out.getvalue()
+
+
+def told(progress: Told) -> Progress:
+    """Progress as jobs tell it, to a function where one is given."""
+    if progress is None:
+        return Silent()
+    return progress if hasattr(progress, "task") else _Called(progress)  # type: ignore[return-value]
+
+
+class _Called:
+    """Progress that is told to a function: task, done, total."""
+
+    def __init__(self, tell: Callable[[str, int, int], None]) -> None:
+        self._tell = tell
+
+    @contextmanager
+    def task(self, label: str, total: int, unit: str = "") -> Iterator[Advance]:
+        """See Progress."""
+        done = 0
+
+        def advance(more: int) -> None:
+            nonlocal done
+            done += more
+            self._tell(label, done, total)
+
+        self._tell(label, 0, total)
+        yield advance
+
+    def note(self, text: str) -> None:
+        """See Progress."""

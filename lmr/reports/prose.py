@@ -1,0 +1,37 @@
+"""What values mean, in words for people."""
+
+from __future__ import annotations
+
+from lmr.jobs.link.turns import Turned
+from lmr.method.photos.turned import MIRRORED, degrees
+from lmr.method.spanning.bridges import Bridge
+
+
+def how_it_lies(turn: int) -> str:
+    """What was done to a photo (see Image.turn)."""
+    lies = {0: "is mirrored", 1: "lies on its side", 2: "is upside down", 3: "lies on its side"}[turn % 4]
+    done = (["mirrored"] if turn >= MIRRORED else []) + ([f"turned by {degrees(turn)}°"] if turn % 4 else [])
+    return f"{lies}: searched {' and '.join(done)}"
+
+
+def why_turned(one: Turned) -> str:
+    """What was done to an image that lies on its side, and what people can do about it."""
+    lies = how_it_lies(one.turn // 90 + MIRRORED * one.mirrored).partition(":")[0]
+    done = (["mirrored"] if one.mirrored else []) + ([f"turned by {one.turn}° clockwise"] if one.turn else [])
+    advice = "mend its orientation with your photo tool, or say with `lmr turn` how it is"
+    return f"{lies}: {' and '.join(done)} to match; {advice}"
+
+
+def why_doubted(bridge: Bridge) -> str:
+    """Why a match is worth a look."""
+    small, large = bridge.sizes
+    told = f"{bridge.inliers} inliers"
+    if bridge.metres is not None:
+        told = f"taken {bridge.metres / 1000:,.{0 if bridge.metres >= 20_000 else 1}f} km apart; {told}"
+    if small:
+        told += f" alone hold {small} photo{'' if small == 1 else 's'} and {large} together"
+    if bridge.differ:
+        told += f"; labelled {bridge.landmarks[0]} on one side, {bridge.landmarks[1]} on the other"
+    if bridge.mark:
+        told += "; it is small and only moved, as a mark is that was laid over both"
+    return told
