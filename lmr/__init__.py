@@ -37,12 +37,14 @@ if TYPE_CHECKING:
     )
     from lmr.inputs.arguments import Asked
     from lmr.library.collection import Collection
-    from lmr.library.homes import browser, config, doctor, down, open, plan, queries, restore, status, up
+    from lmr.library.explanation import Explanation
+    from lmr.library.homes import config, doctor, open, plan, queries, restore
     from lmr.library.networks import checkpoints, features
     from lmr.library.page import Page
-    from lmr.library.result import Explanation, Hit, Image, SearchResult
+    from lmr.library.result import Hit, Image, SearchResult
     from lmr.library.review import Review
     from lmr.library.scores import score, score_recognition
+    from lmr.library.servers import browser, down, status, up
     from lmr.values import Hop, ImageId, Unused
     from lmr.where import Where
 
@@ -95,12 +97,14 @@ __all__ = [
 _HOMES = {
     "lmr.inputs.arguments": ("Asked",),
     "lmr.library.collection": ("Collection",),
-    "lmr.library.homes": ("browser", "config", "doctor", "down", "open", "plan", "queries", "restore", "status", "up"),
+    "lmr.library.explanation": ("Explanation",),
+    "lmr.library.homes": ("config", "doctor", "open", "plan", "queries", "restore"),
     "lmr.library.networks": ("checkpoints", "features"),
     "lmr.library.page": ("Page",),
-    "lmr.library.result": ("Explanation", "Hit", "Image", "SearchResult"),
+    "lmr.library.result": ("Hit", "Image", "SearchResult"),
     "lmr.library.review": ("Review",),
     "lmr.library.scores": ("score", "score_recognition"),
+    "lmr.library.servers": ("browser", "down", "status", "up"),
     "lmr.values": ("Hop", "ImageId", "Unused"),
     "lmr.where": ("Where",),
 }

@@ -228,6 +228,25 @@ def test_what_was_found_outlives_what_others_learn(
     assert {hit.image.id for hit in after} == {hit.image.id for hit in before}
 
 
+def test_a_way_is_of_the_state_that_was_searched_or_refused(c: lmr.Collection, home: Path, photo: Path) -> None:
+    """A newer way would contradict the result: it is not given in its place."""
+    result = c.search(photo)
+    far = next(hit for hit in result if hit.hops and hit.hops > 1)
+    way = result.path(far)
+    assert len(way) == far.hops and "inliers</b>" in result.html()
+    first = way[-1]
+    c.reject(lmr.ImageId(first.a), lmr.ImageId(first.b))
+    try:
+        with pytest.raises(lmr.CollectionError, match="changed the matches since this search; search again"):
+            result.path(far)
+        page = result.html()
+        assert "are not shown: another command has changed the matches" in page and "inliers</b>" not in page
+        anew = c.search(photo)
+        assert all(len(anew.path(hit)) == (hit.hops or 0) for hit in anew)
+    finally:
+        c.confirm(lmr.ImageId(first.a), lmr.ImageId(first.b))
+
+
 def test_progress_is_told(c: lmr.Collection, said: list[tuple[str, int, int]]) -> None:
     tasks = {task for task, *_ in said}
     assert {"Photos", "Proposals"} <= tasks

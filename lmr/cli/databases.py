@@ -23,7 +23,7 @@ def up(home: Home = None) -> None:
 
     Example: `lmr up`
     """
-    from lmr.library.homes import up as run
+    from lmr.library.servers import up as run
     from lmr.progress import Bars
 
     for one in run(home, progress=Bars()):
@@ -42,7 +42,7 @@ def down(home: Home = None) -> None:
 
     Example: `lmr down`
     """
-    from lmr.library.homes import down as run
+    from lmr.library.servers import down as run
 
     for name, stopped in run(home).items():
         print(f"{name}: {'stopped' if stopped else 'was not running'}")
@@ -54,7 +54,7 @@ def status(home: Home = None, as_json: Json = False) -> None:
 
     Example: `lmr status`
     """
-    from lmr.library.homes import status as run
+    from lmr.library.servers import status as run
 
     found = run(home)
     if as_json:
@@ -94,7 +94,7 @@ def browse(
     Example: `lmr browse --show-password`
     """
     from lmr.errors import UsageError
-    from lmr.library.homes import browser
+    from lmr.library.servers import browser
     from lmr.progress import Bars
 
     found = browser(home, progress=Bars())

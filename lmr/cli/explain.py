@@ -13,7 +13,7 @@ from lmr.cli.app import Home, Json, app, check_outputs, load_settings, open_coll
 from lmr.cli.show import print_json, print_table, say
 
 if TYPE_CHECKING:
-    from lmr.library.result import Explanation
+    from lmr.library.explanation import Explanation
     from lmr.retrieval.locate import Located
 
 

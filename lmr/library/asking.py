@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lmr.errors import PhotoError, UsageError
+from lmr.library.explanation import Explanation
 from lmr.library.given import shown
 from lmr.library.held import Held
 from lmr.library.page import Page, page_of
-from lmr.library.result import Explanation, SearchResult
+from lmr.library.result import SearchResult
 from lmr.library.review import Review
 from lmr.values import Unused
 from lmr.where import Where

@@ -11,7 +11,7 @@ from lmr.library.result import Image, image_of
 from lmr.values import ImageId, Question
 
 if TYPE_CHECKING:
-    from lmr.library.homes import Status
+    from lmr.library.servers import Status
     from lmr.store.check import Difference
     from lmr.store.stores import Stores
 
@@ -89,7 +89,7 @@ class Held:
         >>> c.status().counts["images"] == len(c)
         True
         """
-        from lmr.library.homes import status_of
+        from lmr.library.servers import status_of
 
         return status_of(self._stores.settings)
 

@@ -6,13 +6,12 @@ import copy
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
-from functools import cached_property
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from lmr.errors import UsageError
-from lmr.values import Array, Hop, ImageId
+from lmr.values import Hop, ImageId
 
 if TYPE_CHECKING:
     from lmr.library.page import Page
@@ -68,81 +67,11 @@ class Hit:
     similarity: float
 
 
-@dataclass(frozen=True)
-class Explanation:
-    """Why a photo and a stored image belong together: the strongest way of verified matches between them.
-
-    path: its matches one after the other, empty where both are one image; None where nothing joins them.
-
-    >>> found = c.explain("photos/front.jpg", "photos/side.jpg")
-    >>> [hop.inliers > 0 for hop in found.path][0]
-    True
-    """
-
-    path: tuple[Hop, ...] | None
-    _stores: Stores = field(repr=False)
-    _start: Any = field(repr=False)
-
-    @property
-    def joined(self) -> bool:
-        """Whether verified matches join them.
-
-        >>> c.explain("photos/front.jpg", "photos/side.jpg").joined
-        True
-        """
-        return self.path is not None
-
-    @cached_property
-    def names(self) -> tuple[str, ...]:
-        """Names of the photos on the way, one more than matches; () where there is none.
-
-        >>> c.explain("photos/front.jpg", "photos/side.jpg").names[-1]
-        'side.jpg'
-        """
-        from lmr.retrieval.search import names_of
-
-        if not self.path:
-            return ()
-        paths = names_of(self._stores, [id for hop in self.path for id in (hop.a, hop.b) if id])
-        ends = [(self.path[0].a, self._start.path), *((hop.b, "") for hop in self.path)]
-        whole = ([*paths.get(id or "", []), otherwise][0] or id or "the photo" for id, otherwise in ends)
-        return tuple(name.rsplit("/", 1)[-1] for name in whole)
-
-    def figure(self) -> Array:
-        """The matches of the way, one below the other: (H, W, 3) uint8 RGB, with a line for each inlier.
-
-        Raises UsageError where there are none.
-
-        >>> c.explain("photos/front.jpg", "photos/side.jpg").figure().shape[2]
-        3
-        """
-        from lmr.reports.explanation import explanation_figure
-
-        if not self.path:
-            raise UsageError("there is no way between them that could be drawn")
-        return explanation_figure(self._stores, self._start, self.path)
-
-    def picture(self, target: str | os.PathLike[str]) -> Path:
-        """Write the figure as a JPEG. Raises UsageError where there is none, or what is there is not lmr's.
-
-        >>> c.explain("photos/front.jpg", "photos/side.jpg").picture("why.jpg").exists()
-        True
-        """
-        from lmr.outputs import check, replacing
-        from lmr.reports.pictures import jpeg
-
-        drawn = self.figure()
-        check(Path(target), home=self._stores.home)
-        with replacing(Path(target)) as part:
-            part.write_bytes(jpeg(drawn))
-        return Path(target)
-
-
 class SearchResult(Sequence[Hit]):
     """The results of one search, best first: a sequence of hits.
 
-    What it tells is of the moment of the search. Ways and pictures are read when they are asked for: once another
-    command has changed the forest, they may raise CollectionError, and the search is to be done again.
+    What it tells is of the moment of the search, and so are ways, which are read when they are asked for: once another
+    command has changed the matches, `path` raises CollectionError, and pages say that they cannot show any.
 
     >>> result = c.search("one.jpg", top=5)
     >>> result, len(result), result[0].rank
@@ -214,16 +143,16 @@ class SearchResult(Sequence[Hit]):
     def path(self, hit: Hit) -> list[Hop]:
         """The verified matches from the photo to a hit, one after the other; [] for one by similarity alone.
 
-        Raises CollectionError where the forest is another by now.
+        It is of the state that the search saw. Raises CollectionError where another command has changed the matches
+        since: the search is to be done again.
 
         >>> result = c.search("one.jpg")
         >>> len(result.path(result.hits[0])) == result.hits[0].hops
         True
         """
-        from lmr.retrieval.search import path_to
+        from lmr.retrieval.search import ways
 
-        via = self.found.via.get(hit.image.id)
-        return [] if via is None else path_to(self._stores, self.found.start, hit.image.id, via)
+        return ways(self._stores, self.found, [hit.image.id]).get(hit.image.id, [])
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as `lmr search --json` prints them.

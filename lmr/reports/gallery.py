@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from lmr.errors import CollectionError
 from lmr.method.photos.about import About
 from lmr.reports.page import Album, Report
 from lmr.reports.photos import Pictures
 from lmr.reports.pictures import thumbnail
 from lmr.reports.prose import how_it_lies
-from lmr.retrieval.search import Found, path_to
+from lmr.retrieval.search import Found, ways
 from lmr.store.stores import Stores
 from lmr.values import Hit, Hop, Unused
 
@@ -101,8 +102,13 @@ def _section(stores: Stores, found: Found, album: Album) -> Section:
         f"similarity alone (grey). Searched in {found.seconds:.2f} s."
     )
     summary += f" The photo {how_it_lies(found.start.turn)}." if found.start.turn else ""
+    shown = [hit.id for hit in found.hits if hit.rank <= _PATHS_SHOWN]
+    try:
+        way = ways(stores, found, shown)
+    except CollectionError as error:
+        way, summary = {}, f"{summary} The matches that lead to results are not shown: {error}."
     query = Picture(found.start.path or name, album.add(thumbnail(pictures.pixels(found.start.id)[0], 480)))
-    drawing = _Drawing(stores, found, pictures, album)
+    drawing = _Drawing(stores, way, pictures, album)
     with stores.progress.task("Pictures", len(found.hits), "results") as advance:
         cards = []
         for hit in found.hits:
@@ -114,17 +120,14 @@ def _section(stores: Stores, found: Found, album: Album) -> Section:
 class _Drawing:
     """The cards of one search; each match is drawn once."""
 
-    def __init__(self, stores: Stores, found: Found, pictures: Pictures, album: Album) -> None:
-        self._stores, self._found, self._pictures, self._album = stores, found, pictures, album
+    def __init__(self, stores: Stores, way: dict[str, list[Hop]], pictures: Pictures, album: Album) -> None:
+        self._stores, self._way, self._pictures, self._album = stores, way, pictures, album
         self._drawn: dict[tuple[str | None, str], str] = {}
 
     def card(self, hit: Hit) -> Card:
         """One result with the matches that lead to it."""
-        stores, found, pictures = self._stores, self._found, self._pictures
-        path: tuple[Step, ...] = ()
-        if hit.id in found.via and hit.rank <= _PATHS_SHOWN:
-            hops = path_to(stores, found.start, hit.id, found.via[hit.id])
-            path = tuple(Step(pictures.name(h.a), pictures.name(h.b), h.inliers, self._picture_of(h)) for h in hops)
+        stores, pictures, hops = self._stores, self._pictures, self._way.get(hit.id, [])
+        path = tuple(Step(pictures.name(h.a), pictures.name(h.b), h.inliers, self._picture_of(h)) for h in hops)
         image = stores.ledger.images.get(hit.id)
         return Card(
             hit.rank,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -26,17 +26,22 @@ from lmr.where import Where
 MOST_PROPOSED = 1000  # with more results the vector index is asked for too much
 _PATIENCE = 60.0  # seconds to wait for a forest that is being rewritten
 _QUIET = 3.0  # seconds until people are told
+_MOVED_ON = "another command has changed the matches since this search; search again"
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A finished search: what it started from, its rows, the image each was reached through, seconds."""
+    """A finished search: what it started from, its rows, the image each was reached through, seconds.
+
+    state: the state of forest and descriptors that all this is of.
+    """
 
     start: Start
     hits: list[Hit]
     via: dict[str, str]
     seconds: float
+    state: str = ""
 
 
 def search(
@@ -69,7 +74,8 @@ def search(
         hits = [replace(hit, rank=position) for position, hit in enumerate([*twin, *hits][:top], 1)]
         return Found(start, hits, via, time.perf_counter() - begin)
 
-    return undisturbed(stores, run)
+    state, found = _settled(stores, run)
+    return replace(found, state=state)
 
 
 def lacks(stores: Stores) -> str | None:
@@ -97,6 +103,11 @@ def undisturbed(stores: Stores, read: Callable[[], T]) -> T:
     or DatabaseError where ledger and databases differ, or that command does not come to an end within a minute.
     While it is writing, the ledger is ahead of the databases: what is found is what these have.
     """
+    return _settled(stores, read)[1]
+
+
+def _settled(stores: Stores, read: Callable[[], T]) -> tuple[str, T]:
+    """The same, and the name of the state that it was read in."""
     begin, told, renewed = time.monotonic(), False, False
     while True:
         writer, connections = last_writer(stores.home), stores.connections
@@ -107,7 +118,7 @@ def undisturbed(stores: Stores, read: Callable[[], T]) -> T:
                 check_counts(stores)
             found = read()
             if check_whole(stores) == before:
-                return found
+                return before, found
         except (CollectionError, DatabaseError) as error:
             if isinstance(error, ServerError) and connections and not renewed:
                 renewed = True  # what was open before may lead to databases that are no more
@@ -233,6 +244,20 @@ def _verified_hits(stores: Stores, start: Start, reached: Sequence[Reached]) -> 
     return hits
 
 
+def ways(stores: Stores, found: Found, goals: Iterable[str]) -> dict[str, list[Hop]]:
+    """The matches from a search's photo to each of these hits that was reached over any, one after the other.
+
+    Raises CollectionError where the matches are not those of the search any more.
+    """
+    reached = [goal for goal in goals if goal in found.via]
+    if not reached:
+        return {}
+    state, hops = _settled(stores, lambda: [path_to(stores, found.start, goal, found.via[goal]) for goal in reached])
+    if state != found.state:
+        raise CollectionError(_MOVED_ON)
+    return dict(zip(reached, hops, strict=True))
+
+
 def path_to(stores: Stores, start: Start, goal: str, via: str) -> list[Hop]:
     """The matches from a start to a hit that was reached through `via`, one after the other."""
     hops: list[Hop] = []
@@ -242,7 +267,7 @@ def path_to(stores: Stores, start: Start, goal: str, via: str) -> list[Hop]:
     if via != goal:
         way = path_between(stores.graph, via, goal)
         if way is None:
-            raise CollectionError("another command has changed the forest since this search; search again")
+            raise CollectionError(_MOVED_ON)
         hops += way
     return hops
 

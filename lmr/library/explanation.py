@@ -1,0 +1,85 @@
+"""Why two photos belong together, as a value: the way between them, its photos' names, its figure."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lmr.errors import UsageError
+from lmr.values import Array, Hop
+
+if TYPE_CHECKING:
+    from lmr.store.stores import Stores
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Why a photo and a stored image belong together: the strongest way of verified matches between them.
+
+    path: its matches one after the other, empty where both are one image; None where nothing joins them.
+
+    >>> found = c.explain("photos/front.jpg", "photos/side.jpg")
+    >>> [hop.inliers > 0 for hop in found.path][0]
+    True
+    """
+
+    path: tuple[Hop, ...] | None
+    _stores: Stores = field(repr=False)
+    _start: Any = field(repr=False)
+
+    @property
+    def joined(self) -> bool:
+        """Whether verified matches join them.
+
+        >>> c.explain("photos/front.jpg", "photos/side.jpg").joined
+        True
+        """
+        return self.path is not None
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Names of the photos on the way, one more than matches; () where there is none.
+
+        >>> c.explain("photos/front.jpg", "photos/side.jpg").names[-1]
+        'side.jpg'
+        """
+        from lmr.retrieval.search import names_of
+
+        if not self.path:
+            return ()
+        paths = names_of(self._stores, [id for hop in self.path for id in (hop.a, hop.b) if id])
+        ends = [(self.path[0].a, self._start.path), *((hop.b, "") for hop in self.path)]
+        whole = ([*paths.get(id or "", []), otherwise][0] or id or "the photo" for id, otherwise in ends)
+        return tuple(name.rsplit("/", 1)[-1] for name in whole)
+
+    def figure(self) -> Array:
+        """The matches of the way, one below the other: (H, W, 3) uint8 RGB, with a line for each inlier.
+
+        Raises UsageError where there are none.
+
+        >>> c.explain("photos/front.jpg", "photos/side.jpg").figure().shape[2]
+        3
+        """
+        from lmr.reports.explanation import explanation_figure
+
+        if not self.path:
+            raise UsageError("there is no way between them that could be drawn")
+        return explanation_figure(self._stores, self._start, self.path)
+
+    def picture(self, target: str | os.PathLike[str]) -> Path:
+        """Write the figure as a JPEG. Raises UsageError where there is none, or what is there is not lmr's.
+
+        >>> c.explain("photos/front.jpg", "photos/side.jpg").picture("why.jpg").exists()
+        True
+        """
+        from lmr.outputs import check, replacing
+        from lmr.reports.pictures import jpeg
+
+        drawn = self.figure()
+        check(Path(target), home=self._stores.home)
+        with replacing(Path(target)) as part:
+            part.write_bytes(jpeg(drawn))
+        return Path(target)
