@@ -37,9 +37,10 @@ from lmr.method.spanning.ranking import Limits, rank_from_image
 from lmr.method.verification.weights import weight
 from lmr.progress import Bars
 from lmr.settings import load
+from lmr.store import replica
 from lmr.store.pairs import PairRow
+from lmr.store.state import Step
 from lmr.store.stores import Stores
-from lmr.store.sync import sync, update_forest, write_edges
 from lmr.store.verdicts import Verdict
 from lmr.values import Array, Verification
 
@@ -126,8 +127,8 @@ def timed(what: str, run: Callable[[], object]) -> float:
 def bring_up(collection: Stores) -> float:
     """From the ledger to the finished graph; seconds."""
     whole = 0.0
-    for what, run in (("images", sync), ("edges", write_edges), ("forest", update_forest)):
-        whole += timed(f"  {what}", lambda run=run: run(collection))  # type: ignore[misc]
+    for what, step in (("images", Step.VECTORS), ("edges", Step.EDGES), ("forest", Step.FOREST)):
+        whole += timed(f"  {what}", lambda step=step: replica.bring_up(collection, step) or None)  # type: ignore[misc]
     return whole
 
 

@@ -18,8 +18,8 @@ from lmr.settings import Settings
 from lmr.store.check import damages
 from lmr.store.ledger import Ledger, address
 from lmr.store.refined import review
+from lmr.store.replica import bring_up
 from lmr.store.stores import LEDGER, Stores, writer
-from lmr.store.sync import bring_up
 
 
 def repair(stores: Stores) -> None:
@@ -36,7 +36,7 @@ def repair(stores: Stores) -> None:
         )
     with stores.writing():
         with stores.ledger.transaction():
-            stores.ledger.rebuild()
+            stores.ledger.marks.rebuild()
         try:
             bring_up(stores)
         except DatabaseError as error:
@@ -129,7 +129,7 @@ def _put(ledger: Path, copy: Path, id: str) -> Path | None:
     if present is None:
         with Ledger.open(copy) as whole:
             with whole.transaction():
-                whole.rebuild()
+                whole.marks.rebuild()
             whole.fold()
         aside = _set_aside(ledger)
         copy.replace(ledger)

@@ -20,6 +20,7 @@ from lmr.local.process import free_port
 from lmr.progress import Silent
 from lmr.settings import Settings
 from lmr.store.graph import asks_for_password
+from lmr.store.replica import state_of
 from lmr.store.stores import LEDGER, Stores
 
 _LEAST_MEMORY = 3 * 2**30
@@ -209,8 +210,8 @@ def _counts(stores: Stores) -> Check:
 
 
 def _forest(stores: Stores) -> Check:
-    marker, last = stores.graph.marker(), stores.ledger.pairs.last()
-    current = not marker["stale"] and marker["forest_seen"] == last
+    state = state_of(stores)
+    current = not state.graph.stale and state.graph.forest == state.ledger.pairs
     trees = stores.graph.run("read/counts")[0]["tree"]
     return Check(
         "forest",

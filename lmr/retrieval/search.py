@@ -16,9 +16,9 @@ from lmr.method.spanning.ranking import Limits, Reached, path_between, rank_from
 from lmr.method.verification.weights import similarity
 from lmr.retrieval.copies import stored_twin
 from lmr.retrieval.query import Patience, Start, begin_at, question_of, start_of_stored, stored_as, whole_id
-from lmr.store.refined import REFINED_TO, Described, described
+from lmr.store.refined import Described, described
+from lmr.store.replica import check_counts, check_whole
 from lmr.store.stores import Stores, last_writer
-from lmr.store.sync import check_counts, check_whole
 from lmr.text import printable, text_of
 from lmr.values import Array, Hit, Hop, ImageId, Question
 from lmr.where import Where
@@ -113,11 +113,11 @@ def _settled(stores: Stores, read: Callable[[], T]) -> tuple[str, T]:
         writer, connections = last_writer(stores.home), stores.connections
         stores.ledger.follow()
         try:
-            before = check_whole(stores)
+            before = check_whole(stores).name
             if not writer[0]:
                 check_counts(stores)
             found = read()
-            if check_whole(stores) == before:
+            if check_whole(stores).name == before:
                 return before, found
         except (CollectionError, DatabaseError) as error:
             if isinstance(error, ServerError) and connections and not renewed:
@@ -153,8 +153,9 @@ def one_state(stores: Stores) -> Iterator[None]:
         raise CollectionError("another command changed the collection meanwhile; once it is done, do this again")
 
 
-def _state(stores: Stores) -> tuple[str, str | None]:
-    return check_whole(stores), stores.ledger.meta(REFINED_TO)
+def _state(stores: Stores) -> tuple[str, int]:
+    state = check_whole(stores)
+    return state.name, state.ledger.refined_to
 
 
 def rank(

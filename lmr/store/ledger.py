@@ -10,7 +10,7 @@ import os
 import sqlite3
 import threading
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -26,11 +26,9 @@ from lmr.store.identities import Identities
 from lmr.store.images import Images
 from lmr.store.pairs import Pairs
 from lmr.store.schema import EMPTY, FILLS, FORMAT, MIGRATIONS, TABLES
+from lmr.store.state import Marks
 from lmr.store.verdicts import Verdicts
 from lmr.text import text_of
-
-REBUILT = "rebuilt"  # how often Milvus and Neo4j were to be made anew
-
 
 _COUNTS = {
     "images": "SELECT count(*) FROM images",
@@ -60,12 +58,14 @@ class _Subjects:
     pairs: Pairs
     verdicts: Verdicts
     fingerprints: Fingerprints
+    marks: Marks
 
     @classmethod
     def over(cls, db: sqlite3.Connection) -> _Subjects:
         identities, features, descriptors, pairs = Identities(db), Features(db), Descriptors(db), Pairs(db)
         images = Images(db, identities, features, descriptors, pairs)
-        return cls(Files(db), images, identities, features, descriptors, pairs, Verdicts(db), Fingerprints(db))
+        notes = Verdicts(db), Fingerprints(db), Marks(db)
+        return cls(Files(db), images, identities, features, descriptors, pairs, *notes)
 
 
 class _Connection(sqlite3.Connection):
@@ -155,6 +155,11 @@ class Ledger:
     def verdicts(self) -> Verdicts:
         """What people said of pairs."""
         return self._db.subjects.verdicts
+
+    @property
+    def marks(self) -> Marks:
+        """How far the contents are, and what the databases have of them."""
+        return self._db.subjects.marks
 
     @property
     def fingerprints(self) -> Fingerprints:
@@ -249,7 +254,7 @@ class Ledger:
         self._db.execute("ATTACH DATABASE ? AS beside", (address(other.path, "ro"),))
         try:
             with self.transaction():
-                before = {key: int(self.meta(key) or 0) for key in ("version", REBUILT)}
+                before = self.marks.read()
                 for table in reversed(tables):
                     self._db.execute(f"DELETE FROM main.{table}")
                 for table in tables:
@@ -258,16 +263,10 @@ class Ledger:
                 self._db.execute("INSERT OR REPLACE INTO main.identities SELECT pixels, id FROM beside.identities")
                 if verdicts:
                     self._db.execute(_NEWER_VERDICTS)
-                for key, value in before.items():
-                    self.set_meta(key, str(max(value, int(self.meta(key) or 0))))
-                self.rebuild()
+                self.marks.keep_at_least(before)
+                self.marks.rebuild()
         finally:
             self._db.execute("DETACH DATABASE beside")
-
-    def rebuild(self) -> None:
-        """Note, inside a transaction, that the databases are to be made anew from what is here."""
-        for key in ("version", REBUILT):
-            self.count_up(key)
 
     def copy_to(self, target: Path) -> None:
         """Write all of it, as it is at this moment, into a file; others may go on writing."""
@@ -309,21 +308,11 @@ class Ledger:
         row = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
         return row[0] if row else None
 
-    def metas(self, keys: Sequence[str]) -> tuple[str | None, ...]:
-        """Some facts as they are at one moment, in the order of the keys."""
-        marks = ", ".join("?" * len(keys))
-        found = dict(self._db.execute(f"SELECT key, value FROM meta WHERE key IN ({marks})", keys))
-        return tuple(found.get(key) for key in keys)
-
     def set_meta(self, key: str, value: str) -> None:
         """Keep one fact."""
         self._db.execute(
             "INSERT INTO meta VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value", (key, value)
         )
-
-    def count_up(self, key: str) -> None:
-        """Raise a fact that is a number by one."""
-        self.set_meta(key, str(int(self.meta(key) or 0) + 1))
 
     def counts(self) -> dict[str, int]:
         """How many images, files set aside, descriptors, pairs and edges there are."""

@@ -18,7 +18,7 @@ from lmr.method.photos.turned import degrees
 from lmr.method.spanning.forest import Weighted
 from lmr.method.verification.weights import pair_hash
 from lmr.progress import Advance
-from lmr.store.ledger import REBUILT
+from lmr.store.state import InGraph
 from lmr.store.stores import Stores
 from lmr.values import Array, Edge
 
@@ -85,9 +85,8 @@ def _write(stores: Stores, folder: Path, advance: Advance) -> None:
             advance(1)
             yield _match(first, second, edge)
 
-    generation = int(stores.graph.marker()["generation"]) + 1
-    last, removed = ledger.pairs.last(), ledger.images.last_removed()
-    seen = (last, last, "-1", ledger.meta("weights") or "0", ledger.meta(REBUILT) or "0", removed)
+    generation, has = InGraph.of(stores.graph.marker()).generation + 1, ledger.marks.read()
+    seen = (has.pairs, has.pairs, "-1", has.weights, has.rebuilt, has.removed)
     marker = (len(images), stores.id, 0, generation, False, *seen, stores.bridge_queries)
     _put(folder / "collection.csv", _MARKER, [[str(value).lower() for value in marker]])
     _put(folder / "matches.csv", _MATCH, rows())

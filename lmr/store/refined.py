@@ -17,10 +17,9 @@ from lmr.method.verification.weights import similarity
 from lmr.store.images import Image
 from lmr.store.ledger import Ledger
 from lmr.store.pairs import Links
-from lmr.store.stores import LEARNED, Stores
+from lmr.store.stores import Stores
 from lmr.values import Array, Edge, Excluded, Verification
 
-REFINED_TO = "refined_to"  # the sequence of matches up to which descriptors have moved
 _REVIEWED = (
     None,
     Excluded.WEAK,
@@ -28,7 +27,6 @@ _REVIEWED = (
     Excluded.SHARED_MARK,
 )  # the others are decided in the pair, or by hand
 _BLOCK = 100_000
-_REVIEWED_AS = "reviewed_as"
 _FEW = 0.2  # of the images: up to here it is quicker to look at these alone
 
 
@@ -81,7 +79,7 @@ def described(stores: Stores, upto: int | None = None, of: Iterable[int] | None 
     """
     ledger = stores.ledger
     if upto is None:
-        upto = int(ledger.meta(REFINED_TO) or 0)
+        upto = ledger.marks.read().refined_to
     if of is None:
         vectors, everyone = dict(ledger.descriptors.all()), sorted(ledger.images.all(), key=lambda image: image.id)
         links, shown = ledger.pairs.links(upto), None
@@ -148,7 +146,7 @@ def _are(links: Links, condition: Callable[[Excluded | None], bool]) -> Array:
 def refiner(stores: Stores) -> Refiner:
     """The same around single images, read from the ledger as needed."""
     ledger = stores.ledger
-    upto = int(ledger.meta(REFINED_TO) or 0)
+    upto = ledger.marks.read().refined_to
     numbers: dict[str, int] = {}
 
     def number_of(id: str) -> int | None:
@@ -203,7 +201,7 @@ def review(stores: Stores, bereft: Iterable[int] = ()) -> Described:
     ledger, settings = stores.ledger, stores.settings
     by_others = reviewed_otherwise(stores)
     if by_others:
-        ledger.count_up(LEARNED)  # any descriptor may be another now
+        ledger.marks.learned_anew()  # any descriptor may be another now
     ledger.fingerprints.put_only(Fingerprint.of(REVIEW, stores.reviewer))
     _mark_shared(stores)
     moved = None if by_others else _moved(stores, bereft)
@@ -219,8 +217,7 @@ def review(stores: Stores, bereft: Iterable[int] = ()) -> Described:
     decided = decide(links.nfa, similar, settings.nfa_accept, settings.agreement, dimension, stores.reviewer)
     changed = decided != links.excluded
     ledger.pairs.set_excluded(zip(links.sequence[changed].tolist(), decided[changed], strict=True))
-    ledger.set_meta(REFINED_TO, str(ledger.pairs.last()))
-    ledger.set_meta(_REVIEWED_AS, _basis(stores))
+    ledger.marks.reviewed(ledger.pairs.last())
     if moved is None:
         return found
     return found.where([k for k, image in enumerate(found.images) if image.number in moved])
@@ -234,19 +231,14 @@ def reviewed_otherwise(stores: Stores) -> bool:
 def _moved(stores: Stores, bereft: Iterable[int]) -> set[int] | None:
     """Images that have another descriptor, perhaps, since the last review; None: all, or too many to tell apart."""
     ledger = stores.ledger
-    if ledger.meta(_REVIEWED_AS) != _basis(stores):
+    if not ledger.marks.review_holds:
         return None
-    fresh = ledger.pairs.links(after=int(ledger.meta(REFINED_TO) or 0))
+    fresh = ledger.pairs.links(after=ledger.marks.read().refined_to)
     touched, most = {*bereft, *fresh.a.tolist(), *fresh.b.tolist()}, _FEW * ledger.count("images")
     if len(touched) > most:
         return None
     moved = around(stores, touched, stores.smoothing.steps - 1)
     return moved if len(moved) <= most else None
-
-
-def _basis(stores: Stores) -> str:
-    """What descriptors were learned from, and whether queries bridge: if that changes, all may move."""
-    return f"{stores.ledger.meta(LEARNED)} {stores.bridge_queries}"
 
 
 def _mark_shared(stores: Stores) -> None:

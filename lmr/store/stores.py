@@ -28,9 +28,10 @@ from lmr.method.verification.parameters import Verifier
 from lmr.progress import Progress, Silent
 from lmr.settings import Settings
 from lmr.store.graph import Graph
-from lmr.store.ledger import REBUILT, Ledger
+from lmr.store.ledger import Ledger
 from lmr.store.made_with import described_otherwise
 from lmr.store.names import StoredNames
+from lmr.store.state import first_marks
 from lmr.store.vectors import Milvus
 
 LEDGER = "ledger.sqlite"
@@ -47,9 +48,6 @@ _FIXED = (  # what stored results were made with
     "similarity_weight",
 )
 MODEL = "descriptor"
-EXTRACTORS = "extractors"  # what described the photos, down to the weights
-LEARNED = "learned"  # how often descriptors became others
-_MARKS = (REBUILT, LEARNED, EXTRACTORS)  # one of these moves with whatever `_Made` holds
 _GLANCE = 1.0  # seconds: a search that looks whether somebody writes holds the lock for an instant
 
 
@@ -64,7 +62,7 @@ class _Made:
     @cached_property
     def preset(self) -> Preset:
         """See Collection."""
-        found, made_with = preset(self.settings.preset, self.settings), self.marks[_MARKS.index(EXTRACTORS)]
+        found, made_with = preset(self.settings.preset, self.settings), self.ledger.marks.extractors
         if made_with not in (None, found.mark):  # None: made by an older lmr
             raise CollectionError(
                 f"{self.settings.home} was made with {made_with}, but {self.settings.preset!r} now means {found.mark}; "
@@ -111,11 +109,11 @@ class Stores:
 
     @settings.setter
     def settings(self, settings: Settings) -> None:
-        self._last_made = _Made(self.ledger.metas(_MARKS), settings, self.ledger)
+        self._last_made = _Made(self.ledger.marks.of_readers, settings, self.ledger)
 
     @property
     def _made(self) -> _Made:
-        made, marks = self._last_made, self.ledger.metas(_MARKS)
+        made, marks = self._last_made, self.ledger.marks.of_readers
         if made.marks != marks:
             settings = replace(made.settings, **_fixed(self.ledger))
             made = self._last_made = _Made(marks, settings, self.ledger)
@@ -283,7 +281,7 @@ class Stores:
     @property
     def bridge_queries(self) -> bool:
         """Whether query photos take part in the forest."""
-        return self.ledger.meta("bridge_queries") == "1"
+        return self.ledger.marks.read().bridge_queries
 
     @property
     def smoothing(self) -> Smoothing:
@@ -307,7 +305,7 @@ class Stores:
 
         What the ledger changes in a transaction carries the version that this makes the present one.
         """
-        self.ledger.set_meta("version", str(int(self.ledger.meta("version") or 0) + 1))
+        self.ledger.marks.changed()
 
     def resolve(self, name: str) -> str:
         """Full image id from an id, its beginning (6 characters or more), a photo's file, or a name of a stored one.
@@ -320,7 +318,7 @@ class Stores:
 def create_ledger(path: Path, id: str, settings: Settings, made: Preset) -> Ledger:
     """An empty ledger for a collection of that id, made with these settings and extractors."""
     fixed = {name: str(getattr(settings, name)) for name in _FIXED}
-    ledger = Ledger.create(path, id=id, bridge_queries="0", version="0", **{EXTRACTORS: made.mark}, **fixed)
+    ledger = Ledger.create(path, id=id, **first_marks(made.mark), **fixed)
     with ledger.transaction():
         for fingerprint in made.fingerprints:
             ledger.fingerprints.number(fingerprint)

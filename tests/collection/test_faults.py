@@ -23,8 +23,8 @@ from lmr.settings import load
 from lmr.store.check import check
 from lmr.store.graph import Graph
 from lmr.store.ledger import Ledger
+from lmr.store.replica import bring_up, state_of
 from lmr.store.stores import Stores
-from lmr.store.sync import bring_up
 from lmr.store.vectors import Milvus
 from tests.collection.test_histories import PLACES, Here, History
 from tests.conftest import stop_databases
@@ -171,6 +171,7 @@ def attempts(step: Step, name: str, collection: Stores, history: History, faults
             step(collection, history)
         except Fault:
             places.append(faults.where)
+            assert state_of(collection).impossible == [], faults.where
             continue
         except UsageError as error:  # removed already: the rest has been made good
             assert name == "remove" and "neither an image id" in str(error)

@@ -26,8 +26,9 @@ from lmr.method.spanning.ranking import Limits, rank_from_image
 from lmr.settings import load
 from lmr.store.check import check
 from lmr.store.refined import described, review
+from lmr.store.replica import bring_up
+from lmr.store.state import Step
 from lmr.store.stores import Stores
-from lmr.store.sync import sync
 from lmr.values import Array, Features
 from tests.conftest import stop_databases
 from tests.spanning.test_ranking import kruskal, prim
@@ -93,7 +94,7 @@ class History:
             self.add(id)
         with self.collection.writing():
             describe_new(self.collection)
-            sync(self.collection)
+            bring_up(self.collection, Step.VECTORS)
 
     def add(self, id: str) -> None:
         ledger = self.collection.ledger
@@ -138,7 +139,7 @@ class History:
                 ledger.images.set_label(image.number, image.landmark, "index" if image.split == "query" else "query")
                 review(self.collection)  # as ingest does for labels that change a split
                 self.collection.changed()
-            sync(self.collection)
+            bring_up(self.collection, Step.VECTORS)
         link(self.collection, rounds=1)
 
     def train(self) -> None:
@@ -252,7 +253,7 @@ def test_a_random_history_ends_as_if_built_at_once(collection: Stores) -> None:
         history.add(id)
     with collection.writing():
         describe_new(collection)
-        sync(collection)
+        bring_up(collection, Step.VECTORS)
     link(collection, rounds=2)
     numbers = [collection.ledger.images.get(id).number for id in pair]
     outcome = collection.ledger.pairs.outcome(*numbers)

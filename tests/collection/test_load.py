@@ -11,8 +11,8 @@ from lmr.jobs.care import repair
 from lmr.jobs.link.link import link
 from lmr.local.neo4j import LocalNeo4j
 from lmr.store.check import check
+from lmr.store.replica import bring_up
 from lmr.store.stores import Stores
-from lmr.store.sync import bring_up
 from tests.collection.test_histories import History
 from tests.collection.test_histories import own_collection as collection  # noqa: F401 (a fixture)
 

@@ -16,8 +16,8 @@ from lmr.jobs.train.describe import _learned_otherwise
 from lmr.method.spanning.ranking import rank_from_image
 from lmr.retrieval.search import search
 from lmr.store.graph import Graph
+from lmr.store.replica import bring_up, check_whole
 from lmr.store.stores import Stores
-from lmr.store.sync import bring_up, check_whole
 from tests.collection.test_histories import History
 from tests.collection.test_histories import collection as collection
 from tests.spanning.test_ranking import kruskal
@@ -137,7 +137,7 @@ def test_what_is_half_written_is_said_so(linked: Stores, patience: None) -> None
         _learned_otherwise(linked)
     refused("descriptors in Milvus are being made anew")
     with linked.ledger.transaction():
-        linked.ledger.rebuild()
+        linked.ledger.marks.rebuild()
     refused("the databases are being made anew")
     with linked.writing():
         bring_up(linked)

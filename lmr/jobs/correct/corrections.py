@@ -22,8 +22,8 @@ from lmr.store.ledger import Ledger
 from lmr.store.names import StoredNames
 from lmr.store.pairs import PairRow
 from lmr.store.refined import pair_similarity, review
+from lmr.store.replica import bring_up
 from lmr.store.stores import Stores
-from lmr.store.sync import bring_up, sync, update_forest, write_edges
 from lmr.store.verdicts import Verdict
 from lmr.text import printable, text_of
 from lmr.values import Excluded, Verification
@@ -194,7 +194,6 @@ def _correcting(stores: Stores, going: Iterable[int] = ()) -> Iterator[Corrected
         yield done
         moved = review(stores, bereft)
         stores.changed()
-    done.take(sync(stores, moved))
-    write_edges(stores)
-    done.take(update_forest(stores))
+    for change in bring_up(stores, moved=moved):
+        done.take(change)
     done.accepted = ledger.pairs.accepted()

@@ -8,8 +8,8 @@ from lmr.errors import UsageError
 from lmr.method.evaluation.partition import Agreement, agreement
 from lmr.method.spanning.clusters import FLOORS, ClusterChange, Cut, Method, projected, propose_floor, write_clusters
 from lmr.retrieval.search import wait_for_forest
+from lmr.store.replica import bring_up
 from lmr.store.stores import Stores
-from lmr.store.sync import bring_up
 
 
 @dataclass(frozen=True, slots=True)

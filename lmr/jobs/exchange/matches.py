@@ -19,8 +19,8 @@ from lmr.store.made_with import IMPORT
 from lmr.store.names import StoredNames, normal_form
 from lmr.store.pairs import PairRow
 from lmr.store.refined import pair_similarity, review
+from lmr.store.replica import bring_up
 from lmr.store.stores import Stores
-from lmr.store.sync import bring_up
 from lmr.tables import places_of, read_rows
 from lmr.values import Excluded, Verification, batches
 

@@ -27,8 +27,9 @@ from lmr.retrieval.turning import CERTAIN
 from lmr.store.files import File
 from lmr.store.ledger import Ledger
 from lmr.store.refined import review
+from lmr.store.replica import bring_up
+from lmr.store.state import Step
 from lmr.store.stores import Stores
-from lmr.store.sync import sync
 from lmr.text import printable, text_of
 from lmr.values import Split, batches
 
@@ -73,7 +74,7 @@ def ingest(
         describe_new(stores)
         counts.outgrown = _outgrown(stores)
         stores.rest()
-        sync(stores)
+        bring_up(stores, Step.VECTORS)
     if prune or stores.settings.prune:
         counts.pruned = take_out(stores, roots, gone).images
     counts.left = [text_of(path) for _, path in left(stores.ledger, roots)]

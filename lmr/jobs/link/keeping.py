@@ -11,8 +11,9 @@ from lmr.method.fingerprints import VERIFICATION, Fingerprint
 from lmr.method.verification.weights import weight
 from lmr.store.pairs import PairRow
 from lmr.store.refined import pair_similarity, review
+from lmr.store.replica import bring_up
+from lmr.store.state import Step
 from lmr.store.stores import Stores
-from lmr.store.sync import sync
 from lmr.values import Array, Excluded, Verification, batches
 
 _KEEPING = 4  # blocks of verified pairs in one transaction
@@ -80,9 +81,9 @@ def verify_again(stores: Stores) -> int:
         ledger.fingerprints.put_only(ours)
         if count:
             review(stores)
-            ledger.rebuild()  # edges may be gone
+            ledger.marks.rebuild()  # edges may be gone
     if count:
-        sync(stores)
+        bring_up(stores, Step.VECTORS)
     return count
 
 

@@ -17,9 +17,11 @@ from lmr.jobs.train.describe import describe_new, reweigh
 from lmr.method.spanning.forest import ForestChange
 from lmr.store.descriptors import Proposed
 from lmr.store.ledger import Ledger
-from lmr.store.refined import REFINED_TO, Described, described, review, reviewed_otherwise
+from lmr.store.refined import Described, described, review, reviewed_otherwise
+from lmr.store.replica import bring_up
+from lmr.store.state import Step
 from lmr.store.stores import Stores
-from lmr.store.sync import sync, update_forest, write_edges, write_vectors
+from lmr.store.vector_replica import VectorReplica
 from lmr.values import Array
 
 MOST_ROUNDS = 4
@@ -92,8 +94,7 @@ def link(stores: Stores, *, rounds: int | None = None, bridge_queries: bool | No
     with stores.writing():
         if bridge_queries is not None and bridge_queries != stores.bridge_queries:
             with ledger.transaction():
-                ledger.set_meta("bridge_queries", str(int(bridge_queries)))
-                stores.changed()
+                ledger.marks.bridge_queries(bridge_queries)
         describe_new(stores)
         before, by_others = ledger.count("edges"), reviewed_otherwise(stores)
         if by_others:
@@ -103,7 +104,7 @@ def link(stores: Stores, *, rounds: int | None = None, bridge_queries: bool | No
             if obey(stores) or by_others:  # photos have come that a person spoke of before
                 review(stores)
                 stores.changed()
-        sync(stores)
+        bring_up(stores, Step.VECTORS)
         again = verify_again(stores)
         seconds["stores"] = time.perf_counter() - begin
         turned: list[Turned] = []
@@ -117,10 +118,9 @@ def link(stores: Stores, *, rounds: int | None = None, bridge_queries: bool | No
                 break
         stores.rest()
         begin = time.perf_counter()
-        sync(stores)  # the first matches of a large collection are loaded at once
-        write_edges(stores)
+        bring_up(stores, Step.EDGES)
         seconds["edges"], begin = time.perf_counter() - begin, time.perf_counter()
-        forest = update_forest(stores)
+        forest = next(iter(bring_up(stores)), None)
         seconds["forest"] = time.perf_counter() - begin
     for part in done:
         for name, value in part.seconds.items():
@@ -143,7 +143,7 @@ def link(stores: Stores, *, rounds: int | None = None, bridge_queries: bool | No
 def _rounds(stores: Stores, rounds: int | None) -> list[Round]:
     """The rounds that are left to do; none if nothing has changed since they were done."""
     ledger, done = stores.ledger, list[Round]()
-    asked = json.dumps([ledger.meta("version"), rounds, stores.settings.top])
+    asked = json.dumps([str(ledger.marks.read().version), rounds, stores.settings.top])
     run = _unfinished(ledger, rounds)
     if run is None and ledger.meta(_LINKED) != asked:
         run = _Run(1, rounds)
@@ -181,7 +181,7 @@ def _round(stores: Stores, run: _Run, asked: str, before: Described) -> tuple[Ro
     verify_and_keep(stores, fresh, run.round)
     lap("verification")
     with ledger.transaction():
-        known, edges = ledger.pairs.counted_after(int(ledger.meta(REFINED_TO) or 0))
+        known, edges = ledger.pairs.counted_after(ledger.marks.read().refined_to)
         after, moved = before.after(review(stores))
         accepted = ledger.pairs.accepted()
         ledger.descriptors.put_proposed(found.proposed)
@@ -189,7 +189,7 @@ def _round(stores: Stores, run: _Run, asked: str, before: Described) -> tuple[Ro
         ledger.set_meta(_RUN, json.dumps(None if following is None else following.round))
         if following is None:
             ledger.set_meta(_LINKED, asked)
-    write_vectors(stores, moved)
+    VectorReplica(stores).write(moved)
     lap("refinement")
     return Round(run.round, len(found.pairs), len(fresh), edges, accepted, seconds), following, after
 

@@ -35,8 +35,9 @@ from lmr.retrieval.turning import Seen
 from lmr.store.images import TURNED_BY_HAND, Image
 from lmr.store.ledger import Ledger
 from lmr.store.refined import review
+from lmr.store.replica import bring_up
+from lmr.store.state import Step
 from lmr.store.stores import Stores
-from lmr.store.sync import bring_up, sync
 from lmr.text import printable, text_of
 from lmr.values import Array, Features, Photo, batches
 
@@ -426,7 +427,7 @@ def _put(stores: Stores, made: Sequence[_Made], again: Sequence[int] = (), *, by
         if made:
             stores.changed()
     if made:
-        sync(stores, moved)
+        bring_up(stores, Step.VECTORS, moved)
 
 
 def _told(stores: Stores, id: str, other: int | None, nfa: float) -> Turned:

@@ -11,8 +11,8 @@ from lmr.method.features.extractor import GlobalDescriptor
 from lmr.method.features.pack import unpack
 from lmr.method.verification.weights import counted, similarity, weight
 from lmr.store.refined import review
-from lmr.store.stores import LEARNED, MODEL, Stores
-from lmr.store.sync import bring_up
+from lmr.store.replica import bring_up
+from lmr.store.stores import MODEL, Stores
 from lmr.values import Array, batches
 
 Stored = tuple[bytes, bytes]  # of a photo: packed local features, and material
@@ -94,7 +94,7 @@ def _learn(stores: Stores) -> None:
 
 def _learned_otherwise(stores: Stores) -> None:
     """Note that any descriptor may be another now."""
-    stores.ledger.count_up(LEARNED)
+    stores.ledger.marks.learned_anew()
 
 
 def reweigh(stores: Stores) -> None:
@@ -111,7 +111,7 @@ def reweigh(stores: Stores) -> None:
             inliers = counted(inliers, bool(confirmed))
             value = weight(ids[a], ids[b], inliers, similar, similarity_weight=settings.similarity_weight)
             ledger.pairs.set_weight((seq, a, b), similar, value)
-        ledger.count_up("weights")
+        ledger.marks.weighed_anew()
 
 
 def describe(photos: Sequence[Stored], learned: tuple[GlobalDescriptor, Any]) -> list[Array]:

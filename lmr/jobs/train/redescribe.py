@@ -22,8 +22,8 @@ from lmr.method.photos.video import source
 from lmr.settings import Settings
 from lmr.store.ledger import Ledger
 from lmr.store.made_with import described_otherwise
-from lmr.store.stores import EXTRACTORS, Stores, create_ledger
-from lmr.store.sync import bring_up
+from lmr.store.replica import bring_up
+from lmr.store.stores import Stores, create_ledger
 from lmr.text import text_of
 
 _NEXT = "ledger.next.sqlite"
@@ -48,7 +48,7 @@ def redescribe(stores: Stores, name: str, *, drop: bool = False) -> Redescribed:
     """
     settings = replace(stores.settings, preset=name)
     made = preset(name, settings)
-    before = stores.ledger.meta(EXTRACTORS) or stores.preset.mark  # their weights may no longer be at hand
+    before = stores.ledger.marks.extractors or stores.preset.mark  # their weights may no longer be at hand
     if made.mark == before and not described_otherwise(stores.ledger, made):
         raise UsageError(f"{stores.home} is described by {made.mark} already")
     with stores.writing(), _beside(stores, settings, made) as beside:
@@ -91,7 +91,7 @@ def _goes_on(path: Path, stores: Stores, made: Preset) -> bool:
     try:
         with Ledger.open(path) as left:
             ours = {image.id: image.turn for image in stores.ledger.images.all()}
-            same = (left.meta("id"), left.meta(EXTRACTORS)) == (stores.id, made.mark)
+            same = (left.meta("id"), left.marks.extractors) == (stores.id, made.mark)
             same &= not described_otherwise(left, made)
             return same and all(ours.get(image.id) == image.turn for image in left.images.all())
     except CollectionError:
