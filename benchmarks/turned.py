@@ -33,8 +33,8 @@ from lmr.retrieval.baselines import BASELINES
 from lmr.retrieval.context import RankingContext
 from lmr.retrieval.evaluate import WHOLE, labels_of
 from lmr.retrieval.query import Start, start_of_photo, start_of_stored
-from lmr.retrieval.search import wait_for_forest
 from lmr.settings import load
+from lmr.store.snapshot import snapshot
 from lmr.store.stores import Stores
 
 
@@ -70,7 +70,7 @@ def run(collection: Stores, options: argparse.Namespace) -> None:
                 f"{len(done.turned)} of {collection.ledger.count('images')} upright photos turned",
                 flush=True,
             )
-    wait_for_forest(collection)
+    snapshot(collection)  # waits until the forest is whole
     print(f"{'turned by':>16} {'mAP':>6} {'found':>6}")
     print_searched(as_before, photos, 0, "off")
     for turn in (0, *options.turns):
@@ -113,7 +113,7 @@ def print_linked(collection: Stores, photos: Path, turns: list[int], folder: Pat
     ingest(collection, [folder / "images"], labels=labels_from_csv(folder / "labels.csv"))
     done = link(collection)
     print(f"link of these: {sum(done.seconds.values()):.0f} s, of which {done.seconds['turns']:.0f} s for turns")
-    wait_for_forest(collection)
+    snapshot(collection)  # waits until the forest is whole
     for turn, ids in asked.items():
         starts = {query: start_of_stored(collection, id) for query, id in ids.items()}
         print_line(collection, f"{_name(turn)}, linked", ids, starts, back(turn), "")

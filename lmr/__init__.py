@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         DownloadError,
         ImportFailedError,
         LmrError,
+        OutdatedError,
         PhotoError,
         QueryFileError,
         RefusedError,
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from lmr.library.review import Review
     from lmr.library.scores import score, score_recognition
     from lmr.library.servers import browser, down, status, up
+    from lmr.store.snapshot import Snapshot
     from lmr.values import Hop, ImageId, Unused
     from lmr.where import Where
 
@@ -66,6 +68,7 @@ __all__ = [
     "ImageId",
     "ImportFailedError",
     "LmrError",
+    "OutdatedError",
     "Page",
     "PhotoError",
     "QueryFileError",
@@ -73,6 +76,7 @@ __all__ = [
     "Review",
     "SearchResult",
     "ServerError",
+    "Snapshot",
     "StorageError",
     "UnreadError",
     "Unused",
@@ -105,6 +109,7 @@ _HOMES = {
     "lmr.library.review": ("Review",),
     "lmr.library.scores": ("score", "score_recognition"),
     "lmr.library.servers": ("browser", "down", "status", "up"),
+    "lmr.store.snapshot": ("Snapshot",),
     "lmr.values": ("Hop", "ImageId", "Unused"),
     "lmr.where": ("Where",),
 }

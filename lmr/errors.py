@@ -3,6 +3,7 @@
 LmrError                 one base to catch; its text says what, which, and what to try
 ├── UsageError           the request itself cannot be done (exit code 2)
 ├── CollectionError      the collection is missing, damaged, of another format or preset
+│   └── OutdatedError    it is no longer as it was when a search or a snapshot was made of it
 ├── CheckpointError      a checkpoint is damaged, of an unknown kind, or not at hand
 ├── BusyError            another process is writing to the collection
 ├── PhotoError           a photo cannot be used; its text is the reason kept in the ledger
@@ -33,6 +34,10 @@ class UsageError(LmrError):
 
 class CollectionError(LmrError):
     """The collection is missing, damaged, or of another format or preset."""
+
+
+class OutdatedError(CollectionError):
+    """The collection is no longer as it was when a search or a snapshot was made of it."""
 
 
 class CheckpointError(LmrError):

@@ -235,9 +235,14 @@ def test_a_way_is_of_the_state_that_was_searched_or_refused(c: lmr.Collection, h
     way = result.path(far)
     assert len(way) == far.hops and "inliers</b>" in result.html()
     first = way[-1]
-    c.reject(lmr.ImageId(first.a), lmr.ImageId(first.b))
+    with c.snapshot() as state:
+        c.search(photo)
+    assert not state.outdated
+    with pytest.raises(lmr.OutdatedError, match="another command changed the collection meanwhile"), c.snapshot():
+        c.reject(lmr.ImageId(first.a), lmr.ImageId(first.b))
     try:
-        with pytest.raises(lmr.CollectionError, match="changed the matches since this search; search again"):
+        assert state.outdated
+        with pytest.raises(lmr.OutdatedError, match="changed the matches since this search; search again"):
             result.path(far)
         page = result.html()
         assert "are not shown: another command has changed the matches" in page and "inliers</b>" not in page

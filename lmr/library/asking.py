@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from lmr.method.spanning.clusters import Cluster
     from lmr.retrieval.evaluate import Evaluation
     from lmr.retrieval.locate import Located
+    from lmr.store.snapshot import Snapshot
 
 
 class Asking(Held):
@@ -94,6 +95,21 @@ class Asking(Held):
             else:
                 yield found
 
+    def snapshot(self) -> Snapshot:
+        """The state that searches have now, for many of them that belong together; it waits while one is written.
+
+        At the end of the block OutdatedError is raised where another command has changed the collection meanwhile;
+        `outdated` tells at any time.
+
+        >>> with c.snapshot() as state:
+        ...     both = [c.search(photo) for photo in ("one.jpg", "photos/side.jpg")]
+        >>> state.outdated
+        False
+        """
+        from lmr.store.snapshot import snapshot
+
+        return snapshot(self._stores)
+
     def explain(self, a: Any, b: Any) -> Explanation:
         """Why a photo and a stored one belong together: the strongest way of verified matches between them.
 
@@ -139,7 +155,7 @@ class Asking(Held):
         {'town-hall': 1.0}
         """
         from lmr.method.spanning.clusters import list_clusters
-        from lmr.retrieval.search import undisturbed
+        from lmr.store.snapshot import undisturbed
 
         return undisturbed(self._stores, lambda: list_clusters(self._stores.graph, limit))
 

@@ -12,7 +12,7 @@ from lmr.values import ImageId, Question
 
 if TYPE_CHECKING:
     from lmr.library.servers import Status
-    from lmr.store.check import Difference
+    from lmr.store.difference import Difference
     from lmr.store.stores import Stores
 
 

@@ -71,7 +71,7 @@ class SearchResult(Sequence[Hit]):
     """The results of one search, best first: a sequence of hits.
 
     What it tells is of the moment of the search, and so are ways, which are read when they are asked for: once another
-    command has changed the matches, `path` raises CollectionError, and pages say that they cannot show any.
+    command has changed the matches, `path` raises OutdatedError, and pages say that they cannot show any.
 
     >>> result = c.search("one.jpg", top=5)
     >>> result, len(result), result[0].rank
@@ -143,7 +143,7 @@ class SearchResult(Sequence[Hit]):
     def path(self, hit: Hit) -> list[Hop]:
         """The verified matches from the photo to a hit, one after the other; [] for one by similarity alone.
 
-        It is of the state that the search saw. Raises CollectionError where another command has changed the matches
+        It is of the state that the search saw. Raises OutdatedError where another command has changed the matches
         since: the search is to be done again.
 
         >>> result = c.search("one.jpg")

@@ -18,8 +18,9 @@ from lmr.method.review.review import expands
 from lmr.method.spanning.ranking import Limits
 from lmr.retrieval.context import RankingContext
 from lmr.retrieval.query import Start
-from lmr.retrieval.search import rank, undisturbed
+from lmr.retrieval.search import rank
 from lmr.store.refined import weight_of
+from lmr.store.snapshot import undisturbed
 from lmr.values import Array, Excluded, unit_rows
 
 RERANKED = 100

@@ -17,8 +17,8 @@ from lmr.retrieval.baselines import BASELINES
 from lmr.retrieval.context import RankingContext
 from lmr.retrieval.query import Start, start_of_photo, start_of_stored
 from lmr.retrieval.rankings import names_of_images
-from lmr.retrieval.search import one_state
 from lmr.store.names import StoredNames
+from lmr.store.snapshot import snapshot
 from lmr.store.stores import Stores
 
 WHOLE = "idqe+mmst"
@@ -76,7 +76,7 @@ def evaluate(
     By the labels, queries are the labelled photos of the query split, positives the index images of the same
     landmark. Raises UsageError where there are no queries, CollectionError where the collection is changed meanwhile.
     """
-    with one_state(stores):
+    with snapshot(stores):
         return _evaluated(stores, truth, _chosen(names), shown)
 
 

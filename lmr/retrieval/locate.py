@@ -10,8 +10,9 @@ from pathlib import Path
 from lmr.errors import UsageError
 from lmr.method.spanning.locate import Place, Suggestion, suggest
 from lmr.retrieval.query import begin_at, question_of
-from lmr.retrieval.search import stored_image, undisturbed
+from lmr.retrieval.search import stored_image
 from lmr.store.images import Image
+from lmr.store.snapshot import undisturbed
 from lmr.store.stores import Stores
 from lmr.text import text_of
 from lmr.values import ImageId, Question

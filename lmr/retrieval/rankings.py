@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from lmr.errors import UsageError
 from lmr.method.evaluation.protocols import stem
 from lmr.method.spanning.ranking import Limits
-from lmr.retrieval.search import MOST_PROPOSED, one_state, ranking_of
+from lmr.retrieval.search import MOST_PROPOSED, ranking_of
 from lmr.store.refined import described
+from lmr.store.snapshot import snapshot
 from lmr.store.stores import Stores
 
 
@@ -17,7 +18,7 @@ def stored_queries(stores: Stores) -> Iterator[tuple[str, str]]:
 
     Raises UsageError where there is none, CollectionError where the collection is changed meanwhile.
     """
-    with one_state(stores):
+    with snapshot(stores):
         queries = sorted(image.id for image in stores.ledger.images.all() if image.split == "query")
         if not queries:
             raise UsageError("no photo of the query split is stored: `lmr ingest PHOTOS --split query` takes them in")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from lmr.method.spanning.bridges import Bridge, bridges, far_apart
-from lmr.retrieval.search import undisturbed
+from lmr.store.snapshot import undisturbed
 from lmr.store.stores import Stores
 
 

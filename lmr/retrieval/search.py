@@ -2,32 +2,26 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
 
 import numpy as np
 
-from lmr.errors import CollectionError, DatabaseError, ServerError, UsageError
+from lmr.errors import OutdatedError, UsageError
 from lmr.method.spanning.ranking import Limits, Reached, path_between, rank_from_edges, rank_from_image
 from lmr.method.verification.weights import similarity
 from lmr.retrieval.copies import stored_twin
 from lmr.retrieval.query import Patience, Start, begin_at, question_of, start_of_stored, stored_as, whole_id
 from lmr.store.refined import Described, described
-from lmr.store.replica import check_counts, check_whole
-from lmr.store.stores import Stores, last_writer
+from lmr.store.snapshot import MOVED_ON, Snapshot, settled, undisturbed
+from lmr.store.stores import Stores
 from lmr.text import printable, text_of
 from lmr.values import Array, Hit, Hop, ImageId, Question
 from lmr.where import Where
 
 MOST_PROPOSED = 1000  # with more results the vector index is asked for too much
-_PATIENCE = 60.0  # seconds to wait for a forest that is being rewritten
-_QUIET = 3.0  # seconds until people are told
-_MOVED_ON = "another command has changed the matches since this search; search again"
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +68,7 @@ def search(
         hits = [replace(hit, rank=position) for position, hit in enumerate([*twin, *hits][:top], 1)]
         return Found(start, hits, via, time.perf_counter() - begin)
 
-    state, found = _settled(stores, run)
+    state, found = settled(stores, run)
     return replace(found, state=state)
 
 
@@ -94,68 +88,6 @@ def lacks(stores: Stores) -> str | None:
 def ranking_of(stores: Stores, id: str, limits: Limits, *, known: Described | None = None) -> list[Hit]:
     """The rows of a search from a stored image."""
     return undisturbed(stores, lambda: rank(stores, start_of_stored(stores, id), limits, known=known)[0])
-
-
-def undisturbed(stores: Stores, read: Callable[[], T]) -> T:
-    """What is read from databases that are whole, and stay as they are meanwhile.
-
-    While another command rewrites them this waits, and reads again what it had read until then. Raises CollectionError
-    or DatabaseError where ledger and databases differ, or that command does not come to an end within a minute.
-    While it is writing, the ledger is ahead of the databases: what is found is what these have.
-    """
-    return _settled(stores, read)[1]
-
-
-def _settled(stores: Stores, read: Callable[[], T]) -> tuple[str, T]:
-    """The same, and the name of the state that it was read in."""
-    begin, told, renewed = time.monotonic(), False, False
-    while True:
-        writer, connections = last_writer(stores.home), stores.connections
-        stores.ledger.follow()
-        try:
-            before = check_whole(stores).name
-            if not writer[0]:
-                check_counts(stores)
-            found = read()
-            if check_whole(stores).name == before:
-                return before, found
-        except (CollectionError, DatabaseError) as error:
-            if isinstance(error, ServerError) and connections and not renewed:
-                renewed = True  # what was open before may lead to databases that are no more
-                stores.renew(connections)
-                continue
-            disturbed = writer[0] or last_writer(stores.home) != writer
-            if not disturbed or time.monotonic() - begin > _PATIENCE:
-                raise
-        if time.monotonic() - begin > _PATIENCE:
-            raise CollectionError("another command goes on changing the collection; try again when it is done")
-        if time.monotonic() - begin > _QUIET and not told:
-            stores.progress.note("Another command is rewriting what this reads; waiting ...")
-            told = True
-        time.sleep(0.2)
-
-
-def wait_for_forest(stores: Stores) -> None:
-    """Wait while another command rewrites what searches read; see `undisturbed`."""
-    undisturbed(stores, lambda: None)
-
-
-@contextlib.contextmanager
-def one_state(stores: Stores) -> Iterator[None]:
-    """For many rankings that belong together: all of them are of one state of the collection.
-
-    Raises CollectionError at the end where another command has changed it meanwhile.
-    """
-    wait_for_forest(stores)
-    before = _state(stores)
-    yield
-    if _state(stores) != before:
-        raise CollectionError("another command changed the collection meanwhile; once it is done, do this again")
-
-
-def _state(stores: Stores) -> tuple[str, int]:
-    state = check_whole(stores)
-    return state.name, state.ledger.refined_to
 
 
 def rank(
@@ -248,14 +180,13 @@ def _verified_hits(stores: Stores, start: Start, reached: Sequence[Reached]) -> 
 def ways(stores: Stores, found: Found, goals: Iterable[str]) -> dict[str, list[Hop]]:
     """The matches from a search's photo to each of these hits that was reached over any, one after the other.
 
-    Raises CollectionError where the matches are not those of the search any more.
+    Raises OutdatedError where the matches are not those of the search any more.
     """
     reached = [goal for goal in goals if goal in found.via]
     if not reached:
         return {}
-    state, hops = _settled(stores, lambda: [path_to(stores, found.start, goal, found.via[goal]) for goal in reached])
-    if state != found.state:
-        raise CollectionError(_MOVED_ON)
+    searched = Snapshot(stores, found.state)
+    hops = searched.read(lambda: [path_to(stores, found.start, goal, found.via[goal]) for goal in reached])
     return dict(zip(reached, hops, strict=True))
 
 
@@ -268,7 +199,7 @@ def path_to(stores: Stores, start: Start, goal: str, via: str) -> list[Hop]:
     if via != goal:
         way = path_between(stores.graph, via, goal)
         if way is None:
-            raise CollectionError(_MOVED_ON)
+            raise OutdatedError(MOVED_ON)
         hops += way
     return hops
 

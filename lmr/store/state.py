@@ -163,8 +163,8 @@ class State:
 
     @property
     def name(self) -> str:
-        """Tells apart what is found over matches: while it stays the same, so does that."""
-        return f"{self.graph.rebuilt} {self.graph.generation} {self.ledger.learned}"
+        """Tells apart what searches find: while it stays the same, so does that."""
+        return f"{self.graph.rebuilt} {self.graph.generation} {self.ledger.learned} {self.ledger.refined_to}"
 
     @property
     def half_written(self) -> str | None:

@@ -87,7 +87,7 @@ class Stores:
 
     It may be kept open while other commands write, and read by several threads: what it keeps of settings, extractors
     and what was learned is read anew when the ledger's marks have moved. A search holds together what it reads, see
-    `search.undisturbed`.
+    `snapshot.undisturbed`.
     """
 
     def __init__(self, settings: Settings, ledger: Ledger, progress: Progress) -> None:

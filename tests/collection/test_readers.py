@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-import lmr.retrieval.search
+import lmr.store.snapshot
 from lmr.errors import CollectionError
 from lmr.jobs.correct.corrections import judge
 from lmr.jobs.link.link import link
@@ -108,13 +108,13 @@ def test_a_command_that_ends_while_a_search_reads_does_not_fail_it(
             raise
 
     linked.graph.run("forest/begin", bridge_queries=False)
-    monkeypatch.setattr(lmr.retrieval.search, "check_whole", check_and_write)
+    monkeypatch.setattr(lmr.store.snapshot, "check_whole", check_and_write)
     assert found_by(linked, id) == whole and len(failed) == 1
 
 
 @pytest.fixture
 def patience(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(lmr.retrieval.search, "_PATIENCE", 0.5)
+    monkeypatch.setattr(lmr.store.snapshot, "_PATIENCE", 0.5)
     return
 
 

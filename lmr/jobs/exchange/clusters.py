@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass
 from lmr.errors import UsageError
 from lmr.method.evaluation.partition import Agreement, agreement
 from lmr.method.spanning.clusters import FLOORS, ClusterChange, Cut, Method, projected, propose_floor, write_clusters
-from lmr.retrieval.search import wait_for_forest
 from lmr.store.replica import bring_up
+from lmr.store.snapshot import snapshot
 from lmr.store.stores import Stores
 
 
@@ -44,7 +44,7 @@ def measure_clusters(stores: Stores) -> list[Measured]:
 
     Raises UsageError where there are no labels.
     """
-    wait_for_forest(stores)
+    snapshot(stores)  # waits until the forest is whole
     labelled = [image for image in stores.ledger.images.all() if image.landmark is not None and image.split == "index"]
     if not labelled:
         raise UsageError("there are no labels to measure clusters by: `lmr ingest PHOTOS --labels labels.csv`")
