@@ -33,7 +33,8 @@ from lmr.progress import Bars
 from lmr.reports.photos import Pictures
 from lmr.reports.pictures import jpeg
 from lmr.retrieval.evaluate import evaluate
-from lmr.retrieval.query import Patience, start_of_stored
+from lmr.retrieval.query import query_of_stored
+from lmr.retrieval.values import SearchBudget
 from lmr.settings import load
 from lmr.store.stores import Stores
 from lmr.values import Array, Hop
@@ -156,7 +157,7 @@ def draw(collection: Stores, folder: Path) -> None:
     """A picture of each match that was found to be an artefact, the strongest first."""
     folder.mkdir(parents=True, exist_ok=True)
     for count, edge in enumerate(_artefacts(collection), 1):
-        pictures = Pictures(collection, start_of_stored(collection, edge[0], Patience(rounds=0)))
+        pictures = Pictures(collection, query_of_stored(collection, edge[0], SearchBudget(rounds=0)))
         hop = Hop(edge[0], edge[1], edge[2], 0.0)
         reason = edge[3].split(": ")[1].replace(" ", "-")
         put(folder / f"{count:03d}-{edge[2]}-inliers-{reason}.jpg", jpeg(pictures.match(hop)))

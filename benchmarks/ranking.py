@@ -109,7 +109,7 @@ def measure(graph: Graph, whole: csr_matrix, a: Array, b: Array, weights: Array,
         times, slow, equal = [], [], 0
         for start in chosen:
             begin = time.perf_counter()
-            rows = rank_from_image(graph, name(start), Limits(floor=floor, limit=TOP))
+            rows = rank_from_image(graph, name(start), Limits(min_weight=floor, limit=TOP))
             times.append(time.perf_counter() - begin)
             begin = time.perf_counter()
             equal += [row.id for row in rows] == [name(i) for i in prim(both, start, TOP)]
@@ -127,7 +127,7 @@ def measure(graph: Graph, whole: csr_matrix, a: Array, b: Array, weights: Array,
         times = []
         for start in rng.choice(inside, 10):
             begin = time.perf_counter()
-            rows = rank_from_image(graph, name(start), Limits(floor=least))
+            rows = rank_from_image(graph, name(start), Limits(min_weight=least))
             times.append(time.perf_counter() - begin)
         print(f"all of {len(rows):,} reachable images at floor {least}: {percentiles(times)}")
         break

@@ -32,7 +32,8 @@ from lmr.progress import Bars
 from lmr.retrieval.baselines import BASELINES
 from lmr.retrieval.context import RankingContext
 from lmr.retrieval.evaluate import WHOLE, labels_of
-from lmr.retrieval.query import Start, start_of_photo, start_of_stored
+from lmr.retrieval.query import query_of_photo, query_of_stored
+from lmr.retrieval.values import SearchQuery
 from lmr.settings import load
 from lmr.store.snapshot import snapshot
 from lmr.store.stores import Stores
@@ -115,15 +116,15 @@ def print_linked(collection: Stores, photos: Path, turns: list[int], folder: Pat
     print(f"link of these: {sum(done.seconds.values()):.0f} s, of which {done.seconds['turns']:.0f} s for turns")
     snapshot(collection)  # waits until the forest is whole
     for turn, ids in asked.items():
-        starts = {query: start_of_stored(collection, id) for query, id in ids.items()}
+        starts = {query: query_of_stored(collection, id) for query, id in ids.items()}
         print_line(collection, f"{_name(turn)}, linked", ids, starts, back(turn), "")
 
 
 def print_line(
-    collection: Stores, name: str, asked: dict[str, str], starts: dict[str, Start], right: int, more: str
+    collection: Stores, name: str, asked: dict[str, str], starts: dict[str, SearchQuery], right: int, more: str
 ) -> None:
     """mAP, how many were found to be turned as is right, and which were not; asked: image ids by the query's name."""
-    stage, truth = RankingContext(collection), labels_of(collection)
+    stage, truth = RankingContext(collection), labels_of(collection.ledger)
     by_id = {query.name: query for query in truth.levels["all"]}
     scores, wrong = [], []
     for query, start in starts.items():
@@ -156,9 +157,9 @@ def known(collection: Stores, row: dict[str, str]) -> bool:
     return bool(row["landmark"]) and row["landmark"] in {image.landmark for image in collection.ledger.images.all()}
 
 
-def searched(collection: Stores, path: Path, turn: int) -> Start:
+def searched(collection: Stores, path: Path, turn: int) -> SearchQuery:
     """The start of a search for a photo turned so, as a file without a note."""
-    return start_of_photo(collection, path, _file(path, turn) if turn else path.read_bytes())
+    return query_of_photo(collection, path, _file(path, turn) if turn else path.read_bytes())
 
 
 def _name(turn: int) -> str:

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from lmr.errors import UsageError
-from lmr.jobs.exchange.matches import read_matches
+from lmr.jobs.exchange.read import read_matches
 from lmr.settings import load
 from lmr.store import schema
 from lmr.store.graph import Graph

@@ -28,7 +28,10 @@ from tests.test_cli import commands
 
 PAGES = [
     ROOT / "README.md",
-    *(ROOT / "docs" / f"{name}.md" for name in "photos searching evaluation care networks method figures".split()),
+    *(
+        ROOT / "docs" / f"{name}.md"
+        for name in "photos searching evaluation care networks method figures python".split()
+    ),
 ]
 README = "\n".join(page.read_text() for page in PAGES)  # with what it leads to
 
@@ -117,6 +120,17 @@ def test_links_lead_somewhere_and_every_page_is_read() -> None:
             led_to.add((page.parent / link).resolve())
     assert {*PAGES[1:], *(ROOT / "docs").glob("*.md")} <= led_to
     assert len([path for path in led_to if path.suffix in (".jpg", ".png")]) >= 2
+
+
+def test_every_call_that_is_named_exists() -> None:
+    import lmr
+
+    page = (ROOT / "docs" / "python.md").read_text()
+    for owner, name in re.findall(r"\b(c|lmr)\.(\w+)", page):
+        assert hasattr(lmr.Collection if owner == "c" else lmr, name), name
+    methods = {name for name in dir(lmr.Collection) if not name.startswith("_")}
+    untold = {name for name in methods if f"c.{name}" not in page}
+    assert untold <= {"close", "home", "image", "images", "labels", "lacks", "unlocated"}
 
 
 def named_as(pattern: str, least: int) -> set[str]:

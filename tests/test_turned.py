@@ -26,7 +26,7 @@ from lmr.method.photos.turned import TURNS, after, back, degrees, turned, turned
 from lmr.progress import Silent
 from lmr.reports.photos import Pictures
 from lmr.retrieval import turning
-from lmr.retrieval.query import start_of_photo, start_of_stored
+from lmr.retrieval.query import query_of_photo, query_of_stored
 from lmr.settings import load
 from lmr.store.check import check
 from lmr.store.ledger import Ledger
@@ -192,7 +192,7 @@ def test_turned_photos_are_found_from_outside_and_at_link(
     file = put(Photo("", noise, 640, 480), 0, tmp_path / "noise.png")
     with Stores.open(load({"home": blank.home})[0]) as collection, monkeypatch.context() as patch:
         patch.setattr(turning, "chances", lambda *_: np.eye(8)[2])  # it looks upside down, and matches nothing
-        assert start_of_photo(collection, file, file.read_bytes()).turn == 0
+        assert query_of_photo(collection, file, file.read_bytes()).turn == 0
     page = tmp_path / "page.html"
     told = blank.run("search", tmp_path / "query-1.png", "--top", 3, "--html", page)
     assert "lies on its side: searched turned by 270°" in told.stderr
@@ -210,7 +210,7 @@ def test_turned_photos_are_found_from_outside_and_at_link(
             image = collection.ledger.images.get(ids[name])
             photo = photo_of(made / f"{name}.jpg")
             assert image is not None and (image.turn, image.width, image.height) == (turn, photo.width, photo.height)
-            pictures = Pictures(collection, start_of_stored(collection, image.id))
+            pictures = Pictures(collection, query_of_stored(collection, image.id))
             assert np.array_equal(pictures.pixels(image.id)[0], photo.pixels)
     for name in mended:  # from it, and to it
         place = name.split("-")[0]

@@ -4,7 +4,7 @@
 // the ways to an image from several starts that one counts which the spanning forest with the photo in it has: the
 // strongest by its weakest match, then by the weakest one before that, and so on to the photo. At most `budget` ways
 // are walked; `walked` of that many says that there may be more, and that the rows are not to be used.
-// params: starts, floor, depth, limit, query_images, budget
+// params: starts, min_weight, depth, limit, query_images, budget
 // returns: id, weight, inliers, hops, via, walked
 // mode: read
 // hops: 1 2 3 4 5 6
@@ -12,7 +12,7 @@ UNWIND $starts AS start
 MATCH (first:Image {id: start.id})
 USING INDEX SEEK first:Image(id)
 WITH start, first
-MATCH (first)((:Image)-[t:TREE WHERE t.weight >= $floor]-(:Image)){0,HOPS}(x:Image)
+MATCH (first)((:Image)-[t:TREE WHERE t.weight >= $min_weight]-(:Image)){0,HOPS}(x:Image)
 WITH x, start, start.edges + [edge IN t | [-edge.weight, -edge.hash, edge.inliers]] AS edges
 LIMIT $budget
 WITH collect([x, start.id, edges]) AS ways

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from lmr.cli.app import Home, Json, app, open_collection
-from lmr.cli.show import print_json, print_table, say
+from lmr.cli.show import also, print_json, print_table, say
 
 
 @app.command()
@@ -60,7 +60,7 @@ def clusters(
     with open_collection(home, quiet=as_json) as c:
         found = c.clusters(limit)
     if as_json:
-        print_json(found)
+        print_json([also(one, floor="min_weight") for one in found])
         return
     rows = [(one.id[:12], one.size, one.central[:12], one.name, ", ".join(_shares(one.landmarks))) for one in found]
     print_table(("cluster", "size", "central", "name", "labels"), rows)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lmr.cli.app import Home, Json, app, check_outputs, open_collection
-from lmr.cli.show import print_json, print_table, print_written, say
+from lmr.cli.show import also, print_json, print_table, print_written, say
 from lmr.errors import UsageError
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def _row(one: Baseline) -> tuple[object, ...]:
 
 def _tell_clusters(found: Iterable[Measured], as_json: bool) -> None:
     if as_json:
-        print_json(found)
+        print_json([{**also(one), "cut": also(one.cut, floor="min_weight")} for one in found])
         return
     scores = ("pair P", "pair R", "pair F", "BCubed P", "BCubed R", "BCubed F", "NMI")
     print_table(("method", "parts", "modularity", *scores, ""), map(_cluster_row, found))
@@ -106,7 +106,7 @@ def _tell_clusters(found: Iterable[Measured], as_json: bool) -> None:
 
 def _cluster_row(one: Measured) -> tuple[object, ...]:
     cut, found = one.cut, one.agreement
-    name = f"{cut.method} >= {cut.floor:g}" if cut.method == "components" else cut.method
+    name = f"{cut.method} >= {cut.min_weight:g}" if cut.method == "components" else cut.method
     pairs = found.pair_precision, found.pair_recall, found.pair_f
     images = found.bcubed_precision, found.bcubed_recall, found.bcubed_f
     return (name, cut.parts, cut.modularity, *pairs, *images, found.nmi, "proposed" if one.proposed else "")

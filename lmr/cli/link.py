@@ -11,7 +11,7 @@ from lmr.cli.show import print_json, print_table, say
 
 if TYPE_CHECKING:
     from lmr.jobs.link.link import Linked
-    from lmr.jobs.link.turns import Turned
+    from lmr.jobs.link.turned import Turned
 
 Top = Annotated[int | None, typer.Option(min=1, help="Neighbours proposed for each image.", show_default="50")]
 Rounds = Annotated[

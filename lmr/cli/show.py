@@ -63,6 +63,12 @@ def _cell(value: Any) -> str:
     return printable(str(value))
 
 
+def also(value: Any, **former: str) -> dict[str, Any]:
+    """A value's fields, some under their former names too: programs may know these."""
+    plain = _plain(value)
+    return {**plain, **{old: plain[new] for old, new in former.items()}}
+
+
 def _plain(value: Any) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {spec.name: _plain(getattr(value, spec.name)) for spec in dataclasses.fields(value)}

@@ -57,8 +57,8 @@ class Asking(Held):
         >>> result.hits[0].reached, result.hits[0].image.landmark
         ('verified', 'town-hall')
         """
-        from lmr.retrieval.query import Patience
         from lmr.retrieval.search import search
+        from lmr.retrieval.values import SearchBudget
 
         chosen = where or Where.checked(near, within, taken_from, taken_to)
         found = search(
@@ -69,7 +69,7 @@ class Asking(Held):
             min_weight=min_weight,
             verified_only=verified_only,
             query_images=query_images,
-            patience=Patience(rounds, seconds),
+            budget=SearchBudget(rounds, seconds),
             where=chosen,
         )
         return SearchResult(self._stores, found, chosen)
@@ -119,7 +119,7 @@ class Asking(Held):
         >>> found.joined, len(found.path) == len(found.names) - 1
         (True, True)
         """
-        from lmr.retrieval.search import explain
+        from lmr.retrieval.paths import explain
 
         start, hops = explain(self._stores, self._question(a), self._question(b))
         return Explanation(None if hops is None else tuple(hops), self._stores, start)
@@ -177,7 +177,7 @@ class Asking(Held):
         >>> for match in c.review(limit=3):
         ...     assert match.inliers > 0
         """
-        from lmr.jobs.link.turns import turned_images
+        from lmr.jobs.link.turned import turned_images
         from lmr.retrieval.review import worth_a_look
 
         return Review(tuple(worth_a_look(self._stores, limit)), tuple(turned_images(self._stores)[:limit]))

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from lmr.jobs.ingest.labels import Labels
     from lmr.jobs.ingest.plan import Ingested
     from lmr.jobs.link.link import Linked
-    from lmr.jobs.link.turns import Turned
+    from lmr.jobs.link.turned import Turned
     from lmr.jobs.train.redescribe import Redescribed
 
 Given = str | os.PathLike[str]
@@ -158,7 +158,7 @@ class Changing(Held):
         >>> c.link().verified > 0
         True
         """
-        from lmr.jobs.link.turns import turn_by_hand
+        from lmr.jobs.link.turned import turn_by_hand
         from lmr.method.photos.turned import MIRRORED
 
         if degrees not in (0, 90, 180, 270):

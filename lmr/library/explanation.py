@@ -46,11 +46,11 @@ class Explanation:
         >>> c.explain("photos/front.jpg", "photos/side.jpg").names[-1]
         'side.jpg'
         """
-        from lmr.retrieval.search import names_of
+        from lmr.retrieval.rows import names_of
 
         if not self.path:
             return ()
-        paths = names_of(self._stores, [id for hop in self.path for id in (hop.a, hop.b) if id])
+        paths = names_of(self._stores.ledger, [id for hop in self.path for id in (hop.a, hop.b) if id])
         ends = [(self.path[0].a, self._start.path), *((hop.b, "") for hop in self.path)]
         whole = ([*paths.get(id or "", []), otherwise][0] or id or "the photo" for id, otherwise in ends)
         return tuple(name.rsplit("/", 1)[-1] for name in whole)

@@ -51,7 +51,7 @@ class Held:
         1
         """
         for id in sorted(image.id for image in self._stores.ledger.images.all()):
-            yield image_of(self._stores, id)
+            yield image_of(self._stores.ledger, id)
 
     def image(self, photo: Any) -> Image:
         """The stored image of a photo, or of an id or its beginning. Raises UsageError where there is none.
@@ -60,7 +60,7 @@ class Held:
         >>> image.width, image.height, image.landmark
         (640, 480, 'town-hall')
         """
-        return image_of(self._stores, self._stored(photo))
+        return image_of(self._stores.ledger, self._stored(photo))
 
     @property
     def labels(self) -> dict[ImageId, str]:
@@ -81,7 +81,7 @@ class Held:
         """
         from lmr.retrieval.search import lacks
 
-        return lacks(self._stores)
+        return lacks(self._stores.ledger)
 
     def status(self) -> Status:
         """Its databases, how much it holds, and what that was made with; see `lmr.status`.
@@ -110,6 +110,6 @@ class Held:
 
     def _stored(self, photo: Any) -> str:
         """The id of a stored image."""
-        from lmr.retrieval.search import stored_image
+        from lmr.retrieval.question import stored_image
 
         return stored_image(self._stores, self._question(photo))

@@ -15,8 +15,9 @@ from lmr.values import Hop, ImageId
 
 if TYPE_CHECKING:
     from lmr.library.page import Page
-    from lmr.retrieval.query import Effort
     from lmr.retrieval.search import Found
+    from lmr.retrieval.values import SearchStatistics
+    from lmr.store.ledger import Ledger
     from lmr.store.stores import Stores
     from lmr.where import Where
 
@@ -82,10 +83,10 @@ class SearchResult(Sequence[Hit]):
         from lmr.retrieval.rows import document
 
         self._stores, self.found = stores, found
-        self._document = document(stores, found)
+        self._document = document(stores.ledger, found)
         if where is not None:
             self._document |= {"where": asdict(where), "left_out_unknown": stores.ledger.images.lack(where)}
-        self.hits = tuple(_hit(stores, row) for row in self._document["results"])
+        self.hits = tuple(_hit(stores.ledger, row) for row in self._document["results"])
 
     def __len__(self) -> int:
         return len(self.hits)
@@ -110,13 +111,13 @@ class SearchResult(Sequence[Hit]):
         return self.found.seconds
 
     @property
-    def statistics(self) -> Effort:
+    def statistics(self) -> SearchStatistics:
         """What was done before ranking: `rounds`, photos `compared` in them, and why it `ended`.
 
         >>> c.search("one.jpg", rounds=1).statistics.rounds
         1
         """
-        return self.found.start.effort
+        return self.found.start.statistics
 
     @property
     def turned(self) -> str | None:
@@ -150,7 +151,7 @@ class SearchResult(Sequence[Hit]):
         >>> len(result.path(result.hits[0])) == result.hits[0].hops
         True
         """
-        from lmr.retrieval.search import ways
+        from lmr.retrieval.paths import ways
 
         return ways(self._stores, self.found, [hit.image.id]).get(hit.image.id, [])
 
@@ -212,17 +213,17 @@ class SearchResult(Sequence[Hit]):
         return self._page()._repr_html_()
 
 
-def image_of(stores: Stores, id: str, facts: dict[str, Any] | None = None) -> Image:
+def image_of(ledger: Ledger, id: str, facts: dict[str, Any] | None = None) -> Image:
     """What is known of a stored image; facts: those of retrieval.rows, if they are at hand.
 
     Raises UsageError where it is not stored any more.
     """
     from lmr.retrieval import rows
 
-    stored = stores.ledger.images.get(id)
+    stored = ledger.images.get(id)
     if stored is None:
         raise UsageError(f"no image has the id {id} any more")
-    known = rows.facts(stores, id) if facts is None else facts
+    known = rows.facts(ledger, id) if facts is None else facts
     place = known["location"]
     return Image(
         ImageId(id),
@@ -237,6 +238,6 @@ def image_of(stores: Stores, id: str, facts: dict[str, Any] | None = None) -> Im
     )
 
 
-def _hit(stores: Stores, row: dict[str, Any]) -> Hit:
+def _hit(ledger: Ledger, row: dict[str, Any]) -> Hit:
     measured = row["reached"], row["inliers"], row["weight"], row["hops"], row["similarity"]
-    return Hit(row["rank"], image_of(stores, row["id"], row), *measured)
+    return Hit(row["rank"], image_of(ledger, row["id"], row), *measured)

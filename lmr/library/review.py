@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lmr.jobs.link.turns import Turned
+    from lmr.jobs.link.turned import Turned
     from lmr.method.spanning.bridges import Bridge
 
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from lmr.reports.page import Album, Report
 from lmr.reports.photos import Pictures
 from lmr.retrieval.evaluate import Evaluation, QueryRow
-from lmr.retrieval.query import Patience, start_of_stored
+from lmr.retrieval.query import query_of_stored
+from lmr.retrieval.values import SearchBudget
 from lmr.store.stores import Stores
 
 
@@ -54,7 +55,7 @@ def _cards(stores: Stores, found: Evaluation, album: Album) -> Iterator[QueryCar
 
 
 def _card(stores: Stores, row: QueryRow, album: Album, added: dict[str, str]) -> QueryCard:
-    pictures = Pictures(stores, start_of_stored(stores, row.id, Patience(rounds=0)))
+    pictures = Pictures(stores, query_of_stored(stores, row.id, SearchBudget(rounds=0)))
 
     def picture_of(id: str) -> str:
         if id not in added:

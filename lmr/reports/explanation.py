@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from lmr.reports.photos import Pictures
-from lmr.retrieval.query import Start
+from lmr.retrieval.values import SearchQuery
 from lmr.store.stores import Stores
 from lmr.values import Array, Hop
 
@@ -15,7 +15,7 @@ _BACKGROUND = 245
 _GAP = 12
 
 
-def explanation_figure(stores: Stores, start: Start, hops: Sequence[Hop]) -> Array:
+def explanation_figure(stores: Stores, start: SearchQuery, hops: Sequence[Hop]) -> Array:
     """(H, W, 3) uint8 RGB: two photos for each match, with a line for each inlier."""
     pictures = Pictures(stores, start)
     rows = [pictures.match(hop) for hop in hops]

@@ -12,7 +12,8 @@ from lmr.reports.page import Album, Report
 from lmr.reports.photos import Pictures
 from lmr.reports.pictures import thumbnail
 from lmr.reports.prose import how_it_lies
-from lmr.retrieval.search import Found, ways
+from lmr.retrieval.paths import ways
+from lmr.retrieval.search import Found
 from lmr.store.stores import Stores
 from lmr.values import Hit, Hop, Unused
 

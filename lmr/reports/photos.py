@@ -14,7 +14,7 @@ from lmr.method.verification.matching import prepare
 from lmr.method.verification.verify import correspondences
 from lmr.reports.pictures import PANEL, match_picture, placeholder, thumbnail
 from lmr.retrieval.originals import original
-from lmr.retrieval.query import Start
+from lmr.retrieval.values import SearchQuery
 from lmr.store.stores import Stores
 from lmr.text import text_of
 from lmr.values import Array, Features, Hop, Photo, Verification
@@ -23,7 +23,7 @@ from lmr.values import Array, Features, Hop, Photo, Verification
 class Pictures:
     """Reads photos and draws matches for one report; `start` may be a photo that is not stored."""
 
-    def __init__(self, stores: Stores, start: Start) -> None:
+    def __init__(self, stores: Stores, start: SearchQuery) -> None:
         self._stores, self._start = stores, start
         self._drawn: dict[tuple[str, str], Array] = {}
 

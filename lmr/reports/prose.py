@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lmr.jobs.link.turns import Turned
+from lmr.jobs.link.turned import Turned
 from lmr.method.photos.turned import MIRRORED, degrees
 from lmr.method.spanning.bridges import Bridge
 

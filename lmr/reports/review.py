@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from lmr.jobs.link.turns import Turned
+from lmr.jobs.link.turned import Turned
 from lmr.method.spanning.bridges import Bridge
 from lmr.reports.page import Album, Report
 from lmr.reports.photos import Pictures
 from lmr.reports.prose import why_doubted, why_turned
-from lmr.retrieval.query import Patience, start_of_stored
+from lmr.retrieval.query import query_of_stored
+from lmr.retrieval.values import SearchBudget
 from lmr.store.stores import Stores
 from lmr.values import Hop
 
@@ -47,14 +48,14 @@ def _summary(turned: Sequence[Turned], matches: Sequence[Bridge]) -> str:
 
 def _cards(stores: Stores, turned: Sequence[Turned], matches: Sequence[Bridge], album: Album) -> Iterator[ReviewCard]:
     for one in turned:
-        pictures = Pictures(stores, start_of_stored(stores, one.id, Patience(rounds=0)))
+        pictures = Pictures(stores, query_of_stored(stores, one.id, SearchBudget(rounds=0)))
         alone = one.match is None
         picture = pictures.thumbnail(one.id) if alone else pictures.match(Hop(one.id, one.match or "", 0, 0.0))
         names = pictures.name(one.id), "its looks" if alone else pictures.name(one.match)
         yield ReviewCard(*names, one.id, one.match or "", why_turned(one), album.add(picture))
     with stores.progress.task("Pictures", len(matches), "matches") as advance:
         for bridge in matches:
-            pictures = Pictures(stores, start_of_stored(stores, bridge.a, Patience(rounds=0)))
+            pictures = Pictures(stores, query_of_stored(stores, bridge.a, SearchBudget(rounds=0)))
             drawn = album.add(pictures.match(Hop(bridge.a, bridge.b, bridge.inliers, 0.0)))
             names = pictures.name(bridge.a), pictures.name(bridge.b)
             yield ReviewCard(*names, bridge.a, bridge.b, why_doubted(bridge), drawn)

@@ -1,7 +1,7 @@
 """Baselines: ways to rank, from the bare descriptor to the whole method, for the same queries on the same collection.
 
-A baseline is one function (RankingContext, Start) -> ids of index images, best first, registered under its name. None
-breaks ties by anything but similarity and the id, which is a hash of the photo's bytes.
+A baseline is one function (RankingContext, SearchQuery) -> ids of index images, best first, registered under its name.
+None breaks ties by anything but similarity and the id, which is a hash of the photo's bytes.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from lmr.method.expansion.traversal import explore
 from lmr.method.review.review import expands
 from lmr.method.spanning.ranking import Limits
 from lmr.retrieval.context import RankingContext
-from lmr.retrieval.query import Start
 from lmr.retrieval.search import rank
+from lmr.retrieval.values import SearchQuery
 from lmr.store.refined import weight_of
 from lmr.store.snapshot import undisturbed
 from lmr.values import Array, Excluded, unit_rows
@@ -28,7 +28,7 @@ EGT_THRESHOLD = 40.0  # inliers; the default of its program
 DEPTHS = (1, 2, 3, 5)
 
 
-Ranker = Callable[[RankingContext, Start], list[str]]
+Ranker = Callable[[RankingContext, SearchQuery], list[str]]
 BASELINES: dict[str, Ranker] = {}
 
 
@@ -43,28 +43,28 @@ def baseline(name: str) -> Callable[[Ranker], Ranker]:
 
 
 @baseline("descriptor")
-def _descriptor(context: RankingContext, start: Start) -> list[str]:
+def _descriptor(context: RankingContext, start: SearchQuery) -> list[str]:
     return context.by_similarity(context.originals, _original(start), start)
 
 
 @baseline("aqe")
-def _aqe(context: RankingContext, start: Start) -> list[str]:
+def _aqe(context: RankingContext, start: SearchQuery) -> list[str]:
     return context.by_similarity(context.originals, average_qe(_original(start), _without(context, start)), start)
 
 
 @baseline("alpha-qe")
-def _alpha_qe(context: RankingContext, start: Start) -> list[str]:
+def _alpha_qe(context: RankingContext, start: SearchQuery) -> list[str]:
     return context.by_similarity(context.originals, alpha_qe(_original(start), _without(context, start)), start)
 
 
 @baseline("dba+qe")
-def _dba_qe(context: RankingContext, start: Start) -> list[str]:
+def _dba_qe(context: RankingContext, start: SearchQuery) -> list[str]:
     augmented = context.augmented
     return context.by_similarity(augmented, average_qe(_original(start), _without(context, start, augmented)), start)
 
 
 @baseline("rerank")
-def _rerank(context: RankingContext, start: Start) -> list[str]:
+def _rerank(context: RankingContext, start: SearchQuery) -> list[str]:
     ranked = context.by_similarity(context.originals, _original(start), start)
     head = ranked[:RERANKED]
     inliers = [count if accepted else 0 for count, accepted in context.inliers(start, head)]
@@ -73,7 +73,7 @@ def _rerank(context: RankingContext, start: Start) -> list[str]:
 
 
 @baseline("verified-qe")
-def _verified_qe(context: RankingContext, start: Start) -> list[str]:
+def _verified_qe(context: RankingContext, start: SearchQuery) -> list[str]:
     moved = _original(start).astype(np.float64) * context.stores.settings.expansion_own
     for link in start.links:
         if link.round == 1 and expands(link.excluded) and link.id in context.number:
@@ -83,7 +83,7 @@ def _verified_qe(context: RankingContext, start: Start) -> list[str]:
 
 
 @baseline("diffusion")
-def _diffusion(context: RankingContext, start: Start) -> list[str]:
+def _diffusion(context: RankingContext, start: SearchQuery) -> list[str]:
     begin = np.zeros(len(context.ids))
     for row, weight in _begin(context, start):
         begin[row] = np.log1p(max(weight, 0.0)) if np.isfinite(weight) else 1.0
@@ -96,31 +96,31 @@ def _diffusion(context: RankingContext, start: Start) -> list[str]:
 
 
 @baseline("egt")
-def _egt(context: RankingContext, start: Start) -> list[str]:
+def _egt(context: RankingContext, start: SearchQuery) -> list[str]:
     reached = explore(context.around, _begin(context, start), EGT_THRESHOLD)
     return context.then_by_similarity(reached, context.refined, _refined(start), start)
 
 
 @baseline("idqe")
-def _idqe(context: RankingContext, start: Start) -> list[str]:
+def _idqe(context: RankingContext, start: SearchQuery) -> list[str]:
     return context.by_similarity(context.refined, _refined(start), start)
 
 
 @baseline("mmst")
-def _mmst(context: RankingContext, start: Start) -> list[str]:
+def _mmst(context: RankingContext, start: SearchQuery) -> list[str]:
     """The ranking over the matches of the first round alone, on unrefined descriptors; the forest is not used."""
     reached = explore(context.around_at_first, _begin(context, start, first_round=True), np.inf)
     return context.then_by_similarity(reached, context.originals, _original(start), start)
 
 
 @baseline("idqe+regions")
-def _regions(context: RankingContext, start: Start) -> list[str]:
+def _regions(context: RankingContext, start: SearchQuery) -> list[str]:
     """Pass through an image only where the region that let it in is matched again (after An et al., 2021)."""
     reached = explore(context.around, _begin(context, start), np.inf, overlapping=True)
     return context.then_by_similarity(reached, context.refined, _refined(start), start)
 
 
-def _whole_method(context: RankingContext, start: Start, depth: int | None) -> list[str]:
+def _whole_method(context: RankingContext, start: SearchQuery, depth: int | None) -> list[str]:
     limits = Limits(depth=depth)
     hits, _ = undisturbed(context.stores, lambda: rank(context.stores, start, limits, known=context.described))
     return [hit.id for hit in hits]
@@ -131,7 +131,7 @@ for _depth in DEPTHS:
 BASELINES["idqe+mmst"] = partial(_whole_method, depth=None)
 
 
-def _begin(context: RankingContext, start: Start, *, first_round: bool = False) -> list[tuple[int, float]]:
+def _begin(context: RankingContext, start: SearchQuery, *, first_round: bool = False) -> list[tuple[int, float]]:
     """Where a walk begins: at the image itself, or at the accepted matches of the photo."""
     if start.edges is None:
         return [(context.number[start.id], np.inf)] if start.id in context.number else []
@@ -141,17 +141,17 @@ def _begin(context: RankingContext, start: Start, *, first_round: bool = False) 
     return [(context.number[edge.id], edge.weight) for edge in start.edges if edge.id in context.number]
 
 
-def _original(start: Start) -> Array:
+def _original(start: SearchQuery) -> Array:
     if start.original is None:
         raise CollectionError(f"{start.id[:12]} has no descriptor yet; `lmr link` learns and describes")
     return start.original
 
 
-def _refined(start: Start) -> Array:
+def _refined(start: SearchQuery) -> Array:
     return _original(start) if start.descriptor is None else start.descriptor
 
 
-def _without(context: RankingContext, start: Start, descriptors: Array | None = None) -> Array:
+def _without(context: RankingContext, start: SearchQuery, descriptors: Array | None = None) -> Array:
     """The index images' descriptors without that of the start, which must not be its own neighbour."""
     descriptors = context.originals if descriptors is None else descriptors
     own = context.number.get(start.id)

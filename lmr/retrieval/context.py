@@ -15,8 +15,8 @@ from lmr.method.expansion.traversal import Neighbour
 from lmr.method.features.pack import unpack
 from lmr.method.review.review import expands
 from lmr.method.verification.matching import prepare
-from lmr.retrieval.query import Start
 from lmr.retrieval.search import by_similarity
+from lmr.retrieval.values import SearchQuery
 from lmr.store.refined import Described, described
 from lmr.store.stores import Stores
 from lmr.values import Array, Edge, Excluded, batches
@@ -95,17 +95,19 @@ class RankingContext:
         a, b, weights = zip(*ends, strict=True) if ends else ((), (), ())
         return Diffusion(csr_matrix((weights, (a, b)), shape=(len(self.ids), len(self.ids))))
 
-    def by_similarity(self, descriptors: Array, vector: Array, start: Start) -> list[str]:
+    def by_similarity(self, descriptors: Array, vector: Array, start: SearchQuery) -> list[str]:
         """All index images but the start itself, most similar first."""
         return [self.ids[k] for k, _ in by_similarity(descriptors, vector) if self.ids[k] != start.id]
 
-    def then_by_similarity(self, first: Iterable[int], descriptors: Array, vector: Array, start: Start) -> list[str]:
+    def then_by_similarity(
+        self, first: Iterable[int], descriptors: Array, vector: Array, start: SearchQuery
+    ) -> list[str]:
         """These rows, then all others by similarity."""
         ids = [self.ids[k] for k in first if self.ids[k] != start.id]
         taken = set(ids)
         return ids + [id for id in self.by_similarity(descriptors, vector, start) if id not in taken]
 
-    def inliers(self, start: Start, ids: list[str]) -> list[tuple[int, bool]]:
+    def inliers(self, start: SearchQuery, ids: list[str]) -> list[tuple[int, bool]]:
         """Inliers of a start with index images and whether that is accepted; what is not known yet is verified."""
         ledger, settings, by = self.stores.ledger, self.stores.settings, self.stores.verifier
         if start.features is not None:

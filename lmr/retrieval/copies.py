@@ -10,12 +10,12 @@ import os
 from lmr.method.features.pack import unpack
 from lmr.method.spanning.ranking import Limits
 from lmr.method.verification.weights import weight
-from lmr.retrieval.query import Start
+from lmr.retrieval.values import SearchQuery
 from lmr.store.stores import Stores
 from lmr.values import Hit, ImageId, Question
 
 
-def stored_twin(stores: Stores, start: Start, question: Question, limits: Limits, passes: bool) -> list[Hit]:
+def stored_twin(stores: Stores, start: SearchQuery, question: Question, limits: Limits, passes: bool) -> list[Hit]:
     """The row of the stored image that a file shows which is none of its own; [] if it may not be listed.
 
     Over 0 hops; its inliers are all its points. passes: whether a filter of what is listed lets it pass.
@@ -27,7 +27,7 @@ def stored_twin(stores: Stores, start: Start, question: Question, limits: Limits
         return []
     inliers = len(unpack(stores.ledger.features.local(image.number)).keypoints)
     value = weight(start.id, start.id, inliers, 1.0, similarity_weight=stores.settings.similarity_weight)
-    return [Hit(1, start.id, "verified", value, inliers, 0, 1.0)] if value >= limits.floor else []
+    return [Hit(1, start.id, "verified", value, inliers, 0, 1.0)] if value >= limits.min_weight else []
 
 
 def _is_its_own(stores: Stores, number: int, question: Question) -> bool:

@@ -15,8 +15,10 @@ from lmr.method.evaluation.protocols import GroundTruth, Query
 from lmr.method.photos.decode import read
 from lmr.retrieval.baselines import BASELINES
 from lmr.retrieval.context import RankingContext
-from lmr.retrieval.query import Start, start_of_photo, start_of_stored
+from lmr.retrieval.query import query_of_photo, query_of_stored
 from lmr.retrieval.rankings import names_of_images
+from lmr.retrieval.values import SearchQuery
+from lmr.store.ledger import Ledger
 from lmr.store.names import StoredNames
 from lmr.store.snapshot import snapshot
 from lmr.store.stores import Stores
@@ -146,11 +148,11 @@ class _StoredTruth:
 
     def __init__(self, stores: Stores, truth: GroundTruth | None) -> None:
         self._stores = stores
-        self.truth = labels_of(stores) if truth is None else truth
+        self.truth = labels_of(stores.ledger) if truth is None else truth
         listed_all = [query for listed in self.truth.levels.values() for query in listed]
         wanted = {name for query in listed_all for name in (query.name, *query.positives)}
         images = {image.number: image.id for image in stores.ledger.images.all()}
-        own = {} if truth is None else names_of_images(stores)
+        own = {} if truth is None else names_of_images(stores.ledger)
         self._id: dict[str, str] = {}
         self._name: dict[str, str] = {}
         for name, number in self._numbers(wanted.union(self.truth.images or (), *(q.junk for q in listed_all))):
@@ -183,11 +185,11 @@ class _StoredTruth:
             if number is not None:
                 yield name, number
 
-    def start(self, name: str, query: Query) -> Start:
+    def start(self, name: str, query: Query) -> SearchQuery:
         """The search for a query: the stored image, or the part of it that the box shows as a photo of its own."""
         id = self._id[name]
         if query.box is None:
-            return start_of_stored(self._stores, id)
+            return query_of_stored(self._stores, id)
         image = self._stores.ledger.images.get(id)
         paths = self._stores.ledger.files.paths(image.number) if image else []
         path = next((path for path in paths if os.path.exists(path)), None)
@@ -195,7 +197,7 @@ class _StoredTruth:
             raise UsageError(f"{name} is asked for by a box in it, but its file is gone")
         file = Path(os.fsdecode(path))
         data, turn = read(file, self._stores.settings.max_bytes), image.turn if image else 0
-        return start_of_photo(self._stores, file, data, box=query.box, turn=turn)
+        return query_of_photo(self._stores, file, data, box=query.box, turn=turn)
 
     def spelled(self, ids: Sequence[str]) -> list[str]:
         """Names in the ground truth's spelling."""
@@ -207,9 +209,9 @@ class _StoredTruth:
         return named if self.truth.images is None else [name for name in named if name in self.truth.images]
 
 
-def labels_of(stores: Stores) -> GroundTruth:
+def labels_of(ledger: Ledger) -> GroundTruth:
     """The collection's own labels as a ground truth over image ids."""
-    images = list(stores.ledger.images.all())
+    images = list(ledger.images.all())
     shown: dict[str, set[str]] = {}
     for image in images:
         if image.split == "index" and image.landmark is not None:

@@ -9,9 +9,10 @@ from pathlib import Path
 
 from lmr.errors import UsageError
 from lmr.method.spanning.locate import Place, Suggestion, suggest
-from lmr.retrieval.query import begin_at, question_of
-from lmr.retrieval.search import stored_image
+from lmr.retrieval.query import described_query
+from lmr.retrieval.question import question_of, stored_image
 from lmr.store.images import Image
+from lmr.store.ledger import Ledger
 from lmr.store.snapshot import undisturbed
 from lmr.store.stores import Stores
 from lmr.text import text_of
@@ -56,7 +57,7 @@ def locate(stores: Stores, photos: Sequence[Question | str] = ()) -> list[Locate
 
     A text is what a person typed.
     """
-    places, graph = stores.ledger.images.positions(), _Matches(stores)
+    places, graph = stores.ledger.images.positions(), _Matches(stores.ledger)
     if photos:
         return [_asked(stores, photo, graph, places) for photo in photos]
     found = []
@@ -65,15 +66,15 @@ def locate(stores: Stores, photos: Sequence[Question | str] = ()) -> list[Locate
             if image.number not in places:
                 suggested = suggest(image.number, graph.of, places.get)
                 if suggested is not None:
-                    found.append(_located(stores, image.number, suggested, places))
+                    found.append(_located(stores.ledger, image.number, suggested, places))
     return sorted(found, key=lambda one: (-(one.confidence or 0.0), one.id or ""))
 
 
 class _Matches:
     """The accepted matches of images by numbers, and those of photos that are not stored."""
 
-    def __init__(self, stores: Stores) -> None:
-        self._pairs = stores.ledger.pairs
+    def __init__(self, ledger: Ledger) -> None:
+        self._pairs = ledger.pairs
         self.outside: list[tuple[int, int]] = []
         self._stored = functools.lru_cache(_KEPT)(self._links)
 
@@ -88,11 +89,11 @@ class _Matches:
 def _asked(stores: Stores, photo: Question | str, graph: _Matches, places: dict[int, Place]) -> Located:
     ledger, image = stores.ledger, _stored(stores, photo)
     if image is not None:
-        return _located(stores, image.number, suggest(image.number, graph.of, places.get), places)
-    start = undisturbed(stores, lambda: begin_at(stores, question_of(stores, photo)))
+        return _located(ledger, image.number, suggest(image.number, graph.of, places.get), places)
+    start = undisturbed(stores, lambda: described_query(stores, question_of(stores, photo)))
     ends = ((ledger.images.get(edge.id), edge.inliers) for edge in start.edges or ())
     graph.outside = [(end.number, inliers) for end, inliers in ends if end is not None]
-    return _located(stores, _OUTSIDE, suggest(_OUTSIDE, graph.of, places.get), places, start.path)
+    return _located(ledger, _OUTSIDE, suggest(_OUTSIDE, graph.of, places.get), places, start.path)
 
 
 def _stored(stores: Stores, photo: Question | str) -> Image | None:
@@ -106,27 +107,26 @@ def _stored(stores: Stores, photo: Question | str) -> Image | None:
 
 
 def _located(
-    stores: Stores,
+    ledger: Ledger,
     number: int,
     suggested: Suggestion[int] | None,
     places: dict[int, Place],
     path: str | None = None,
 ) -> Located:
-    ledger = stores.ledger
     id = None if number == _OUTSIDE else ledger.images.numbered(number).id
-    path = path or _path(stores, number)
+    path = path or _path(ledger, number)
     known = places.get(number)
     if suggested is None:
         return Located(id, path, known, None, None, None, ())
-    matches = tuple(_matches(stores, suggested))
+    matches = tuple(_matches(ledger, suggested))
     return Located(id, path, known, suggested.place, suggested.spread, suggested.confidence, matches)
 
 
-def _matches(stores: Stores, suggested: Suggestion[int]) -> Iterator[Match]:
+def _matches(ledger: Ledger, suggested: Suggestion[int]) -> Iterator[Match]:
     for one in suggested.witnesses:
-        id, path = stores.ledger.images.numbered(one.id).id, _path(stores, one.id)
+        id, path = ledger.images.numbered(one.id).id, _path(ledger, one.id)
         yield Match(id, path, *one.place, one.inliers, one.hops, one.metres, one.outlier)
 
 
-def _path(stores: Stores, number: int) -> str | None:
-    return next((text_of(path) for path in stores.ledger.files.paths(number)), None)
+def _path(ledger: Ledger, number: int) -> str | None:
+    return next((text_of(path) for path in ledger.files.paths(number)), None)

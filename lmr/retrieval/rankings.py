@@ -8,6 +8,7 @@ from lmr.errors import UsageError
 from lmr.method.evaluation.protocols import stem
 from lmr.method.spanning.ranking import Limits
 from lmr.retrieval.search import MOST_PROPOSED, ranking_of
+from lmr.store.ledger import Ledger
 from lmr.store.refined import described
 from lmr.store.snapshot import snapshot
 from lmr.store.stores import Stores
@@ -22,25 +23,24 @@ def stored_queries(stores: Stores) -> Iterator[tuple[str, str]]:
         queries = sorted(image.id for image in stores.ledger.images.all() if image.split == "query")
         if not queries:
             raise UsageError("no photo of the query split is stored: `lmr ingest PHOTOS --split query` takes them in")
-        names = names_of_images(stores)
+        names = names_of_images(stores.ledger)
         with stores.progress.task("Rankings", len(queries), "queries") as advance:
             for id in queries:
                 yield names[id], id
                 advance(1)
 
 
-def names_of_images(stores: Stores) -> dict[str, str]:
+def names_of_images(ledger: Ledger) -> dict[str, str]:
     """Image id -> name of its first file without folder and suffix; the id where it has none."""
-    paths = stores.ledger.files.names()
+    paths = ledger.files.names()
     return {
-        image.id: stem(paths[image.number][0]) if image.number in paths else image.id
-        for image in stores.ledger.images.all()
+        image.id: stem(paths[image.number][0]) if image.number in paths else image.id for image in ledger.images.all()
     }
 
 
 def rankings_of_queries(stores: Stores, top: int | None) -> Iterator[tuple[str, list[tuple[str, str]]]]:
     """(query, [(name, how it was reached)]) of every photo of the query split."""
-    known, names = None, names_of_images(stores)
+    known, names = None, names_of_images(stores.ledger)
     for name, id in stored_queries(stores):
         if known is None and (top is None or top > MOST_PROPOSED):
             known = described(stores)  # within the state that is held

@@ -3,40 +3,41 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
 from lmr.method.photos.about import About
 from lmr.method.photos.turned import MIRRORED, degrees
 from lmr.method.photos.video import source
-from lmr.retrieval.search import Found, names_of
+from lmr.retrieval.search import Found
 from lmr.store.ledger import Ledger
-from lmr.store.stores import Stores
+from lmr.text import text_of
 from lmr.values import Hit
 
 
-def document(stores: Stores, found: Found) -> dict[str, Any]:
+def document(ledger: Ledger, found: Found) -> dict[str, Any]:
     """One search: the photo, what was done, and a row for each result, best first."""
     start = found.start
     query = {"id": start.id, "path": start.path, "stored": start.number is not None}
     query |= {"turn": degrees(start.turn), "mirrored": start.turn >= MIRRORED}
-    rows = [row(stores, hit) for hit in found.hits]
-    return {"query": query, "seconds": found.seconds, "effort": asdict(start.effort), "results": rows}
+    rows = [row(ledger, hit) for hit in found.hits]
+    return {"query": query, "seconds": found.seconds, "effort": asdict(start.statistics), "results": rows}
 
 
-def row(stores: Stores, hit: Hit) -> dict[str, Any]:
+def row(ledger: Ledger, hit: Hit) -> dict[str, Any]:
     """One result with what is known of its image."""
-    return {**asdict(hit), **facts(stores, hit.id)}
+    return {**asdict(hit), **facts(ledger, hit.id)}
 
 
-def facts(stores: Stores, id: str) -> dict[str, Any]:
+def facts(ledger: Ledger, id: str) -> dict[str, Any]:
     """What is known of an image; gone: its photo is not there any more."""
-    image = stores.ledger.images.get(id)
-    about = stores.ledger.files.about(image.number) if image else About()
+    image = ledger.images.get(id)
+    about = ledger.files.about(image.number) if image else About()
     return {
         "landmark": image.landmark if image else None,
-        "paths": names_of(stores, [id])[id],
-        "gone": image is not None and _is_gone(stores.ledger, image.number),
+        "paths": names_of(ledger, [id])[id],
+        "gone": image is not None and _is_gone(ledger, image.number),
         "taken_at": about.taken_at,
         "location": about.location,
         "camera": about.camera,
@@ -48,3 +49,12 @@ def facts(stores: Stores, id: str) -> dict[str, Any]:
 def _is_gone(ledger: Ledger, number: int) -> bool:
     """One that came with imported matches never had a photo."""
     return ledger.features.has(number) and not any(os.path.exists(source(path)) for path in ledger.files.paths(number))
+
+
+def names_of(ledger: Ledger, ids: Sequence[str]) -> dict[str, list[str]]:
+    """Paths of images, as text."""
+    found = {}
+    for id in ids:
+        image = ledger.images.get(id)
+        found[id] = [text_of(path) for path in ledger.files.paths(image.number)] if image else []
+    return found

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from lmr.errors import OutdatedError, UsageError
-from lmr.method.spanning.ranking import Limits, Reached, path_between, rank_from_edges, rank_from_image
+from lmr.method.spanning.ranking import Limits, Reached, rank_from_edges, rank_from_image
 from lmr.method.verification.weights import similarity
 from lmr.retrieval.copies import stored_twin
-from lmr.retrieval.query import Patience, Start, begin_at, question_of, start_of_stored, stored_as, whole_id
+from lmr.retrieval.query import described_query, query_of_stored
+from lmr.retrieval.question import question_of
+from lmr.retrieval.values import SearchBudget, SearchQuery
+from lmr.store.ledger import Ledger
 from lmr.store.refined import Described, described
-from lmr.store.snapshot import MOVED_ON, Snapshot, settled, undisturbed
+from lmr.store.snapshot import settled, undisturbed
 from lmr.store.stores import Stores
-from lmr.text import printable, text_of
-from lmr.values import Array, Hit, Hop, ImageId, Question
+from lmr.values import Array, Hit, Question
 from lmr.where import Where
 
 MOST_PROPOSED = 1000  # with more results the vector index is asked for too much
@@ -31,7 +32,7 @@ class Found:
     state: the state of forest and descriptors that all this is of.
     """
 
-    start: Start
+    start: SearchQuery
     hits: list[Hit]
     via: dict[str, str]
     seconds: float
@@ -47,23 +48,24 @@ def search(
     min_weight: float = 0.0,
     verified_only: bool = False,
     query_images: bool = False,
-    patience: Patience = Patience(),
+    budget: SearchBudget = SearchBudget(),
     where: Where | None = None,
 ) -> Found:
     """The ranking for a photo or a stored image; a text is what a person typed, see `query.typed`.
 
     First the stored photo that this one is a copy of; the images reached over verified matches, in Prim's order; then,
     unless `verified_only`, all others by similarity. `top` None gives all. max_depth counts hops in the forest,
-    min_weight is a floor on matches. where: only the images taken then and there are listed; ways pass over all.
+    min_weight is that of the matches that ways pass over. where: only the images taken then and there are listed; ways
+    pass over all.
     """
     limits = Limits(min_weight, max_depth, top, query_images)
 
     def run() -> Found:
         begin = time.perf_counter()  # the databases are up
         question = question_of(stores, asked)
-        start = begin_at(stores, question, patience)
+        start = described_query(stores, question, budget)
         hits, via = rank(stores, start, limits, verified_only=verified_only, where=where)
-        passes = where is None or _taken(stores, where)(start.id)
+        passes = where is None or _taken(stores.ledger, where)(start.id)
         twin = stored_twin(stores, start, question, limits, passes)
         hits = [replace(hit, rank=position) for position, hit in enumerate([*twin, *hits][:top], 1)]
         return Found(start, hits, via, time.perf_counter() - begin)
@@ -72,9 +74,9 @@ def search(
     return replace(found, state=state)
 
 
-def lacks(stores: Stores) -> str | None:
+def lacks(ledger: Ledger) -> str | None:
     """What the collection still lacks for searches to find all they can, for people; None where it is linked."""
-    images, ledger = stores.ledger.count("images"), stores.ledger
+    images = ledger.count("images")
     if not images:
         return "the collection holds no photos; `lmr ingest PHOTOS` takes some in"
     if images > 1 and not ledger.count("pairs"):
@@ -87,12 +89,12 @@ def lacks(stores: Stores) -> str | None:
 
 def ranking_of(stores: Stores, id: str, limits: Limits, *, known: Described | None = None) -> list[Hit]:
     """The rows of a search from a stored image."""
-    return undisturbed(stores, lambda: rank(stores, start_of_stored(stores, id), limits, known=known)[0])
+    return undisturbed(stores, lambda: rank(stores, query_of_stored(stores, id), limits, known=known)[0])
 
 
 def rank(
     stores: Stores,
-    start: Start,
+    start: SearchQuery,
     limits: Limits,
     *,
     verified_only: bool = False,
@@ -104,7 +106,7 @@ def rank(
     `known` saves reading all descriptors again where many rankings want every image. where: see `search`.
     """
     if where is not None:
-        limits = replace(limits, only=_taken(stores, where))
+        limits = replace(limits, only=_taken(stores.ledger, where))
     if start.edges is None:
         reached = rank_from_image(stores.graph, start.id, limits)
     else:
@@ -148,12 +150,12 @@ def _by_similarity(
     ]
 
 
-def _taken(stores: Stores, where: Where) -> Callable[[str], bool]:
+def _taken(ledger: Ledger, where: Where) -> Callable[[str], bool]:
     """Tells of an id whether that image was taken when and where a filter says."""
 
     @functools.cache
     def passes(id: str) -> bool:
-        image = stores.ledger.images.get(id)
+        image = ledger.images.get(id)
         return image is not None and where.passes(image.taken_at, image.latitude, image.longitude)
 
     return passes
@@ -166,7 +168,7 @@ def by_similarity(descriptors: Array, vector: Array) -> list[tuple[int, float]]:
     return list(zip(order.tolist(), similar[order].tolist(), strict=True))
 
 
-def _verified_hits(stores: Stores, start: Start, reached: Sequence[Reached]) -> list[Hit]:
+def _verified_hits(stores: Stores, start: SearchQuery, reached: Sequence[Reached]) -> list[Hit]:
     theirs = stores.vectors.fetch([row.id for row in reached]) if start.descriptor is not None else {}
     hits = []
     for position, row in enumerate(reached, 1):
@@ -175,78 +177,3 @@ def _verified_hits(stores: Stores, start: Start, reached: Sequence[Reached]) -> 
             similar = similarity(start.descriptor, theirs[row.id])
         hits.append(Hit(position, row.id, "verified", row.weight, row.inliers, row.hops, similar))
     return hits
-
-
-def ways(stores: Stores, found: Found, goals: Iterable[str]) -> dict[str, list[Hop]]:
-    """The matches from a search's photo to each of these hits that was reached over any, one after the other.
-
-    Raises OutdatedError where the matches are not those of the search any more.
-    """
-    reached = [goal for goal in goals if goal in found.via]
-    if not reached:
-        return {}
-    searched = Snapshot(stores, found.state)
-    hops = searched.read(lambda: [path_to(stores, found.start, goal, found.via[goal]) for goal in reached])
-    return dict(zip(reached, hops, strict=True))
-
-
-def path_to(stores: Stores, start: Start, goal: str, via: str) -> list[Hop]:
-    """The matches from a start to a hit that was reached through `via`, one after the other."""
-    hops: list[Hop] = []
-    if start.edges is not None:
-        edge = next(edge for edge in start.edges if edge.id == via)
-        hops.append(Hop(None if start.number is None else start.id, via, edge.inliers, edge.weight))
-    if via != goal:
-        way = path_between(stores.graph, via, goal)
-        if way is None:
-            raise OutdatedError(MOVED_ON)
-        hops += way
-    return hops
-
-
-def explain(stores: Stores, a: Question | str, b: Question | str) -> tuple[Start, list[Hop] | None]:
-    """The strongest path from one photo to a stored image; None if no verified matches join them.
-
-    A text is what a person typed. Raises UsageError where the second one is not stored.
-    """
-    return undisturbed(stores, lambda: _explained(stores, a, b))
-
-
-def _explained(stores: Stores, a: Question | str, b: Question | str) -> tuple[Start, list[Hop] | None]:
-    goal = stored_image(stores, b)
-    start = begin_at(stores, question_of(stores, a))
-    if start.edges is None:
-        goal_image = stores.ledger.images.get(goal)
-        if goal_image and goal_image.split == "query" and not stores.bridge_queries:
-            back = start_of_stored(stores, goal)
-            way = _way(stores, back, start.id)
-            return start, None if way is None else [Hop(h.b, h.a or goal, h.inliers, h.weight) for h in reversed(way)]
-    return start, _way(stores, start, goal)
-
-
-def _way(stores: Stores, start: Start, goal: str) -> list[Hop] | None:
-    if start.id == goal:
-        return []
-    _, via = rank(stores, start, Limits(query_images=True), verified_only=True)
-    return path_to(stores, start, goal, via[goal]) if goal in via else None
-
-
-def stored_image(stores: Stores, asked: Question | str) -> str:
-    """The id of the stored image that is asked for. Raises UsageError where there is none."""
-    if not isinstance(asked, Question):
-        return stores.resolve(asked)
-    if isinstance(asked, ImageId):
-        return whole_id(stores, asked)
-    found = stored_as(stores, asked)
-    if not isinstance(found, str):
-        raise UsageError(f"{printable(asked.name) or 'the photo'} is not in the collection")
-    return found
-
-
-def names_of(stores: Stores, ids: Sequence[str]) -> dict[str, list[str]]:
-    """Paths of images, as text."""
-    found = {}
-    for id in ids:
-        image = stores.ledger.images.get(id)
-        found[id] = [text_of(path) for path in stores.ledger.files.paths(image.number)] if image else []
-    return found

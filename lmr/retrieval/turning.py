@@ -56,10 +56,10 @@ def how(stores: Stores) -> str:
     return stores.settings.turns
 
 
-def chances(preset: Preset, photo: Photo, features: Features, material: Array) -> Array:
-    """(8,) see upright.likelihoods; features and material are those of the preset."""
+def chances(preset: Preset, photo: Photo, features: Features, raw: Array) -> Array:
+    """(8,) see upright.likelihoods; features and raw global descriptor are those of the preset."""
     if preset.turns_cheaply:
-        return likelihoods(features, material)
+        return likelihoods(features, raw)
     return likelihoods(*classic().extract(photo))
 
 
@@ -83,9 +83,9 @@ def from_photo(stores: Stores, photo: Photo, turns: Iterable[int]) -> list[Seen]
         return [seen_as(stores, t, unpack(pack(f)), m) for t, (f, m) in zip(turns, found, strict=True)]
 
 
-def seen_as(stores: Stores, turn: int, features: Features, material: Array) -> Seen:
+def seen_as(stores: Stores, turn: int, features: Features, raw: Array) -> Seen:
     """With the descriptor that the collection's model gives."""
-    return Seen(turn, features, stores.preset.descriptor.describe(features, material, stores.model))
+    return Seen(turn, features, stores.preset.descriptor.describe(features, raw, stores.model))
 
 
 def matches(stores: Stores, seen: Seen, but: Iterable[str], proposed: Iterable[str] = ()) -> list[Match]:

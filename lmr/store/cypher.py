@@ -3,7 +3,7 @@
 A file holds one statement under a header of comments:
 
     // One sentence that says what it does.
-    // params: id, floor, limit
+    // params: id, min_weight, limit
     // returns: id, weight
     // mode: read | write | batches (writes, in transactions of its own) | schema
     // hops: 1 2 3          (optional) the statement exists once for each of these bounds of {0,HOPS}

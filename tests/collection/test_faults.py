@@ -101,7 +101,7 @@ def strongest(collection: Stores) -> list[tuple[str, str]]:
 
 def cluster(collection: Stores, history: History) -> None:
     bring_up(collection)
-    write_clusters(collection.graph, method="components", floor=0.0, bridge_queries=collection.bridge_queries)
+    write_clusters(collection.graph, method="components", min_weight=0.0, bridge_queries=collection.bridge_queries)
 
 
 def steps(photos: list[str]) -> list[tuple[str, Step]]:

@@ -187,7 +187,7 @@ class History:
     def everything(self) -> dict:
         collection = self.collection
         graph, found = collection.graph, described(collection)
-        write_clusters(graph, method="components", floor=0.0, bridge_queries=collection.bridge_queries)
+        write_clusters(graph, method="components", min_weight=0.0, bridge_queries=collection.bridge_queries)
         parts: dict[str, set[str]] = {}
         for row in graph.run("read/images"):
             parts.setdefault(row["component"], set()).add(row["id"])

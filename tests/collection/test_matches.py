@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from lmr.errors import UsageError
-from lmr.jobs.exchange.matches import Imported, Match, _keep, read_matches
+from lmr.jobs.exchange.matches import Imported, _keep
+from lmr.jobs.exchange.read import Match, read_matches
 from lmr.method.verification.weights import weight
 from lmr.progress import Silent
 from lmr.settings import Settings

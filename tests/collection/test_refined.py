@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lmr.jobs.link.link import exact_neighbours, indexed_neighbours, proposals
+from lmr.jobs.link.proposals import exact_neighbours, indexed_neighbours, proposals
 from lmr.settings import load
 from lmr.store.refined import Described, described, refiner, review
 from lmr.store.stores import Stores
@@ -37,7 +37,8 @@ def test_neighbours_are_the_same_from_products_and_from_the_index(collection: St
     found = described(collection)
     rows, index = np.arange(len(found.images)), np.flatnonzero(found.in_index)
     for top in (1, 20, 64, 500):
-        exact, indexed = (ask(collection, found, rows, index, top) for ask in (exact_neighbours, indexed_neighbours))
+        exact = exact_neighbours(found, rows, index, top)
+        indexed = indexed_neighbours(collection.vectors, found, rows, index, top)
         for row in rows:
             similar = found.refined @ found.refined[row]
             ours, theirs = (others[row][np.isfinite(values[row])] for values, others in (exact, indexed))

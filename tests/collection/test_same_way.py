@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import lmr
-from lmr.retrieval.query import Patience, start_of_photo, start_of_stored
+from lmr.retrieval.query import query_of_photo, query_of_stored
+from lmr.retrieval.values import SearchBudget
 
 
 def test_stored_and_not_stored(made: Path, tmp_path: Path, servers: dict[str, str]) -> None:
@@ -25,8 +26,8 @@ def test_stored_and_not_stored(made: Path, tmp_path: Path, servers: dict[str, st
         stores, found, differ, excluded = c._stores, 0, 0, set()
         for path in queries:
             image = stores.ledger.images.get(c.image(path).id)
-            stored = start_of_stored(stores, image.id)
-            outside = start_of_photo(stores, str(path), path.read_bytes(), Patience(4), turn=image.turn)
+            stored = query_of_stored(stores, image.id)
+            outside = query_of_photo(stores, str(path), path.read_bytes(), SearchBudget(4), turn=image.turn)
             theirs, ours = ({link.id: link._replace(round=0) for link in one.links} for one in (stored, outside))
             for id in theirs.keys() & ours.keys():
                 assert theirs[id] == ours[id], (path.name, id)

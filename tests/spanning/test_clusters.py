@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 
 from lmr.method.spanning.clusters import (
-    FLOORS,
+    MIN_WEIGHTS,
     Method,
     list_clusters,
     named_as_before,
     projected,
-    propose_floor,
+    propose_min_weight,
     write_clusters,
 )
 from lmr.method.spanning.forest import build_forest
@@ -20,7 +20,7 @@ from lmr.store.graph import Graph
 
 
 def cut(graph: Graph, floor: float | None, method: Method = "components") -> int:
-    return write_clusters(graph, method=method, floor=floor, bridge_queries=False)[0].clusters
+    return write_clusters(graph, method=method, min_weight=floor, bridge_queries=False)[0].clusters
 
 
 def test_clusters_are_components_above_the_floor(write_graph: Callable[..., Graph]) -> None:
@@ -61,7 +61,7 @@ def two_places(strong: float, bridge: float) -> list[tuple[str, str, float]]:
 def test_the_proposed_floor_cuts_a_false_bridge_and_leiden_needs_none(write_graph: Callable[..., Graph]) -> None:
     graph = write_graph([f"{place}{k}" for place in "ab" for k in range(5)], two_places(50, 11))
     assert cut(graph, 0) == 1
-    change, floor = write_clusters(graph, method="components", floor=None, bridge_queries=False)
+    change, floor = write_clusters(graph, method="components", min_weight=None, bridge_queries=False)
     assert change.clusters == 2
     assert floor == 12
     assert cut(graph, None, "leiden") == 2
@@ -98,7 +98,7 @@ def test_wherever_it_is_cut_off_there_are_the_old_clusters_or_the_new(write_grap
     seen = []
     for left in range(99):
         try:
-            write_clusters(Ending(graph, left), method="components", floor=12.0, bridge_queries=False)
+            write_clusters(Ending(graph, left), method="components", min_weight=12.0, bridge_queries=False)
             break
         except Ended:
             seen.append(list_clusters(graph, 10))
@@ -128,7 +128,7 @@ def test_clusters_keep_their_ids_and_what_changed_is_told(write_graph: Callable[
         ],
         seen=2,
     )
-    change, _ = write_clusters(graph, method="components", floor=0, bridge_queries=False)
+    change, _ = write_clusters(graph, method="components", min_weight=0, bridge_queries=False)
     assert {(c.id, c.size) for c in list_clusters(graph, 10)} == {("b", 3), ("d", 2), ("f", 4), ("p", 2)}
     assert (change.grown, change.shrunk, change.joined) == (["b", "f"], ["b"], ["f"])
     assert (change.split, change.new, change.gone) == (["b"], ["p"], ["w"])
@@ -154,12 +154,12 @@ def test_components_above_a_floor_are_those_of_the_spanning_forest(write_graph: 
     build_forest(graph, bridge_queries=False, seen=1, progress=Silent())
     tree = graph.run("forest/stored")
     with projected(graph, bridge_queries=False) as projection:
-        for floor in FLOORS:
+        for floor in MIN_WEIGHTS:
             found, property = projection.cut("components", floor)
             assert parts_of(projection.parts(property).items()) == parts_of(components(names, tree, floor)) - {
                 frozenset([name]) for name in names if name not in projection.parts(property)
             }
-        assert propose_floor([found]) == FLOORS[-1]
+        assert propose_min_weight([found]) == MIN_WEIGHTS[-1]
 
 
 def parts_of(rows: Iterable[tuple[str, object]]) -> set[frozenset[str]]:

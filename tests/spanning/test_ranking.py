@@ -133,11 +133,11 @@ def test_a_large_component_is_ranked_exactly(write_graph: Callable[..., Graph]) 
     graph = built(write_graph, images, edges)
     assert {(row["a"], row["b"]) for row in graph.run("forest/stored")} == kruskal(images, edges)
     for start, floor, limit in ((images[0], 0.0, 100), (images[-1], 40.0, 100), (images[COMPONENT // 2], 0.0, 2000)):
-        rows = rank_from_image(graph, start, Limits(floor=floor, limit=limit))
+        rows = rank_from_image(graph, start, Limits(min_weight=floor, limit=limit))
         expected = prim(edges, [(start, float("inf"))], floor)[1 : limit + 1]
         assert [(row.id, row.weight) for row in rows] == [(id, weight) for id, weight, _ in expected]
         rare = {id for id in images if rng.random() < 0.01}
-        rows = rank_from_image(graph, start, Limits(floor=floor, limit=5, only=rare.__contains__))
+        rows = rank_from_image(graph, start, Limits(min_weight=floor, limit=5, only=rare.__contains__))
         listed = [row for row in prim(edges, [(start, float("inf"))], floor)[1:] if row[0] in rare]
         assert [(row.id, row.weight, row.hops) for row in rows] == listed[:5]
 

@@ -6,7 +6,15 @@ from dataclasses import asdict, dataclass
 
 from lmr.errors import UsageError
 from lmr.method.evaluation.partition import Agreement, agreement
-from lmr.method.spanning.clusters import FLOORS, ClusterChange, Cut, Method, projected, propose_floor, write_clusters
+from lmr.method.spanning.clusters import (
+    MIN_WEIGHTS,
+    ClusterChange,
+    Cut,
+    Method,
+    projected,
+    propose_min_weight,
+    write_clusters,
+)
 from lmr.store.replica import bring_up
 from lmr.store.snapshot import snapshot
 from lmr.store.stores import Stores
@@ -14,7 +22,7 @@ from lmr.store.stores import Stores
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One cut and how it agrees with the labels; proposed: the floor that the data themselves suggest."""
+    """One cut and how it agrees with the labels; proposed: the minimum weight that the data themselves suggest."""
 
     cut: Cut
     proposed: bool
@@ -34,13 +42,13 @@ def cluster(stores: Stores, method: Method, min_weight: float | None) -> Cluster
     with stores.writing():
         bring_up(stores)
         change, least = write_clusters(
-            stores.graph, method=method, floor=min_weight, bridge_queries=stores.bridge_queries
+            stores.graph, method=method, min_weight=min_weight, bridge_queries=stores.bridge_queries
         )
         return Clustered(**asdict(change), method=method, min_weight=least)
 
 
 def measure_clusters(stores: Stores) -> list[Measured]:
-    """Every floor, and Leiden. Only labelled index images count, one in no cluster being one of its own.
+    """Every minimum weight, and Leiden. Only labelled index images count, one in no cluster being one of its own.
 
     Raises UsageError where there are no labels.
     """
@@ -52,10 +60,10 @@ def measure_clusters(stores: Stores) -> list[Measured]:
     with projected(stores.graph, bridge_queries=stores.bridge_queries) as projection:
         if not projection.nodes:
             raise UsageError("there are no accepted matches yet: `lmr link` finds them")
-        cuts = [projection.cut("components", floor) for floor in FLOORS] + [projection.cut("leiden", 0.0)]
+        cuts = [projection.cut("components", least) for least in MIN_WEIGHTS] + [projection.cut("leiden", 0.0)]
         for cut, property in cuts:
             parts = projection.parts(property)
             clusters = [parts.get(image.id, image.id) for image in labelled]
             found.append((cut, agreement(clusters, [image.landmark for image in labelled])))
-    proposed = propose_floor([cut for cut, _ in found])
-    return [Measured(cut, cut.method == "components" and cut.floor == proposed, score) for cut, score in found]
+    proposed = propose_min_weight([cut for cut, _ in found])
+    return [Measured(cut, cut.method == "components" and cut.min_weight == proposed, score) for cut, score in found]

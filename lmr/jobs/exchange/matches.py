@@ -1,16 +1,15 @@
-"""Verified pairs from elsewhere: CSV, Parquet, the lines that EGT reads."""
+"""Verified pairs from elsewhere, for photos that are stored and for names that stand for none."""
 
 from __future__ import annotations
 
 import hashlib
-import re
-from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from lmr.errors import UsageError
 from lmr.jobs.correct.corrections import apply_verdict
+from lmr.jobs.exchange.read import Match, read_matches
 from lmr.method.fingerprints import IMPORTED, Fingerprint
 from lmr.method.verification.weights import weight
 from lmr.store.files import File
@@ -21,29 +20,11 @@ from lmr.store.pairs import PairRow
 from lmr.store.refined import pair_similarity, review
 from lmr.store.replica import bring_up
 from lmr.store.stores import Stores
-from lmr.tables import places_of, read_rows
 from lmr.values import Excluded, Verification, batches
 
 _BATCH = 10_000
 _MOST_NAME = 4_096
 _NAMED = 20  # of the names that are unknown
-_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?", re.IGNORECASE)
-COLUMNS_OF_OTHERS = {
-    "a": ("image1", "image_1", "image_a", "id1", "id_1", "id_a", "name1", "name_a", "file1", "image_id1"),
-    "b": ("image2", "image_2", "image_b", "id2", "id_2", "id_b", "name2", "name_b", "file2", "image_id2"),
-    "inliers": ("num_inliers", "n_inliers", "inlier_count", "num_matches", "matches", "count"),
-    "excluded": (),
-}
-_UNNAMED = {"a": 0, "b": 1, "inliers": 2}  # where there is no header
-_NEEDED = frozenset(("a", "b", "inliers"))
-
-
-class Match(NamedTuple):
-    """A verified match between two images by name; 0 inliers: one that takes no part, as the file says."""
-
-    a: str
-    b: str
-    inliers: float
 
 
 @dataclass(slots=True)
@@ -81,14 +62,14 @@ def import_edges(stores: Stores, path: Path, *, bare: bool = False) -> Imported:
     """
     ledger, done = stores.ledger, Imported()
     with stores.writing():
-        cast = _Cast(stores, bare or not ledger.features.any(), path)
+        named = _NamedImages(stores, bare or not ledger.features.any(), path)
         for match in read_matches(path):  # all of it, before anything is changed
-            cast.look_at(match)
-        done.unknown, done.unknown_names = cast.unknown()
+            named.look_at(match)
+        done.unknown, done.unknown_names = named.unknown()
         for batch in batches(read_matches(path), _BATCH):
             with ledger.transaction():
                 for match in batch:
-                    _take(stores, cast, match, done)
+                    _take(stores, named, match, done)
                 stores.changed()
         with ledger.transaction():
             review(stores)
@@ -96,7 +77,7 @@ def import_edges(stores: Stores, path: Path, *, bare: bool = False) -> Imported:
     return done
 
 
-class _Cast:
+class _NamedImages:
     """The images that the names of a file stand for, as number and id."""
 
     def __init__(self, stores: Stores, bare: bool, path: Path) -> None:
@@ -147,8 +128,8 @@ def _bare_id(name: str) -> str:
     return hashlib.sha256(b"imported:" + name.encode()).hexdigest()
 
 
-def _take(stores: Stores, cast: _Cast, match: Match, done: Imported) -> None:
-    a, b = cast.image(match.a, done), cast.image(match.b, done)
+def _take(stores: Stores, named: _NamedImages, match: Match, done: Imported) -> None:
+    a, b = named.image(match.a, done), named.image(match.b, done)
     if a is None or b is None:
         done.refuse("a name is unknown")
     elif a == b:
@@ -196,92 +177,3 @@ def _weigh(stores: Stores, row: PairRow, a: str, b: str, inliers: float) -> None
         inliers = row.verification.inliers
     value = weight(a, b, inliers, similar, similarity_weight=lam)
     ledger.pairs.keep(replace(row, similarity=similar, weight=value), anew=True)
-
-
-def read_matches(path: Path) -> Iterator[Match]:
-    """Matches in a file: .parquet, CSV with or without a header, or EGT's `id,neighbour weight neighbour weight …`.
-
-    Columns are called a, b, inliers, or as other programs call them (`COLUMNS_OF_OTHERS`). Raises UsageError.
-    """
-    if path.suffix.lower() == ".parquet":
-        yield from _of_parquet(path)
-        return
-    places: dict[str, int] = {}
-    line = 0
-    for line, row in read_rows(path, _fits):
-        if not places:
-            places = _places(row) or _UNNAMED
-            if places is not _UNNAMED:
-                continue
-        if len(row) == 2:
-            yield from _of_egt(row[0], row[1], f"{path}:{line}")
-        elif len(row) > max(places[name] for name in _NEEDED):
-            cells = {name: row[place] for name, place in places.items() if place < len(row)}
-            yield _match(cells, f"{path}:{line}")
-        else:
-            raise UsageError(
-                f"{path}:{line}: two names and inliers are expected, as in a,b,inliers, not {len(row)} columns; "
-                "a list of pairs that does not say how many of their points agree proves nothing"
-            )
-    if not line:
-        raise UsageError(f"{path} is empty")
-
-
-def _places(header: list[str]) -> dict[str, int]:
-    """Where the columns of matches are; empty if this is no header of them."""
-    places = places_of(header, COLUMNS_OF_OTHERS)
-    return places if places.keys() >= _NEEDED else {}
-
-
-def _fits(row: list[str]) -> bool:
-    """Whether a first row is a header of matches, or a match."""
-    return bool(_places(row)) or (len(row) > 2 and bool(_NUMBER.fullmatch(row[2].strip())))
-
-
-def _match(cells: Mapping[str, str], where: str) -> Match:
-    inliers = _number(cells["inliers"], where)
-    return Match(cells["a"], cells["b"], 0.0 if cells.get("excluded", "").strip() else inliers)
-
-
-def _of_egt(name: str, others: str, where: str) -> Iterator[Match]:
-    """Neighbours, each with its weight; a neighbour's name may have blanks in it."""
-    words: list[str] = []
-    for word in others.split():
-        if words and _NUMBER.fullmatch(word):
-            yield Match(name, " ".join(words), _number(word, where))
-            words = []
-        else:
-            words.append(word)
-    if words:
-        raise UsageError(f"{where}: after the comma come neighbours, each with its weight")
-
-
-def _number(text: str, where: str) -> float:
-    try:
-        value = float(text)
-    except ValueError as error:
-        raise UsageError(f"{where}: {text[:40]!r} is not a number of inliers") from error
-    if not 0 < value < 1e9:
-        raise UsageError(f"{where}: {value} inliers; more than 0 are expected")
-    return value
-
-
-def _of_parquet(path: Path) -> Iterator[Match]:
-    import pyarrow
-    from pyarrow import parquet
-
-    try:
-        with parquet.ParquetFile(path) as file:
-            names = file.schema_arrow.names
-            if len(names) < len(_NEEDED):
-                raise UsageError(f"{path}: two names and inliers are expected, not {len(names)} columns")
-            wanted = {name: names[place] for name, place in (_places(names) or _UNNAMED).items()}
-            line = 0
-            for batch in file.iter_batches(batch_size=_BATCH, columns=list(wanted.values())):
-                columns = [batch.column(name).to_pylist() for name in wanted.values()]
-                for row in zip(*columns, strict=True):
-                    line += 1
-                    cells = dict(zip(wanted, ("" if cell is None else str(cell) for cell in row), strict=True))
-                    yield _match(cells, f"{path}:{line}")
-    except (OSError, pyarrow.ArrowException, ValueError, KeyError) as error:
-        raise UsageError(f"{path} cannot be read as Parquet: {error}") from error

@@ -1,1 +1,1 @@
-"""Metrics of retrieval, and rungs of the ladder measured with them."""
+"""Metrics of retrieval, and baselines measured with them."""

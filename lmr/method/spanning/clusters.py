@@ -1,6 +1,6 @@
 """Clusters: parts of the verified graph. The whole component is not one: a few false bridges join many places.
 
-Components above a floor on weight are what the spanning forest falls into when its weaker edges are cut; Leiden's
+Components above a minimum weight are what the spanning forest falls into when its weaker edges are cut; Leiden's
 communities may cut anywhere.
 """
 
@@ -15,7 +15,7 @@ from typing import Literal
 from lmr.method.spanning.forest import Queries
 
 Method = Literal["components", "leiden"]
-FLOORS = (0.0, 8.0, 10.0, 12.0, 15.0, 20.0, 25.0, 30.0, 40.0, 60.0, 80.0, 120.0)
+MIN_WEIGHTS = (0.0, 8.0, 10.0, 12.0, 15.0, 20.0, 25.0, 30.0, 40.0, 60.0, 80.0, 120.0)
 RESOLUTION = 1.0
 _PROJECTION = "lmr-clusters"
 _PROPERTY = "part"
@@ -28,7 +28,7 @@ class Cluster:
     id: str
     size: int
     method: Method
-    floor: float
+    min_weight: float
     central: str
     name: str
     landmarks: dict[str, float]
@@ -39,7 +39,7 @@ class Cut:
     """One way to cut the graph: the number of its parts, single images included, and their modularity."""
 
     method: Method
-    floor: float
+    min_weight: float
     parts: int
     modularity: float
 
@@ -108,16 +108,16 @@ class Projection:
         self._graph, self.nodes = graph, nodes
         self._count = 0
 
-    def cut(self, method: Method, floor: float) -> tuple[Cut, str]:
+    def cut(self, method: Method, min_weight: float) -> tuple[Cut, str]:
         """Cut it one way; returns what came out and the property under which each image has its part."""
         self._count += 1
         property = f"{_PROPERTY}{self._count}"
         if method == "leiden":
             rows = self._graph.run("clusters/leiden", name=_PROJECTION, property=property, resolution=RESOLUTION)
         else:
-            rows = self._graph.run("clusters/components", name=_PROJECTION, property=property, floor=floor)
+            rows = self._graph.run("clusters/components", name=_PROJECTION, property=property, min_weight=min_weight)
         found = self._graph.run("clusters/modularity", name=_PROJECTION, property=property)
-        return Cut(method, floor, rows[0]["parts"], found[0]["modularity"]), property
+        return Cut(method, min_weight, rows[0]["parts"], found[0]["modularity"]), property
 
     def parts(self, property: str) -> dict[str, int]:
         """Image id -> number of its part."""
@@ -140,7 +140,7 @@ class Projection:
         ids, change = named_as_before(parts, before)
         graph.run("clusters/tidy")
         drafts = ({"id": ids[part], "size": len(images)} for part, images in parts.items())
-        graph.write_batches("clusters/draft", drafts, floor=cut.floor, method=cut.method)
+        graph.write_batches("clusters/draft", drafts, min_weight=cut.min_weight, method=cut.method)
         chosen = {str(part): id for part, id in ids.items()}
         graph.run("clusters/fill", name=_PROJECTION, property=property, ids=chosen)
         graph.run("clusters/central")
@@ -161,27 +161,29 @@ def projected(graph: Queries, *, bridge_queries: bool) -> Iterator[Projection]:
         graph.run("forest/drop", name=_PROJECTION)
 
 
-def propose_floor(cuts: Sequence[Cut]) -> float:
-    """The floor whose parts have the greatest modularity: no label is needed for that. The least such floor."""
+def propose_min_weight(cuts: Sequence[Cut]) -> float:
+    """The minimum weight whose parts have the greatest modularity: no label is needed. The least such weight."""
     components = [cut for cut in cuts if cut.method == "components"]
-    return max(components, key=lambda cut: (round(cut.modularity, 6), -cut.floor)).floor if components else 0.0
+    return (
+        max(components, key=lambda cut: (round(cut.modularity, 6), -cut.min_weight)).min_weight if components else 0.0
+    )
 
 
 def write_clusters(
-    graph: Queries, *, method: Method, floor: float | None, bridge_queries: bool
+    graph: Queries, *, method: Method, min_weight: float | None, bridge_queries: bool
 ) -> tuple[ClusterChange, float]:
-    """Replace the clusters; a floor of None is proposed from the data. Returns what changed, and the floor."""
+    """Replace the clusters; a minimum weight of None is proposed from the data. Returns what changed, and it."""
     with projected(graph, bridge_queries=bridge_queries) as projection:
         if not projection.nodes:
             gone = sorted(row["id"] for row in graph.run("clusters/stored"))
             graph.run("clusters/tidy")
             graph.run("clusters/swap")
             graph.run("clusters/tidy")
-            return ClusterChange(0, [], [], [], [], [], gone), floor or 0.0
-        if method == "components" and floor is None:
-            floor = propose_floor([projection.cut("components", each)[0] for each in FLOORS])
-        cut, property = projection.cut(method, floor or 0.0)
-        return projection.write(cut, property), cut.floor
+            return ClusterChange(0, [], [], [], [], [], gone), min_weight or 0.0
+        if method == "components" and min_weight is None:
+            min_weight = propose_min_weight([projection.cut("components", each)[0] for each in MIN_WEIGHTS])
+        cut, property = projection.cut(method, min_weight or 0.0)
+        return projection.write(cut, property), cut.min_weight
 
 
 def list_clusters(graph: Queries, limit: int) -> list[Cluster]:
@@ -191,7 +193,7 @@ def list_clusters(graph: Queries, limit: int) -> list[Cluster]:
             row["id"],
             row["size"],
             row["method"],
-            row["floor"],
+            row["min_weight"],
             row["central"],
             row["name"],
             dict(zip(row["landmarks"], row["shares"], strict=True)),

@@ -43,12 +43,12 @@ class Reached:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What to leave out: matches below `floor`, images over `depth` hops away, rows after `limit`, query photos.
+    """What to leave out: matches below `min_weight`, images over `depth` hops away, rows after `limit`, query photos.
 
     only: tells which images to list, by id; ways pass over all of them.
     """
 
-    floor: float = 0.0
+    min_weight: float = 0.0
     depth: int | None = None
     limit: int | None = None
     query_images: bool = False
@@ -63,7 +63,7 @@ def rank_from_image(graph: Queries, id: str, limits: Limits) -> list[Reached]:
 
 def rank_from_edges(graph: Queries, edges: Sequence[QueryEdge], limits: Limits) -> list[Reached]:
     """The same from a photo outside the forest that has these verified matches with its images."""
-    open_ = [edge for edge in edges if edge.weight >= limits.floor]
+    open_ = [edge for edge in edges if edge.weight >= limits.min_weight]
     if not open_:
         return []
     starts = [{"id": edge.id, "edges": [[-edge.weight, -edge.hash, edge.inliers]]} for edge in open_]
@@ -80,7 +80,7 @@ def _in_one_query(graph: Queries, starts: list[dict], limits: Limits) -> list[Re
         "ranking/rank",
         hops=max((limits.depth or 0) - own, 0) if prunes else None,
         starts=starts,
-        floor=limits.floor,
+        min_weight=limits.min_weight,
         depth=limits.depth or NO_LIMIT,
         limit=NO_LIMIT if limits.only or not limits.limit else limits.limit,
         query_images=limits.query_images,
@@ -119,7 +119,7 @@ def _grown(graph: Queries, edges: Sequence[QueryEdge], start: str | None, limits
         heap.append(_Step((-float("inf"), 0), start, None, (float("inf"), 0, NO_LIMIT), 0, start, False))
     heapq.heapify(heap)
     if limits.limit is None:
-        _ask_all(graph, [step.id for step in heap], around, limits.floor)
+        _ask_all(graph, [step.id for step in heap], around, limits.min_weight)
     # while several ways may still meet, what is too deep over one of them may be passed, or not, by another
     circles = _circles(graph, edges) if limits.depth is not None else 0
     done: set[str] = set()
@@ -138,11 +138,11 @@ def _grown(graph: Queries, edges: Sequence[QueryEdge], start: str | None, limits
         if limits.depth is not None and step.hops >= limits.depth and not circles:
             continue
         if step.id not in around and limits.only is not None and asked == _PATIENCE:
-            _ask_all(graph, [step.id], around, limits.floor)
+            _ask_all(graph, [step.id], around, limits.min_weight)
         elif step.id not in around:
             asked += 1
             near = [step.id, *(waiting.id for waiting in heapq.nsmallest(_FRONTIER, heap))]
-            found = _ask_around(graph, near, around, limits.floor, _HOPS[reach])
+            found = _ask_around(graph, near, around, limits.min_weight, _HOPS[reach])
             reach = min(max(reach + (found < _FEW) - (found > _MANY), 0), len(_HOPS) - 1)
         for other, (weight, hash, inliers, is_query) in around[step.id].items():
             if other not in done:
@@ -163,19 +163,19 @@ def _circles(graph: Queries, edges: Sequence[QueryEdge]) -> int:
     return len(edges) - len(set(row["components"]))
 
 
-def _ask_around(graph: Queries, ids: list[str], around: dict[str, _Edges], floor: float, hops: int) -> int:
+def _ask_around(graph: Queries, ids: list[str], around: dict[str, _Edges], min_weight: float, hops: int) -> int:
     """Learn the edges around images not asked about before, and around those near them; returns how many."""
     fresh = list(dict.fromkeys(id for id in ids if id not in around))
-    rows = graph.run("ranking/around", hops=hops, ids=fresh, floor=floor, most=hops)
+    rows = graph.run("ranking/around", hops=hops, ids=fresh, min_weight=min_weight, most=hops)
     _learn(rows, around, complete={*fresh, *(row["neighbour"] for row in rows if row["whole"])})
     return len(rows)
 
 
-def _ask_all(graph: Queries, ids: list[str], around: dict[str, _Edges], floor: float) -> None:
+def _ask_all(graph: Queries, ids: list[str], around: dict[str, _Edges], min_weight: float) -> None:
     """Learn all edges that can be reached: one walk for each component that a start lies in."""
     for id in ids:
         if id not in around:
-            rows = graph.run("ranking/reachable", id=id, floor=floor)
+            rows = graph.run("ranking/reachable", id=id, min_weight=min_weight)
             _learn(rows, around, complete={id, *(row["neighbour"] for row in rows)})
 
 
