@@ -1,23 +1,19 @@
-"""What is given where a photo or progress is asked for."""
+"""What is given where a photo is asked for."""
 
 from __future__ import annotations
 
 import io
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lmr.errors import UsageError
 from lmr.inputs.arguments import Asked
-from lmr.progress import Advance, Progress, Silent
 from lmr.values import PhotoFile, Question
 
 if TYPE_CHECKING:
     from lmr.settings import Settings
 
-Told = Progress | Callable[[str, int, int], None] | None
 _PATHS = (str, os.PathLike)
 _IN_PNG = ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")  # of these modes pixels are judged as their file is
 
@@ -73,33 +69,3 @@ def encoded(pixels: Any) -> bytes:
     out = io.BytesIO()
     upright.save(out, "PNG", compress_level=1)
     return out.getvalue()
-
-
-def told(progress: Told) -> Progress:
-    """Progress as jobs tell it, to a function where one is given."""
-    if progress is None:
-        return Silent()
-    return progress if hasattr(progress, "task") else _Called(progress)  # type: ignore[return-value]
-
-
-class _Called:
-    """Progress that is told to a function: task, done, total."""
-
-    def __init__(self, tell: Callable[[str, int, int], None]) -> None:
-        self._tell = tell
-
-    @contextmanager
-    def task(self, label: str, total: int, unit: str = "") -> Iterator[Advance]:
-        """See Progress."""
-        done = 0
-
-        def advance(more: int) -> None:
-            nonlocal done
-            done += more
-            self._tell(label, done, total)
-
-        self._tell(label, 0, total)
-        yield advance
-
-    def note(self, text: str) -> None:
-        """See Progress."""

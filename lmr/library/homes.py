@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lmr.errors import UsageError
-from lmr.library.given import Told, told
+from lmr.library.telling import Told, told
 from lmr.settings import Settings, load
 
 if TYPE_CHECKING:

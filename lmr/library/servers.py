@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from lmr.errors import UsageError
-from lmr.library.given import Told, told
 from lmr.library.homes import LEDGER, Home, settings_of
+from lmr.library.telling import Told, told
 from lmr.settings import Settings
 
 if TYPE_CHECKING:
