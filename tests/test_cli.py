@@ -306,7 +306,7 @@ def test_two_commands_at_once_and_a_second_writer(demo: Cli, made: Path) -> None
     searches = [subprocess.Popen(command, stdout=subprocess.PIPE, env=environment, cwd=ROOT) for _ in range(3)]
     results = [json.loads(search.communicate(timeout=120)[0])["results"] for search in searches]
     assert results[0] == results[1] == results[2]
-    from lmr.store.stores import writer
+    from lmr.store.lock import writer
 
     with writer(demo.home):
         refused = demo.run("link")

@@ -30,7 +30,8 @@ from lmr.retrieval.query import query_of_photo, query_of_stored
 from lmr.settings import load
 from lmr.store.check import check
 from lmr.store.ledger import Ledger
-from lmr.store.stores import Stores, create_ledger
+from lmr.store.made import create_ledger
+from lmr.store.stores import Stores
 from lmr.values import Photo, unit_rows
 from tests.collection.test_faults import Fault
 from tests.collection.test_histories import Here

@@ -17,9 +17,10 @@ from lmr.outputs import Ours, replacing
 from lmr.settings import Settings
 from lmr.store.check import damages
 from lmr.store.ledger import Ledger, address
-from lmr.store.refined import review
 from lmr.store.replica import bring_up
-from lmr.store.stores import LEDGER, Stores, writer
+from lmr.store.reviewing import review
+from lmr.store.lock import writer
+from lmr.store.stores import LEDGER, Stores
 
 
 def repair(stores: Stores) -> None:

@@ -17,7 +17,8 @@ from lmr.method.verification.matching import Prepared, prepare
 from lmr.method.verification.weights import pair_hash, similarity, weight
 from lmr.retrieval.values import QueryLink, SearchBudget, SearchQuery, SearchStatistics
 from lmr.store.images import Image
-from lmr.store.refined import Outside, marks_of_photo, only_moved, refiner, weight_of
+from lmr.store.refined import refiner, weight_of
+from lmr.store.reviewing import Outside, marks_of_photo, only_moved
 from lmr.store.stores import Stores
 from lmr.values import Array, Excluded, Features, QueryEdge, Verification, batches
 

@@ -10,7 +10,8 @@ from lmr.method.photos.video import source
 from lmr.store.difference import SHOWN, Difference
 from lmr.store.graph_replica import GraphReplica
 from lmr.store.ledger import Ledger
-from lmr.store.stores import Stores, writer
+from lmr.store.lock import writer
+from lmr.store.stores import Stores
 from lmr.store.vector_replica import VectorReplica
 from lmr.text import text_of
 

@@ -1,33 +1,22 @@
-"""Refined descriptors, and the review that decides which verified matches take part."""
+"""Refined descriptors: what ID-QE makes of the originals by the matches in the ledger."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property
 
 import numpy as np
 from scipy.sparse import csr_matrix
 
 from lmr.method.expansion.idqe import Refiner, refine
-from lmr.method.fingerprints import REVIEW, Fingerprint
-from lmr.method.review.review import DIGITS, decide, expands, strengths
-from lmr.method.verification.artefacts import Seen, is_only_moved, shared_marks, unrelated_in
+from lmr.method.review.review import expands, strengths
 from lmr.method.verification.weights import similarity
 from lmr.store.images import Image
 from lmr.store.ledger import Ledger
 from lmr.store.pairs import Links
 from lmr.store.stores import Stores
-from lmr.values import Array, Edge, Excluded, Verification
-
-_REVIEWED = (
-    None,
-    Excluded.WEAK,
-    Excluded.DOUBTED,
-    Excluded.SHARED_MARK,
-)  # the others are decided in the pair, or by hand
-_BLOCK = 100_000
-_FEW = 0.2  # of the images: up to here it is quicker to look at these alone
+from lmr.values import Array, Excluded
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,16 +95,16 @@ def around(stores: Stores, numbers: Iterable[int], hops: int, upto: int | None =
     found = set(numbers)
     for _ in range(hops):
         links = stores.ledger.pairs.links(upto, of=found)
-        links = links.where(_are(links, expands))
+        links = links.where(are(links, expands))
         found |= {*links.a.tolist(), *links.b.tolist()}
     return found
 
 
 def _matrix(stores: Stores, images: Sequence[Image], links: Links) -> csr_matrix:
     """(N, N): a match of two index images moves both; that of a query photo moves this alone, unless they bridge."""
-    links = links.where(_are(links, expands))
+    links = links.where(are(links, expands))
     values = _strengths(stores, links.inliers, links.nfa, links.confirmed)
-    a, b = _rows(images, links.a), _rows(images, links.b)
+    a, b = rows_of(images, links.a), rows_of(images, links.b)
     takes_part = np.array([image.split == "index" or stores.bridge_queries for image in images], bool)
     moved, towards = np.concatenate([a, b]), np.concatenate([b, a])
     kept = (moved >= 0) & (towards >= 0)  # an image that came with imported matches has no descriptor
@@ -126,7 +115,7 @@ def _matrix(stores: Stores, images: Sequence[Image], links: Links) -> csr_matrix
     return matrix
 
 
-def _rows(images: Sequence[Image], numbers: Array) -> Array:
+def rows_of(images: Sequence[Image], numbers: Array) -> Array:
     """Rows of images by their numbers (E,); -1 for one that is not among them."""
     own = np.array([image.number for image in images], np.int64)
     order = np.argsort(own)
@@ -134,7 +123,7 @@ def _rows(images: Sequence[Image], numbers: Array) -> Array:
     return np.where(own[order][place] == numbers, order[place], -1) if len(own) else np.full(len(numbers), -1)
 
 
-def _are(links: Links, condition: Callable[[Excluded | None], bool]) -> Array:
+def are(links: Links, condition: Callable[[Excluded | None], bool]) -> Array:
     """(E,) bool: what holds of the reason of each; there are few different ones."""
     holds: dict[Excluded | None, bool] = {}
     for reason in links.excluded:
@@ -187,156 +176,3 @@ def weight_of(stores: Stores, inliers: int, nfa: float, confirmed: bool = False)
 
 def _strengths(stores: Stores, inliers: Array, nfa: Array, confirmed: Array) -> Array:
     return strengths(inliers, nfa, confirmed, stores.settings.expansion_confidence, stores.reviewer)
-
-
-def review(stores: Stores, bereft: Iterable[int] = ()) -> Described:
-    """Decide anew which matches in the ledger take part; inside a transaction. Returns the images that it moved.
-
-    A match is an artefact (found in the pair, or over the collection), weak (too likely a false alarm), doubted (what
-    is known by now about both images says that they show different places) or accepted. What was decided by hand, or
-    in the pair, stays. The outcome is a function of photos and pairs alone; what is computed are the surroundings of
-    what has changed since the last review: matches, and images that lost some (bereft). Of those returned, some may
-    have the descriptor that they had. Where the last review had other parameters, all is decided anew.
-    """
-    ledger, settings = stores.ledger, stores.settings
-    by_others = reviewed_otherwise(stores)
-    if by_others:
-        ledger.marks.learned_anew()  # any descriptor may be another now
-    ledger.fingerprints.put_only(Fingerprint.of(REVIEW, stores.reviewer))
-    _mark_shared(stores)
-    moved = None if by_others else _moved(stores, bereft)
-    if moved is None:
-        found, links = described(stores, ledger.pairs.last()), ledger.pairs.links()
-    else:
-        found = described(stores, ledger.pairs.last(), {*moved, *ledger.pairs.joined(moved)})
-        links = ledger.pairs.links(of=moved)
-    links = links.where(
-        _are(links, lambda reason: reason in _REVIEWED and reason != Excluded.SHARED_MARK) & ~links.confirmed
-    )
-    similar, dimension = _agreements(found, links), found.refined.shape[1]
-    decided = decide(links.nfa, similar, settings.nfa_accept, settings.agreement, dimension, stores.reviewer)
-    changed = decided != links.excluded
-    ledger.pairs.set_excluded(zip(links.sequence[changed].tolist(), decided[changed], strict=True))
-    ledger.marks.reviewed(ledger.pairs.last())
-    if moved is None:
-        return found
-    return found.where([k for k, image in enumerate(found.images) if image.number in moved])
-
-
-def reviewed_otherwise(stores: Stores) -> bool:
-    """Whether the last review had other parameters than this program's."""
-    return stores.ledger.fingerprints.of(REVIEW) not in ([], [Fingerprint.of(REVIEW, stores.reviewer)])
-
-
-def _moved(stores: Stores, bereft: Iterable[int]) -> set[int] | None:
-    """Images that have another descriptor, perhaps, since the last review; None: all, or too many to tell apart."""
-    ledger = stores.ledger
-    if not ledger.marks.review_holds:
-        return None
-    fresh = ledger.pairs.links(after=ledger.marks.read().refined_to)
-    touched, most = {*bereft, *fresh.a.tolist(), *fresh.b.tolist()}, _FEW * ledger.count("images")
-    if len(touched) > most:
-        return None
-    moved = around(stores, touched, stores.smoothing.steps - 1)
-    return moved if len(moved) <= most else None
-
-
-def _mark_shared(stores: Stores) -> None:
-    """Exclude the matches over a mark that unrelated photos share, and no others for that reason.
-
-    Marks move no descriptor, so this comes first; a match that is none any more is decided with the others.
-    """
-    pairs = stores.ledger.pairs
-    moved = only_moved(stores)
-    marks = _shared_marks(stores, [(seq, edge.a, edge.b, edge.verification) for seq, edge in moved])
-    pairs.set_excluded(
-        (seq, Excluded.SHARED_MARK if seq in marks else None)
-        for seq, edge in moved
-        if not edge.confirmed and (seq in marks) != (edge.excluded == Excluded.SHARED_MARK)
-    )
-
-
-def marks_of_photo(
-    stores: Stores,
-    photo: Outside,
-    found: Sequence[tuple[str, Verification]],
-    moved: Callable[[], Sequence[tuple[int, Edge]]],
-) -> set[int]:
-    """Which matches of a photo with images of the collection, first to last, are over a mark that others share.
-
-    moved: gives `only_moved` where it is needed, which is rare. The test is the review's, over the collection's matches
-    and these: nobody asks whether the photo is stored.
-    """
-    accept = stores.settings.nfa_accept
-    own = [(~k, photo.id, id, one) for k, (id, one) in enumerate(found) if one.nfa >= accept]
-    if all(_as_moved(one) is None for *_, one in own):
-        return set()
-    others = [(seq, edge.a, edge.b, edge.verification) for seq, edge in moved()]
-    others = [edge for edge in others if photo.id not in edge[1:3]]
-    return {~key for key in _shared_marks(stores, [*others, *own], photo) if key < 0}
-
-
-def only_moved(stores: Stores) -> list[tuple[int, Edge]]:
-    """The collection's matches by a scale and a shift alone that a review may decide, with their sequences."""
-    moved = stores.ledger.pairs.edges(only_moved=True)
-    return [(seq, edge) for seq, edge in moved if edge.excluded in _REVIEWED]
-
-
-def _as_moved(found: Verification) -> Array | None:
-    """The map (2, 3) of a match that is only moved and scaled; None of another."""
-    model = None if found.transform is None else np.array(found.transform).reshape(2, 3)
-    return model if model is not None and is_only_moved(model) else None
-
-
-def _agreements(found: Described, links: Links) -> Array:
-    """(E,) similarity of the refined descriptors of both images of each edge; 1 where one has none."""
-    a, b = _rows(found.images, links.a), _rows(found.images, links.b)
-    known = np.flatnonzero((a >= 0) & (b >= 0))
-    similar = np.ones(len(a))
-    for start in range(0, len(known), _BLOCK):
-        part = known[start : start + _BLOCK]
-        products = np.einsum("nd,nd->n", found.refined[a[part]], found.refined[b[part]], dtype=np.float64)
-        similar[part] = np.round(products, DIGITS)
-    return similar
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Outside:
-    """A photo as the test for shared marks sees it, be it stored or not: width and height, px; original (D,)."""
-
-    id: str
-    frame: tuple[int, int]
-    original: Array
-
-
-def _shared_marks(
-    stores: Stores, edges: Sequence[tuple[int, str, str, Verification]], outside: Outside | None = None
-) -> set[int]:
-    """Keys of those among the edges (key, a, b, outcome) that are over a mark which unrelated photos share."""
-    ledger, accept = stores.ledger, stores.settings.nfa_accept
-    moved = [(*edge, model) for edge in edges if edge[3].nfa >= accept and (model := _as_moved(edge[3])) is not None]
-    ids = sorted({id for _, a, b, *_ in moved for id in (a, b)})
-    row = {id: k for k, id in enumerate(ids)}
-    keys, seen = [], []
-    for key, a, b, found, model in moved:
-        if found.region_a and found.region_b:
-            keys.append(key)
-            seen.append(Seen(row[a], row[b], model, found.region_a, found.region_b))
-    sizes = {} if outside is None else {outside.id: outside.frame}
-    for id in ids:
-        if id not in sizes and (image := ledger.images.get(id)) is not None:
-            sizes[id] = image.width, image.height
-    frames = np.array([sizes[id] for id in ids], np.float64).reshape(-1, 2)
-
-    @cache
-    def test() -> Callable[[Sequence[int]], bool]:
-        vectors = dict(ledger.descriptors.all())
-        blank = np.zeros(len(next(iter(vectors.values()), np.zeros(1))), np.float32)
-        known = {image.id: vectors.get(image.number, blank) for image in ledger.images.all()}
-        if outside is not None:
-            known[outside.id] = outside.original
-        place = {id: k for k, id in enumerate(sorted(known))}
-        unrelated = unrelated_in(np.stack([known[id] for id in place]), stores.reviewer.marks)
-        return lambda rows: unrelated([place[ids[row]] for row in rows])
-
-    return {keys[k] for k in shared_marks(seen, frames, lambda rows: test()(rows), stores.reviewer.marks)}

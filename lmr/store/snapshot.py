@@ -13,7 +13,8 @@ from typing import TypeVar
 
 from lmr.errors import CollectionError, DatabaseError, OutdatedError, ServerError
 from lmr.store.replica import check_counts, check_whole
-from lmr.store.stores import Stores, last_writer
+from lmr.store.lock import last_writer
+from lmr.store.stores import Stores
 
 _PATIENCE = 60.0  # seconds to wait for a forest that is being rewritten
 _QUIET = 3.0  # seconds until people are told

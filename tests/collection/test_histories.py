@@ -25,8 +25,9 @@ from lmr.method.spanning.clusters import write_clusters
 from lmr.method.spanning.ranking import Limits, rank_from_image
 from lmr.settings import load
 from lmr.store.check import check
-from lmr.store.refined import described, review
+from lmr.store.refined import described
 from lmr.store.replica import bring_up
+from lmr.store.reviewing import review
 from lmr.store.state import Step
 from lmr.store.stores import Stores
 from lmr.values import Array, Features

@@ -16,7 +16,7 @@ from lmr.progress import Silent
 from lmr.settings import Settings
 from lmr.store.ledger import Ledger
 from lmr.store.pairs import PairRow
-from lmr.store.refined import review
+from lmr.store.reviewing import review
 from lmr.store.stores import Stores
 from lmr.values import Excluded, Verification
 

@@ -12,7 +12,8 @@ import pytest
 
 from lmr.jobs.link.proposals import exact_neighbours, indexed_neighbours, proposals
 from lmr.settings import load
-from lmr.store.refined import Described, described, refiner, review
+from lmr.store.refined import Described, described, refiner
+from lmr.store.reviewing import review
 from lmr.store.stores import Stores
 from lmr.values import Excluded
 from tests.conftest import Cli

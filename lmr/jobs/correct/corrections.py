@@ -21,8 +21,9 @@ from lmr.store.images import Image
 from lmr.store.ledger import Ledger
 from lmr.store.names import StoredNames
 from lmr.store.pairs import PairRow
-from lmr.store.refined import pair_similarity, review
+from lmr.store.refined import pair_similarity
 from lmr.store.replica import bring_up
+from lmr.store.reviewing import review
 from lmr.store.stores import Stores
 from lmr.store.verdicts import Verdict
 from lmr.text import printable, text_of

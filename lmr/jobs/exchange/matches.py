@@ -17,8 +17,9 @@ from lmr.store.images import Image
 from lmr.store.made_with import IMPORT
 from lmr.store.names import StoredNames, normal_form
 from lmr.store.pairs import PairRow
-from lmr.store.refined import pair_similarity, review
+from lmr.store.refined import pair_similarity
 from lmr.store.replica import bring_up
+from lmr.store.reviewing import review
 from lmr.store.stores import Stores
 from lmr.values import Excluded, Verification, batches
 

@@ -21,8 +21,8 @@ from lmr.jobs.ingest.videos import frames_of, keep_videos, look_into
 from lmr.jobs.train.describe import describe_new
 from lmr.store.files import File
 from lmr.store.ledger import Ledger
-from lmr.store.refined import review
 from lmr.store.replica import bring_up
+from lmr.store.reviewing import review
 from lmr.store.state import Step
 from lmr.store.stores import Stores
 from lmr.text import printable, text_of

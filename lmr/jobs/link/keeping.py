@@ -10,8 +10,9 @@ from lmr.jobs.correct.corrections import apply_verdict
 from lmr.method.fingerprints import VERIFICATION, Fingerprint
 from lmr.method.verification.weights import weight
 from lmr.store.pairs import PairRow
-from lmr.store.refined import pair_similarity, review
+from lmr.store.refined import pair_similarity
 from lmr.store.replica import bring_up
+from lmr.store.reviewing import review
 from lmr.store.state import Step
 from lmr.store.stores import Stores
 from lmr.values import Array, Excluded, Verification, batches

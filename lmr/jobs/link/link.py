@@ -14,8 +14,9 @@ from lmr.jobs.link.turns import turn_left
 from lmr.jobs.train.describe import describe_new, reweigh
 from lmr.method.spanning.forest import ForestChange
 from lmr.store.ledger import Ledger
-from lmr.store.refined import Described, described, review, reviewed_otherwise
+from lmr.store.refined import Described, described
 from lmr.store.replica import bring_up
+from lmr.store.reviewing import review, reviewed_otherwise
 from lmr.store.state import Step
 from lmr.store.stores import Stores
 from lmr.store.vector_replica import VectorReplica

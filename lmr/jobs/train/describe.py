@@ -10,9 +10,10 @@ from lmr.execution import results
 from lmr.method.features.extractor import GlobalDescriptor
 from lmr.method.features.pack import unpack
 from lmr.method.verification.weights import counted, similarity, weight
-from lmr.store.refined import review
 from lmr.store.replica import bring_up
-from lmr.store.stores import MODEL, Stores
+from lmr.store.reviewing import review
+from lmr.store.made import MODEL
+from lmr.store.stores import Stores
 from lmr.values import Array, batches
 
 Stored = tuple[bytes, bytes]  # of a photo: packed local features, and material

@@ -23,7 +23,8 @@ from lmr.settings import Settings
 from lmr.store.ledger import Ledger
 from lmr.store.made_with import described_otherwise
 from lmr.store.replica import bring_up
-from lmr.store.stores import Stores, create_ledger
+from lmr.store.made import create_ledger
+from lmr.store.stores import Stores
 from lmr.text import text_of
 
 _NEXT = "ledger.next.sqlite"
