@@ -17,9 +17,9 @@ from lmr.outputs import Ours, replacing
 from lmr.settings import Settings
 from lmr.store.check import damages
 from lmr.store.ledger import Ledger, address
+from lmr.store.lock import writer
 from lmr.store.replica import bring_up
 from lmr.store.reviewing import review
-from lmr.store.lock import writer
 from lmr.store.stores import LEDGER, Stores
 
 

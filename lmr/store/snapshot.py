@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from lmr.errors import CollectionError, DatabaseError, OutdatedError, ServerError
-from lmr.store.replica import check_counts, check_whole
 from lmr.store.lock import last_writer
+from lmr.store.replica import check_counts, check_whole
 from lmr.store.stores import Stores
 
 _PATIENCE = 60.0  # seconds to wait for a forest that is being rewritten

@@ -12,7 +12,7 @@ import sqlite3
 from collections.abc import Mapping
 from dataclasses import astuple, dataclass, replace
 from enum import IntEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 COMING = (  # the version that a change carries: its transaction makes it the present one by Marks.changed
     "(SELECT coalesce(max(CAST(value AS INTEGER)), 0) + 1 FROM meta WHERE key = 'version')"
@@ -201,6 +201,14 @@ class State:
         return [what for what, holds in told.items() if holds]
 
 
+class OfReaders(NamedTuple):
+    """See Marks.of_readers; extractors: what described the photos, None in ledgers of an older lmr."""
+
+    rebuilt: str | None
+    learned: str | None
+    extractors: str | None
+
+
 class Marks:
     """The ledger's own marks; changes belong into the transaction of what they speak of."""
 
@@ -269,11 +277,11 @@ class Marks:
         return self._get(_REVIEWED_AS) == self._basis()
 
     @property
-    def of_readers(self) -> tuple[str | None, ...]:
-        """What moves whenever settings, extractors or what was learned become others."""
+    def of_readers(self) -> OfReaders:
+        """What moves whenever settings, extractors or what was learned become others, as it is at one moment."""
         keys = _REBUILT, _LEARNED, _EXTRACTORS
         found = dict(self._db.execute("SELECT key, value FROM meta WHERE key IN (?, ?, ?)", keys))
-        return tuple(found.get(key) for key in keys)
+        return OfReaders(*(found.get(key) for key in keys))
 
     @property
     def extractors(self) -> str | None:

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import os
 import secrets
 import threading
-import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
-from lmr.errors import BrokenServerError, BusyError, CollectionError, LmrError, ServerError
+from lmr.errors import BrokenServerError, LmrError, ServerError
 from lmr.execution import Executor
 from lmr.execution.local import Local
 from lmr.extractors.presets import preset
@@ -29,57 +25,12 @@ from lmr.progress import Progress, Silent
 from lmr.settings import Settings
 from lmr.store.graph import Graph
 from lmr.store.ledger import Ledger
-from lmr.store.made_with import described_otherwise
+from lmr.store.lock import writer
+from lmr.store.made import Made, as_made, create_ledger, fixed
 from lmr.store.names import StoredNames
-from lmr.store.state import first_marks
 from lmr.store.vectors import Milvus
 
 LEDGER = "ledger.sqlite"
-_FIXED = (  # what stored results were made with
-    "preset",
-    "network_side",
-    "attention",
-    "nfa_weak",
-    "nfa_accept",
-    "agreement",
-    "expansion_steps",
-    "expansion_own",
-    "expansion_confidence",
-    "similarity_weight",
-)
-MODEL = "descriptor"
-_GLANCE = 1.0  # seconds: a search that looks whether somebody writes holds the lock for an instant
-
-
-@dataclass(frozen=True)
-class _Made:
-    """What photos are described with, as the marks of the ledger were when it was read (or before, never after)."""
-
-    marks: tuple[str | None, ...]
-    settings: Settings
-    ledger: Ledger
-
-    @cached_property
-    def preset(self) -> Preset:
-        """See Collection."""
-        found, made_with = preset(self.settings.preset, self.settings), self.ledger.marks.extractors
-        if made_with not in (None, found.mark):  # None: made by an older lmr
-            raise CollectionError(
-                f"{self.settings.home} was made with {made_with}, but {self.settings.preset!r} now means {found.mark}; "
-                "`lmr checkpoints list` shows what is at hand, `lmr train --preset` describes all photos anew"
-            )
-        if told := described_otherwise(self.ledger, found):
-            raise CollectionError(
-                f"the photos of {self.settings.home} were described with other parameters than this lmr's ({told}); "
-                f"`lmr train --preset {self.settings.preset}` describes them all anew"
-            )
-        return found
-
-    @cached_property
-    def model(self) -> Any:
-        """See Collection."""
-        stored = self.ledger.descriptors.model(MODEL)
-        return None if stored is None else self.preset.descriptor.model_from(stored)
 
 
 class Stores:
@@ -109,14 +60,14 @@ class Stores:
 
     @settings.setter
     def settings(self, settings: Settings) -> None:
-        self._last_made = _Made(self.ledger.marks.of_readers, settings, self.ledger)
+        self._last_made = Made(self.ledger.marks.of_readers, settings, self.ledger)
 
     @property
-    def _made(self) -> _Made:
+    def _made(self) -> Made:
         made, marks = self._last_made, self.ledger.marks.of_readers
         if made.marks != marks:
-            settings = replace(made.settings, **_fixed(self.ledger))
-            made = self._last_made = _Made(marks, settings, self.ledger)
+            settings = replace(made.settings, **fixed(self.ledger))
+            made = self._last_made = Made(marks, settings, self.ledger)
         return made
 
     @classmethod
@@ -134,7 +85,7 @@ class Stores:
                 if not path.exists():
                     create_ledger(path, secrets.token_hex(16), settings, made).close()
         ledger = Ledger.open(path)
-        return cls(_as_made(settings, ledger), ledger, progress or Silent())
+        return cls(as_made(settings, ledger), ledger, progress or Silent())
 
     def __enter__(self) -> Stores:
         return self
@@ -315,82 +266,8 @@ class Stores:
         return StoredNames(self.ledger).typed(name, self.settings.max_bytes)
 
 
-def create_ledger(path: Path, id: str, settings: Settings, made: Preset) -> Ledger:
-    """An empty ledger for a collection of that id, made with these settings and extractors."""
-    fixed = {name: str(getattr(settings, name)) for name in _FIXED}
-    ledger = Ledger.create(path, id=id, **first_marks(made.mark), **fixed)
-    with ledger.transaction():
-        for fingerprint in made.fingerprints:
-            ledger.fingerprints.number(fingerprint)
-    return ledger
-
-
 def graph_access(settings: Settings, progress: Progress) -> Access:
     """How to reach the graph database; the local one is started if need be."""
     if settings.neo4j_uri:
         return Access(settings.neo4j_uri, settings.neo4j_username, settings.neo4j_password, settings.neo4j_database)
     return LocalNeo4j(settings.home, settings).start(progress)
-
-
-@contextlib.contextmanager
-def writer(home: Path) -> Iterator[None]:
-    """The lock that one writer of a collection holds; the kernel frees it however that process ends."""
-    with _lock_file(home) as file:
-        end = time.monotonic() + _GLANCE
-        while not _locked(file, fcntl.LOCK_EX):
-            if time.monotonic() > end:
-                holder = os.pread(file, 20, 0).decode() or "?"
-                raise BusyError(f"process {holder} is writing to {home}; wait for it to end (searches go on meanwhile)")
-            time.sleep(0.05)
-        os.ftruncate(file, 0)
-        os.pwrite(file, str(os.getpid()).encode(), 0)
-        yield
-
-
-def last_writer(home: Path) -> tuple[bool, int]:
-    """Whether some process holds the writer's lock, and when it was last taken (ns): both tell of a short one too."""
-    with _lock_file(home) as file:
-        return not _locked(file, fcntl.LOCK_SH), os.fstat(file).st_mtime_ns
-
-
-@contextlib.contextmanager
-def _lock_file(home: Path) -> Iterator[int]:
-    file = os.open(home / "writer.lock", os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        yield file
-    finally:
-        os.close(file)
-
-
-def _locked(file: int, kind: int) -> bool:
-    try:
-        fcntl.flock(file, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def _fixed(ledger: Ledger) -> dict[str, Any]:
-    """What stored results depend on, as the collection is made with."""
-    default = Settings()
-    values: dict[str, Any] = {}
-    for name in _FIXED:
-        value = getattr(default, name)
-        made_with = ledger.meta(name)
-        values[name] = value if made_with is None else type(value)(made_with)  # None: made by an older lmr
-    return values
-
-
-def _as_made(settings: Settings, ledger: Ledger) -> Settings:
-    """The settings with those that stored results depend on as the collection was made with."""
-    default, fixed = Settings(), _fixed(ledger)
-    for name, stored in fixed.items():
-        given = getattr(settings, name)
-        if given not in (stored, getattr(default, name)):
-            anew = f"`lmr train --preset {given}` describes all its photos anew, " if name == "preset" else ""
-            raise CollectionError(
-                f"{settings.home} was made with {name} = {stored}, not {given}; {anew}"
-                f"{'--home' if anew else 'make another stores for that (--home)'}"
-                f"{' makes another stores' if anew else ''}"
-            )
-    return replace(settings, **fixed)

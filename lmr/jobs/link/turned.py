@@ -18,8 +18,8 @@ from lmr.retrieval.originals import original
 from lmr.retrieval.query import described_alone
 from lmr.store.images import TURNED_BY_HAND, Image
 from lmr.store.ledger import Ledger
-from lmr.store.reviewing import review
 from lmr.store.replica import bring_up
+from lmr.store.reviewing import review
 from lmr.store.state import Step
 from lmr.store.stores import Stores
 from lmr.text import printable, text_of

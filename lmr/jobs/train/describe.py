@@ -10,9 +10,9 @@ from lmr.execution import results
 from lmr.method.features.extractor import GlobalDescriptor
 from lmr.method.features.pack import unpack
 from lmr.method.verification.weights import counted, similarity, weight
+from lmr.store.made import MODEL
 from lmr.store.replica import bring_up
 from lmr.store.reviewing import review
-from lmr.store.made import MODEL
 from lmr.store.stores import Stores
 from lmr.values import Array, batches
 

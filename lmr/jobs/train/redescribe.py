@@ -21,9 +21,9 @@ from lmr.method.photos.about import sidecar_of
 from lmr.method.photos.video import source
 from lmr.settings import Settings
 from lmr.store.ledger import Ledger
+from lmr.store.made import create_ledger
 from lmr.store.made_with import described_otherwise
 from lmr.store.replica import bring_up
-from lmr.store.made import create_ledger
 from lmr.store.stores import Stores
 from lmr.text import text_of
 
