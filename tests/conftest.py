@@ -6,6 +6,8 @@ import contextlib
 import fcntl
 import json
 import os
+import shutil
+import sqlite3
 import subprocess
 import sys
 import time
@@ -13,6 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import neo4j
 import pytest
 from pymilvus import MilvusClient
@@ -41,21 +44,29 @@ LONG = (  # the first two after the demo's go on while its photos are rendered, 
     "test_faults",
     "test_turned",
     "test_identity",
-    "test_long_lived",
-    "test_names_of_others",
     "test_neural",
-    "test_kills",
     "test_storage",
-    "test_writing",
-    "test_arguments",
-    "test_corrections",
-    "test_load",
     "test_homes",
-    "test_fingerprints",
-    "test_histories",
-    "test_readme",
+    "test_kills",
+    "test_long_lived",
+    "test_writing",
+    "test_load",
     "test_servers",
+    "test_arguments",
+    "test_names_of_others",
+    "test_same_way",
+    "test_readme",
+    "test_execution",
+    "test_corrections",
+    "test_video",
     "test_facts",
+    "test_notebook",
+    "test_library",
+    "test_fingerprints",
+    "test_checkpoints",
+    "test_histories",
+    "test_networks",
+    "test_ranking",
     "test_cli",
 )
 
@@ -101,15 +112,42 @@ def stop_databases(home: Path) -> None:
     LocalMilvus(home, settings).stop()
 
 
-@pytest.fixture(scope="session")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The demo's photos with labels.csv, rendered by one of the processes that run tests, for all."""
-    base = tmp_path_factory.getbasetemp()
-    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "demo" / "photos"
+@contextlib.contextmanager
+def made_once(factory: pytest.TempPathFactory, name: str) -> Iterator[Path]:
+    """A folder of all processes that run tests, which one of them fills while the others wait."""
+    base = factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name
     folder.mkdir(parents=True, exist_ok=True)
     with (folder.parent / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        yield folder
+
+
+def copy_ledger(source: Path, target: Path) -> None:
+    """Begin a collection in `target` with the ledger of another; its databases are made from it by `lmr repair`."""
+    target.mkdir(mode=0o700)
+    ledgers = [sqlite3.connect(home / "ledger.sqlite") for home in (source, target)]
+    with contextlib.closing(ledgers[0]), contextlib.closing(ledgers[1]):
+        ledgers[0].backup(ledgers[1])
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo's photos with labels.csv."""
+    with made_once(tmp_path_factory, "demo/photos") as folder:
         list(make_photos(folder))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def little(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same photos 400 px wide: a quarter of the work where a test asks what is done, not how well it is done."""
+    with made_once(tmp_path_factory, "little/photos") as folder:
+        for path in made.glob("*.jpg"):
+            if not (folder / path.name).exists():
+                picture = cv2.resize(cv2.imread(str(path)), (400, 300), interpolation=cv2.INTER_AREA)
+                cv2.imwrite(str(folder / path.name), picture, [cv2.IMWRITE_JPEG_QUALITY, 92])
+        shutil.copy(made / "labels.csv", folder)
     return folder
 
 

@@ -13,9 +13,9 @@ def make_place(folder: Path, name: str) -> tuple[Path, Path]:
     """Two photos of one place, `NAME-1.jpg` and `NAME-2.jpg`, of which the second shows a part, turned a little."""
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(zlib.crc32(name.encode()))
-    pattern = Image.fromarray(rng.integers(0, 255, (60, 80, 3), dtype=np.uint8))
-    whole = pattern.resize((800, 600), Image.Resampling.BICUBIC)
+    pattern = Image.fromarray(rng.integers(0, 255, (36, 48, 3), dtype=np.uint8))
+    whole = pattern.resize((480, 360), Image.Resampling.BICUBIC)
     paths = folder / f"{name}-1.jpg", folder / f"{name}-2.jpg"
     whole.save(paths[0], quality=90)
-    whole.rotate(4).crop((60, 40, 740, 560)).save(paths[1], quality=90)
+    whole.rotate(4).crop((36, 24, 444, 336)).save(paths[1], quality=90)
     return paths

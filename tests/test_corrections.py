@@ -11,7 +11,6 @@ import stat
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -26,21 +25,25 @@ from lmr.store.schema import FORMAT
 from lmr.store.stores import Stores
 from lmr.tables import inert
 from lmr.values import Excluded
-from tests.conftest import ROOT, Cli, forget, on_servers
+from tests.conftest import ROOT, Cli, copy_ledger, forget, on_servers
 
 
 @pytest.fixture(scope="module")
-def built(made: Path, running: tuple[Graph, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def built(little: Path, running: tuple[Graph, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a linked collection in `lmr` and its photos in `kept`, taken in from `photos`."""
     folder = tmp_path_factory.mktemp("corrected")
     kept, photos = folder / "kept", folder / "photos"
     kept.mkdir()
-    for path in (*sorted(made.glob("bank-*.jpg"))[:6], *sorted(made.glob("mill-*.jpg"))[:5], made / "mill-query.jpg"):
+    for path in (
+        *sorted(little.glob("bank-*.jpg"))[:6],
+        *sorted(little.glob("mill-*.jpg"))[:5],
+        little / "mill-query.jpg",
+    ):
         shutil.copy2(path, kept)
     shutil.copytree(kept, photos)
     with on_servers(running):
         cli = Cli(folder / "lmr")
-        cli("ingest", photos, "--labels", made / "labels.csv")
+        cli("ingest", photos, "--labels", little / "labels.csv")
         cli("link")
     return folder
 
@@ -51,10 +54,7 @@ def linked(built: Path, blank: Cli) -> tuple[Cli, Path]:
     photos = built / "photos"
     shutil.rmtree(photos, ignore_errors=True)
     shutil.copytree(built / "kept", photos)
-    blank.home.mkdir(mode=0o700)
-    source, target = (sqlite3.connect(home / "ledger.sqlite") for home in (built / "lmr", blank.home))
-    with closing(source), closing(target):
-        source.backup(target)
+    copy_ledger(built / "lmr", blank.home)
     blank("repair")
     return blank, photos
 

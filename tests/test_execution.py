@@ -30,7 +30,7 @@ from lmr.settings import load
 from lmr.store.stores import Stores
 from tests.conftest import ROOT, forget
 from tests.engines import Elsewhere
-from tests.test_turned import chosen
+from tests.test_turned import OTHERS, chosen
 
 ENGINES: dict[str, Callable[[int], Executor]] = {"local": Local}
 ONCE, ALWAYS = 2, 5
@@ -173,10 +173,11 @@ def test_close_ends_processes_that_are_at_work(engine: Executor) -> None:
 
 
 PROGRAM = """
-import sys
+import signal
 from lmr.execution.local import Local
 from tests.test_execution import sleeping
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell runs in the background ignores it
     for pid in Local(2).map(sleeping, [0, 0, 0, 0, 600, 600, 600]):
         print(pid, flush=True)
 """
@@ -216,11 +217,11 @@ def test_reading_ahead_keeps_the_order_and_stays_near() -> None:
 
 
 def test_work_needs_nothing_of_this_machine_but_its_payloads(
-    made: Path, tmp_path: Path, servers: dict[str, str], running: Any, monkeypatch: pytest.MonkeyPatch
+    little: Path, tmp_path: Path, servers: dict[str, str], running: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Photos that are ingested, described, linked and turned where neither they nor a collection can be opened."""
     photos = tmp_path / "photos"
-    chosen(made, photos)
+    chosen(little, photos, OTHERS)
     engines = {"here": Local(2), "elsewhere": Elsewhere(tmp_path)}
     held = []
     for name, one in engines.items():

@@ -37,10 +37,10 @@ def test_whether_a_password_is_asked_for(servers: dict[str, str], tmp_path: Path
         asks_for_password(access)
 
 
-def test_the_main_job_on_external_servers(blank: Cli, servers: dict[str, str], made: Path, tmp_path: Path) -> None:
+def test_the_main_job_on_external_servers(blank: Cli, servers: dict[str, str], little: Path, tmp_path: Path) -> None:
     with neo4j.GraphDatabase.driver(servers["NEO4J_URI"], auth=("neo4j", servers["NEO4J_PASSWORD"])) as driver:
-        refused_where_others_are(blank, driver, made / "mill-front-0.jpg")
-    photos = [made / f"mill-{name}.jpg" for name in ("front-0", "front-1", "front-2", "corner-4")]
+        refused_where_others_are(blank, driver, little / "mill-front-0.jpg")
+    photos = [little / f"mill-{name}.jpg" for name in ("front-0", "front-1", "front-2", "corner-4")]
     blank("ingest", *photos)
     blank("link")
     assert "verified" in blank("search", photos[0])

@@ -17,12 +17,12 @@ PLACES = ("bank", "school")
 
 
 @pytest.fixture
-def photos(made: Path, tmp_path: Path) -> Path:
+def photos(little: Path, tmp_path: Path) -> Path:
     """Ten photos of two places."""
     folder = tmp_path / "photos"
     folder.mkdir()
     for place in PLACES:
-        for source in sorted(made.glob(f"{place}-*.jpg"))[:5]:
+        for source in sorted(little.glob(f"{place}-*.jpg"))[:5]:
             shutil.copy(source, folder)
     return folder
 

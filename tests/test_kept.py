@@ -16,11 +16,11 @@ from tests.conftest import Cli
 
 
 @pytest.fixture
-def photos(made: Path, tmp_path: Path) -> Path:
+def photos(little: Path, tmp_path: Path) -> Path:
     """Two disks below one folder, three photos each."""
     for disk, place in (("a", "bank"), ("b", "school")):
         (tmp_path / "photos" / disk).mkdir(parents=True)
-        for source in sorted(made.glob(f"{place}-*.jpg"))[:3]:
+        for source in sorted(little.glob(f"{place}-*.jpg"))[:3]:
             shutil.copy(source, tmp_path / "photos" / disk)
     return tmp_path / "photos"
 

@@ -22,15 +22,15 @@ PLACES = {"bank": 5, "mill": 4}
 
 
 @pytest.fixture(scope="module")
-def home(running, made: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def home(running, little: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A collection of a few photos, made and linked in Python, on the servers of all tests."""
     folder = tmp_path_factory.mktemp("library")
     photos = folder / "photos"
     photos.mkdir()
     for name, count in PLACES.items():
-        for path in sorted(made.glob(f"{name}-*.jpg"))[1 : 1 + count]:
+        for path in sorted(little.glob(f"{name}-*.jpg"))[1 : 1 + count]:
             shutil.copy(path, photos)
-    shutil.copy(sorted(made.glob("town-hall-*.jpg"))[0], folder / "alone.jpg")
+    shutil.copy(sorted(little.glob("town-hall-*.jpg"))[0], folder / "alone.jpg")
     return folder
 
 
@@ -55,9 +55,9 @@ def c(home: Path, running, said: list[tuple[str, int, int]]):
 
 
 @pytest.fixture
-def photo(made: Path) -> Path:
+def photo(little: Path) -> Path:
     """A photo of the bank that is not in the collection."""
-    return sorted(made.glob("bank-*.jpg"))[0]
+    return sorted(little.glob("bank-*.jpg"))[0]
 
 
 def ranked(result: lmr.SearchResult) -> list[tuple]:

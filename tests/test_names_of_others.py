@@ -33,10 +33,10 @@ def write(path: Path, text: str, encoding: str = "utf-8") -> Path:
 
 
 @pytest.fixture
-def photos(made: Path, tmp_path: Path) -> Path:
+def photos(little: Path, tmp_path: Path) -> Path:
     """Five photos as in the reports: decomposed accents, one name in two folders, blanks, capitals."""
     folder = tmp_path / "photos"
-    sources = [*sorted(made.glob("bank-*.jpg"))[:3], *sorted(made.glob("mill-*.jpg"))[:2]]
+    sources = [*sorted(little.glob("bank-*.jpg"))[:3], *sorted(little.glob("mill-*.jpg"))[:2]]
     names = ["Müllerstraße_é.jpg", "IMG_0001.JPG", "2019/DSC_0001.jpg", "2020/DSC_0001.jpg", "2020/with space.jpg"]
     for source, name in zip(sources, names, strict=True):
         target = folder / unicodedata.normalize("NFD", name)
@@ -141,11 +141,11 @@ def commands_find_their_photos(cli: Cli, photos: Path) -> None:
     assert cli.json("remove", photos / "2020")["images"] == 2
 
 
-def test_a_match_takes_part_where_none_had_been_found(blank: Cli, made: Path, tmp_path: Path) -> None:
+def test_a_match_takes_part_where_none_had_been_found(blank: Cli, little: Path, tmp_path: Path) -> None:
     folder = tmp_path / "photos"
     folder.mkdir()
     for name in ("bank", "mill"):
-        for path in sorted(made.glob(f"{name}-*.jpg"))[:5]:
+        for path in sorted(little.glob(f"{name}-*.jpg"))[:5]:
             shutil.copy(path, folder)
     blank("ingest", folder)
     blank("link")
@@ -183,10 +183,10 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 
 def test_rulings_go_to_another_collection_of_the_same_photos(
-    blank: Cli, made: Path, tmp_path: Path, running: tuple[Graph, str]
+    blank: Cli, little: Path, tmp_path: Path, running: tuple[Graph, str]
 ) -> None:
     for place, name in (("one", "{}"), ("other", "moved/{}")):
-        for path in sorted(made.glob("bank-*.jpg"))[:4]:
+        for path in sorted(little.glob("bank-*.jpg"))[:4]:
             target = tmp_path / place / name.format(path.name)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(path, target)
@@ -225,8 +225,8 @@ def test_rulings_go_to_another_collection_of_the_same_photos(
     ]
 
 
-def test_a_restore_keeps_what_was_said_since(blank: Cli, made: Path, tmp_path: Path) -> None:
-    for path in sorted(made.glob("bank-*.jpg"))[:4]:
+def test_a_restore_keeps_what_was_said_since(blank: Cli, little: Path, tmp_path: Path) -> None:
+    for path in sorted(little.glob("bank-*.jpg"))[:4]:
         (tmp_path / "photos").mkdir(exist_ok=True)
         shutil.copy(path, tmp_path / "photos")
     first, second, third, fourth = sorted(path.name for path in (tmp_path / "photos").iterdir())

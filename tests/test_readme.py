@@ -41,14 +41,14 @@ def blocks() -> list[list[str]]:
     return [[line.split("#")[0].strip() for line in block.splitlines() if line.strip()] for block in found]
 
 
-def test_own_photos_as_written(made: Path, tmp_path: Path) -> None:
+def test_own_photos_as_written(little: Path, tmp_path: Path) -> None:
     """In an empty home directory with some photos, one command after the other."""
     photos = tmp_path / "photos"
     photos.mkdir()
-    for source in (*made.glob("school-*.jpg"), *made.glob("chapel-*.jpg")):
+    for source in (*little.glob("school-*.jpg"), *little.glob("chapel-*.jpg")):
         shutil.copy(source, photos)
-    shutil.copy(made / "school-1.jpg", photos / "one.jpg")
-    shutil.copy(made / "labels.csv", tmp_path)
+    shutil.copy(little / "school-1.jpg", photos / "one.jpg")
+    shutil.copy(little / "labels.csv", tmp_path)
     environment = {**os.environ, "HOME": str(tmp_path), "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     from lmr.local.jars import cache_folder
 

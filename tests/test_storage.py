@@ -44,10 +44,10 @@ def steps(output: str) -> list[tuple[str, int, str]]:
     return [(command, int(code), told) for command, told, code in found]
 
 
-def test_a_full_and_a_read_only_disk_are_told_and_the_same_command_goes_on(made: Path, tmp_path: Path) -> None:
+def test_a_full_and_a_read_only_disk_are_told_and_the_same_command_goes_on(little: Path, tmp_path: Path) -> None:
     photos = tmp_path / "photos"
     photos.mkdir()
-    for path in [p for name in ("bank", "mill") for p in sorted(made.glob(f"{name}-*.jpg"))[:4]]:
+    for path in [p for name in ("bank", "mill") for p in sorted(little.glob(f"{name}-*.jpg"))[:4]]:
         shutil.copy(path, photos)
     (tmp_path / "home").mkdir()
     output = in_namespace(

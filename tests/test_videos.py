@@ -16,21 +16,21 @@ from tests.photos.test_video import write
 
 
 @pytest.fixture
-def folder(made: Path, tmp_path: Path) -> Path:
+def folder(little: Path, tmp_path: Path) -> Path:
     """Four photos of a bank, and a clip of 6 s: the bank, a chapel, the bank from elsewhere."""
     photos = tmp_path / "photos"
     photos.mkdir()
     for k in (0, 1, 3, 4):
-        shutil.copy(made / f"bank-{k}.jpg", photos)
+        shutil.copy(little / f"bank-{k}.jpg", photos)
     scenes = [
-        cv2.resize(cv2.imread(str(made / f"{name}.jpg")), (640, 480)) for name in ("bank-2", "chapel-1", "bank-query")
+        cv2.resize(cv2.imread(str(little / f"{name}.jpg")), (640, 480)) for name in ("bank-2", "chapel-1", "bank-query")
     ]
     write(photos / "clip.mp4", [(scene[..., ::-1], 20) for scene in scenes])
     (photos / "IMG_1.MOV").write_bytes(b"\0\0\0\x14ftypqt  " + bytes(5000))
     return photos
 
 
-def test_frames_of_a_video_are_taken_in_found_and_shown(blank: Cli, folder: Path, made: Path, tmp_path: Path) -> None:
+def test_frames_of_a_video_are_taken_in_found_and_shown(blank: Cli, folder: Path, little: Path, tmp_path: Path) -> None:
     counts = blank.json("ingest", folder)
     assert (counts["new"], counts["videos"], counts["skipped"]) == (7, 1, {"videos": 1})
     assert "IMG_1.MOV" in Path(counts["reasons"]).read_text()
@@ -48,7 +48,7 @@ def test_frames_of_a_video_are_taken_in_found_and_shown(blank: Cli, folder: Path
     moved = clip.rename(folder / "renamed.mp4")
     counts = blank.json("ingest", folder, "--prune")
     assert (counts["new"], counts["pruned"], len(counts["moved"])) == (0, 0, 3)
-    write(moved, [(cv2.imread(str(made / "school-1.jpg"))[..., ::-1], 20)])
+    write(moved, [(cv2.imread(str(little / "school-1.jpg"))[..., ::-1], 20)])
     counts = blank.json("ingest", folder)
     assert (counts["new"], len(counts["left"])) == (1, 3)
     moved.unlink()

@@ -14,10 +14,10 @@ import psutil
 from tests.conftest import ROOT, Cli
 
 
-def test_an_ingest_goes_on_when_a_worker_is_killed(blank: Cli, made: Path, tmp_path: Path) -> None:
+def test_an_ingest_goes_on_when_a_worker_is_killed(blank: Cli, little: Path, tmp_path: Path) -> None:
     folder = tmp_path / "photos"
     folder.mkdir()
-    for path in sorted(made.glob("bank-*.jpg"))[:5]:
+    for path in sorted(little.glob("bank-*.jpg"))[:5]:
         shutil.copy(path, folder)
     words = [sys.executable, "-m", "lmr", "ingest", str(folder), "--workers", "2"]
     process = subprocess.Popen(words, cwd=ROOT, env={**os.environ, "LMR_HOME": str(blank.home)})

@@ -93,7 +93,7 @@ def test_a_folder_of_the_users_beside_a_page_stays(tmp_path: Path, way: str) -> 
 
 @pytest.fixture(scope="module")
 def small(
-    made: Path, running: tuple[Graph, str], tmp_path_factory: pytest.TempPathFactory
+    little: Path, running: tuple[Graph, str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Cli, Path]]:
     """A linked collection of eight made photos, one of them a query, on the servers of all tests."""
     folder = tmp_path_factory.mktemp("outputs")
@@ -101,10 +101,10 @@ def small(
     photos.mkdir()
     names = [*(f"bank-{k}" for k in range(5)), "bank-query", "mill-front-0", "mill-front-1"]
     for name in names:
-        shutil.copy(made / f"{name}.jpg", photos)
+        shutil.copy(little / f"{name}.jpg", photos)
     cli = Cli(folder / "lmr")
     with on_servers(running):
-        cli("ingest", photos, "--labels", made / "labels.csv")
+        cli("ingest", photos, "--labels", little / "labels.csv")
         cli("link")
         yield cli, photos
 

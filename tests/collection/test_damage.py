@@ -66,10 +66,10 @@ def answers(cli: Cli, photo: Path) -> list[dict]:
 
 
 @pytest.mark.skipif(COUNT == "0", reason="left to `make soak` (LMR_DAMAGES=all)")
-def test_each_damage_is_named_or_mended(made: Path, tmp_path: Path) -> None:
+def test_each_damage_is_named_or_mended(little: Path, tmp_path: Path) -> None:
     photos = tmp_path / "photos"
     photos.mkdir()
-    for path in [p for name in ("bank", "mill") for p in sorted(made.glob(f"{name}-*.jpg"))[:4]]:
+    for path in [p for name in ("bank", "mill") for p in sorted(little.glob(f"{name}-*.jpg"))[:4]]:
         shutil.copy(path, photos)
     whole, cli = Cli(tmp_path / "whole"), Cli(tmp_path / "lmr")
     whole("ingest", photos)

@@ -54,9 +54,9 @@ def tagged(data: bytes, about: About) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def photos(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def photos(little: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("placed")
-    for source in (path for group in GROUPS for path in made.glob(f"{group}.jpg")):
+    for source in (path for group in GROUPS for path in little.glob(f"{group}.jpg")):
         about = KNOWN.get(source.stem)
         target = folder / source.name
         if source.stem == "chapel-0":  # a scan, described in a sidecar
@@ -198,7 +198,7 @@ def test_matches_of_photos_far_apart_come_first_in_review(placed: Cli, photos: P
     assert "km apart" not in placed("review", env=env)
 
 
-def test_places_are_suggested_and_never_written(placed: Cli, photos: Path, made: Path) -> None:
+def test_places_are_suggested_and_never_written(placed: Cli, photos: Path, little: Path) -> None:
     before = {path.name: hashlib.sha256(path.read_bytes()).digest() for path in photos.iterdir()}
     rows = {Path(row["path"]).stem: row for row in placed.json("locate")}
     assert {"school-4", "chapel-2"} <= rows.keys() and not rows.keys() & KNOWN.keys()
@@ -211,7 +211,7 @@ def test_places_are_suggested_and_never_written(placed: Cli, photos: Path, made:
     (wrong,) = placed.json("locate", photos / "mill-front-1.jpg")
     assert wrong["known"]["longitude"] == pytest.approx(FAR[1])
     assert metres((wrong["location"]["latitude"], wrong["location"]["longitude"]), MILL) < 60
-    (outside,) = placed.json("locate", made / "school-query.jpg")
+    (outside,) = placed.json("locate", little / "school-query.jpg")
     assert outside["id"] is None and outside["location"]["latitude"] == pytest.approx(SCHOOL[0], abs=0.001)
     (nothing,) = placed.json("locate", photos / "other-0.jpg")
     assert nothing["location"] is None and nothing["matches"] == []

@@ -123,15 +123,15 @@ def finish(cli: Cli, *words: object) -> None:
 
 
 def test_killed_commands_go_on(
-    made: Path, servers: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    little: Path, servers: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "photos"
     folder.mkdir()
-    photos = [path for name in ("bank", "mill") for path in sorted(made.glob(f"{name}-*.jpg"))[:3]]
+    photos = [path for name in ("bank", "mill") for path in sorted(little.glob(f"{name}-*.jpg"))[:3]]
     for path in photos:
         shutil.copy(path, folder)
     commands = (
-        ("ingest", folder, "--labels", made / "labels.csv"),
+        ("ingest", folder, "--labels", little / "labels.csv"),
         ("link",),
         ("cluster",),
         ("remove", folder / photos[0].name),

@@ -18,8 +18,9 @@ from lmr.jobs.train.redescribe import redescribe
 from lmr.retrieval.rankings import rankings_of_queries
 from lmr.retrieval.search import search
 from lmr.settings import load
+from lmr.store.graph import Graph
 from lmr.store.stores import Stores
-from tests.conftest import Cli
+from tests.conftest import Cli, copy_ledger, on_servers
 
 Ranking = list[tuple[str, str, float | None, int | None, float]]
 
@@ -44,16 +45,27 @@ class Kept:
             return self.ranked(collection)
 
 
+@pytest.fixture(scope="module")
+def built(little: Path, running: tuple[Graph, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a linked collection in `lmr` and its photos."""
+    folder = tmp_path_factory.mktemp("long-lived")
+    (folder / "photos").mkdir()
+    for path in [*sorted(little.glob("bank-*.jpg"))[1:5], *sorted(little.glob("mill-*.jpg"))[:4]]:
+        shutil.copy(path, folder / "photos")
+    cli = Cli(folder / "lmr")
+    with on_servers(running), pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LMR_NETWORK_SIDE", "128")  # once made, a collection keeps it
+        cli("ingest", folder / "photos")
+        cli("link")
+    return folder
+
+
 @pytest.fixture
-def kept(blank: Cli, made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Kept:
-    monkeypatch.setenv("LMR_NETWORK_SIDE", "128")  # once made, a collection keeps it
-    photos = {name: sorted(made.glob(f"{name}-*.jpg")) for name in ("bank", "mill", "town-hall")}
-    folder = tmp_path / "photos"
-    folder.mkdir()
-    for path in [*photos["bank"][1:5], *photos["mill"][:4]]:
-        shutil.copy(path, folder)
-    blank("ingest", folder)
-    blank("link")
+def kept(built: Path, blank: Cli, little: Path, monkeypatch: pytest.MonkeyPatch) -> Kept:
+    monkeypatch.setenv("LMR_NETWORK_SIDE", "128")
+    copy_ledger(built / "lmr", blank.home)
+    blank("repair")
+    photos = {name: sorted(little.glob(f"{name}-*.jpg")) for name in ("bank", "town-hall")}
     return Kept(blank, photos["bank"][0], photos["town-hall"][:6])
 
 

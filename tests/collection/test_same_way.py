@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import lmr
+from lmr.method.photos.made import make_photos
 from lmr.retrieval.query import query_of_photo, query_of_stored
 from lmr.retrieval.values import SearchBudget
 
+MADE = int(os.environ.get("LMR_MADE", "0"))  # so many sets of photos are made for it, in full size; else the demo's
 
-def test_stored_and_not_stored(made: Path, tmp_path: Path, servers: dict[str, str]) -> None:
+
+def test_stored_and_not_stored(little: Path, tmp_path: Path, servers: dict[str, str]) -> None:
     """Half of the made photos as queries, which link has compared and reviewed, and each again as bytes alone.
 
     Both find the same matches, to the last digit, and leave the same out for the same reason. What may differ is which
@@ -17,7 +21,9 @@ def test_stored_and_not_stored(made: Path, tmp_path: Path, servers: dict[str, st
     with those that are nearest at the end. So only pairs that both have compared are held against each other, and
     nearly all are.
     """
-    photos = sorted(made.glob("*.jpg"))
+    photos = sorted(little.glob("*.jpg"))
+    if MADE:
+        photos = [path for seed in range(MADE) for path in sorted(make_photos(tmp_path / f"seed-{seed}", seed))]
     queries = photos[::2]
     with lmr.open(tmp_path / "lmr", workers=1) as c:
         c.ingest(*(path for path in photos if path not in queries))

@@ -190,17 +190,17 @@ def test_features_of_one_photo_are_those_of_the_extractors(
     assert set(small["scales"]) <= {np.float32(1.0), np.float32(0.5)}
 
 
-def test_the_main_job_with_networks(store: Store, made: Path, blank: Cli, tmp_path: Path) -> None:
+def test_the_main_job_with_networks(store: Store, little: Path, blank: Cli, tmp_path: Path) -> None:
     """What comes out means nothing, as the weights are made; everything has to work all the same."""
     env = {"LMR_CHECKPOINTS": str(store.folder), "LMR_NETWORK_SIDE": "128", "LMR_DEVICE": "cpu"}
     folder = tmp_path / "photos"
     folder.mkdir()
-    rows = [row for row in csv.DictReader((made / "labels.csv").open()) if row["landmark"] in ("town-hall", "bank")]
-    queries = [made / row["image"] for row in rows if row["split"] == "query"]
-    index = [made / row["image"] for row in rows if row["split"] == "index"][:6]
+    rows = [row for row in csv.DictReader((little / "labels.csv").open()) if row["landmark"] in ("town-hall", "bank")]
+    queries = [little / row["image"] for row in rows if row["split"] == "query"]
+    index = [little / row["image"] for row in rows if row["split"] == "index"][:6]
     for path in [*queries, *index]:
         shutil.copy(path, folder)
-    blank("ingest", folder, "--labels", made / "labels.csv", "--preset", "dir-delf", env=env)
+    blank("ingest", folder, "--labels", little / "labels.csv", "--preset", "dir-delf", env=env)
     assert json.loads(blank("link", "--json", env=env))["verified"] > 10
     one, other = (folder / path.name for path in index[:2])
     hits = json.loads(blank("search", one, "--json", env=env))

@@ -12,8 +12,9 @@ import pytest
 from PIL import Image, ImageOps
 
 from lmr.errors import PhotoError
-from lmr.method.photos.decode import decode, pixel_id, plain
+from lmr.method.photos.decode import decode, decode_here, pixel_id, plain
 from lmr.method.photos.formats import sniff
+from lmr.method.photos.limits import Limits
 from lmr.method.photos.made import photograph, shots
 
 LIMITS = {"max_pixels": 10_000_000, "min_side": 16, "enough": 640}
@@ -29,8 +30,9 @@ def encoded(image: Image.Image, kind: str, **options: object) -> bytes:
 
 
 def difference(data: bytes, wanted: np.ndarray = PIXELS) -> float:
-    """Mean difference in tones from what a file was made of."""
+    """Mean difference in tones from what a file was made of; decoded here it is what comes from another process."""
     pixels = decode(data, **LIMITS).pixels
+    assert np.array_equal(decode_here(data, Limits(**LIMITS, max_seconds=30, guarded=True)).pixels, pixels)
     wanted = wanted if wanted.ndim == 3 else np.repeat(wanted[..., None], 3, 2)
     assert pixels.shape == wanted.shape
     return float(np.abs(pixels.astype(int) - wanted).mean())

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import struct
 
+import imagecodecs
 import numpy as np
 import pytest
 import tifffile
@@ -12,7 +14,7 @@ from PIL import Image, ImageCms
 from lmr.errors import PhotoError
 from lmr.method.photos.decode import decode, plain
 from lmr.method.photos.upright import upright
-from tests.photos.test_formats import LIMITS, PICTURE, PIXELS, difference, encoded
+from tests.photos.test_formats import LIMITS, PICTURE, PIXELS, difference, directory, encoded
 
 GREY = np.asarray(PICTURE.convert("L"))
 SMALL = np.asarray(PICTURE.resize((PICTURE.width // 4, PICTURE.height // 4)))
@@ -101,6 +103,7 @@ def test_compressions(compression: str | None, values: np.ndarray) -> None:
         tiff(np.dstack([PIXELS, GREY * 0]), extrasamples=["unspecified"], **RGB),
         tiff(np.dstack([PIXELS, GREY * 0]), extrasamples=["unassalpha"], **RGB),
     ],
+    ids=lambda data: str(len(data)),  # and not its bytes, which no environment could name
 )
 def test_layouts_and_colour_spaces(data: bytes) -> None:
     assert difference(data) < 6
@@ -156,7 +159,7 @@ def test_a_dark_photo_is_no_noise_and_noise_is_no_photo() -> None:
     assert decode(tiff(half, **RGB), **LIMITS).pixels.max() == 127
 
 
-def dng(orientation: int, preview: np.ndarray | None = None) -> bytes:
+def dng(orientation: int, preview: np.ndarray | None = None, *, sensor_last: bool = False) -> bytes:
     """A colour filter array of the picture behind a thumbnail, as cameras write it; with or without a large preview."""
     height, width = PIXELS.shape[0] // 2 * 2, PIXELS.shape[1] // 2 * 2
     light = ((PIXELS[:height, :width] / 255) ** 2.2 * 4095).astype(np.uint16)
@@ -171,9 +174,11 @@ def dng(orientation: int, preview: np.ndarray | None = None) -> bytes:
     with tifffile.TiffWriter(file) as writer:
         count = 1 if preview is None else 2
         writer.write(SMALL, subfiletype=1, subifds=count, extratags=about, **RGB)
-        writer.write(mosaic, photometric="cfa", subfiletype=0, extratags=filters)
-        if preview is not None:
-            writer.write(preview, compression="jpeg", subfiletype=1, rowsperstrip=len(preview), **RGB)
+        sensor = [(mosaic, {"photometric": "cfa", "subfiletype": 0, "extratags": filters})]
+        shown = {"compression": "jpeg", "subfiletype": 1, **RGB}
+        previews = [] if preview is None else [(preview, {"rowsperstrip": len(preview), **shown})]
+        for values, options in previews + sensor if sensor_last else sensor + previews:
+            writer.write(values, **options)
     return file.getvalue()
 
 
@@ -193,3 +198,54 @@ def test_a_raw_file_is_never_taken_for_its_thumbnail() -> None:
         decode(dng(1)[: len(dng(1)) // 2], **LIMITS)
     ordinary = tiff(PIXELS, extratags=[(271, "s", 0, "NIKON", True)], **RGB)
     assert difference(ordinary + bytes(range(256)) * 8000) == 0
+
+
+def test_a_raw_file_that_is_cut_short_is_shown_by_a_preview_of_a_quarter() -> None:
+    half, tiny = (np.asarray(PICTURE.resize((PICTURE.width // k, PICTURE.height // k))) for k in (2, 8))
+    photo = decode(cut(dng(6, half, sensor_last=True)), **LIMITS)
+    assert np.abs(photo.pixels.astype(int) - upright(half, 6)).mean() < 6
+    for preview in (None, tiny):
+        with pytest.raises(PhotoError, match=r"RAW: cannot be developed \(.+\), and has no large preview"):
+            decode(cut(dng(1, preview, sensor_last=True)), **LIMITS)
+    none, unknown = (struct.pack("<HHII", 259, 3, 1, kind) for kind in (1, 34999))
+    with pytest.raises(PhotoError, match="RAW: not a RAW file that LibRaw reads"):
+        decode(unknown.join(dng(1).split(none)), **LIMITS)
+
+
+def cut(data: bytes) -> bytes:
+    return data[: len(data) * 2 // 3]
+
+
+def packed(picture: Image.Image, bits: int = 8) -> bytes:
+    """YCbCr of which 2 x 2 pixels share their colour, as scanners wrote it."""
+    tones, width, height = np.asarray(picture.convert("YCbCr")), picture.width // 2 * 2, picture.height // 2 * 2
+    light = tones[:height, :width, 0].reshape(height // 2, 2, width // 2, 2).transpose(0, 2, 1, 3).reshape(-1, 4)
+    colour = tones[:height:2, :width:2, 1:].reshape(-1, 2)
+    strip = imagecodecs.lzw_encode(np.hstack([light, colour]).tobytes())
+    entries = {256: width, 257: height, 258: 8 * 65537, 259: 5, 262: 6, 273: 0, 277: 3, 278: height, 279: len(strip)}
+    start = 8 + 2 + 12 * (len(entries) + 1) + 4
+    entries |= {258: start, 273: start + 6, 530: 2 * 65537}
+    kinds = {258: (3, 3), 530: (3, 2)}
+    listed = [struct.pack("<HHII", tag, *kinds.get(tag, (4, 1)), entries[tag]) for tag in sorted(entries)]
+    return directory(*listed) + struct.pack("<3H", bits, bits, bits) + strip
+
+
+def test_packed_colours_of_scanners() -> None:
+    whole = PIXELS[: PICTURE.height // 2 * 2, : PICTURE.width // 2 * 2]
+    assert difference(packed(PICTURE), whole) < 6
+    with pytest.raises(PhotoError):
+        decode(packed(PICTURE, bits=16), **LIMITS)
+
+
+def test_what_no_rule_tells_how_to_show_is_refused_in_words() -> None:
+    for values, options, told in (
+        (
+            np.dstack([GREY] * 4),
+            {"photometric": "separated", "extratags": [(332, "H", 1, 2, True)]},
+            "other inks than CMYK",
+        ),
+        (PIXELS.astype(np.float32) / 255, {"photometric": "cielab"}, r"CIELAB with 3 samples of float32 is not read"),
+        (GREY, {"photometric": "logl"}, r"a TIFF of 1 samples with photometric \d+ is not read"),
+    ):
+        with pytest.raises(PhotoError, match=told):
+            decode(tiff(values, **options), **LIMITS)

@@ -114,8 +114,8 @@ def test_a_folder_that_was_moved_gets_its_server_anew(home: Path) -> None:
         neo4j(moved).stop()
 
 
-def test_the_browser_is_served_with_our_style_and_guide(home: Path) -> None:
-    http = neo4j(home).start(Silent()).http
+def test_the_browser_is_served_with_our_style_and_guide(running: tuple[Graph, str]) -> None:
+    http = running[0].access.http
     for page, text in (("index.html", "Neo4j"), ("lmr.grass", "node.Image"), ("lmr-guide.html", "strongest-bridges")):
         with urllib.request.urlopen(f"{http}/browser/{page}") as answer:
             assert text in answer.read().decode()
