@@ -28,7 +28,10 @@ from tests.test_cli import commands
 
 PAGES = [
     ROOT / "README.md",
-    *(ROOT / "docs" / f"{name}.md" for name in "photos searching evaluation care networks method figures".split()),
+    *(
+        ROOT / "docs" / f"{name}.md"
+        for name in "photos searching evaluation care networks extractors method figures".split()
+    ),
 ]
 README = "\n".join(page.read_text() for page in PAGES)  # with what it leads to
 
