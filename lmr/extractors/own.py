@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from lmr.extractors.given import Given
+from lmr.method.features.learned import Learned
 from lmr.method.features.neural import GlobalPart, LocalPart
 from lmr.method.features.sift import RootSift
 from lmr.method.features.vlad import Vlad, Vocabulary
+from lmr.method.verification.parameters import Matching, PairGeometry, Verifier
 
 _CLASSIC_SIDE = 640
+_LEARNED_SIDE = 640
+_LEARNED_VERIFIER = Verifier(Matching(ratio=0.95), PairGeometry(evidence=0.5))  # see benchmarks.pairs
 
 
 def root_sift(given: Given) -> RootSift:
@@ -18,6 +22,17 @@ def root_sift(given: Given) -> RootSift:
 def places(given: Given) -> LocalPart:
     """Local features of DELF or DELG."""
     return LocalPart(given.engine(), given.settings.network_side, given.settings.attention)
+
+
+def points(given: Given) -> Learned:
+    """Local features of ALIKED, DISK, XFeat, DeDoDe or KeyNet."""
+    return Learned(
+        given.engine(),
+        side=_LEARNED_SIDE,
+        scales=(1.0, 0.5),
+        most=2000,
+        verifier=_LEARNED_VERIFIER,
+    )
 
 
 def vlad(given: Given) -> Vlad:

@@ -12,6 +12,7 @@ from lmr.method.features.preset import Preset
 from lmr.settings import Settings
 
 PRESETS = {"classic": "rootsift+vlad", "dir-delf": "delf+dir", "gem-delf": "delf+gem", "delg": "delg+delg"}
+PRESETS |= {name: f"{name}+vlad" for name in ("aliked", "disk", "xfeat")}
 
 
 def preset(name: str, settings: Settings = Settings()) -> Preset:

@@ -18,7 +18,9 @@ from lmr.settings import Settings
 
 LOCAL_GROUP, WHOLE_GROUP = "lmr.extractors", "lmr.descriptors"
 _OWN = {  # not among lmr's own metadata, so that they are there however lmr is installed, and cannot be replaced
-    LOCAL_GROUP: {"rootsift": "root_sift", "delf": "places", "delg": "places"},
+    LOCAL_GROUP: {"rootsift": "root_sift"}
+    | dict.fromkeys(("delf", "delg"), "places")
+    | dict.fromkeys(("aliked", "disk", "xfeat", "dedode", "keynet"), "points"),
     WHOLE_GROUP: {"vlad": "vlad", "dir": "whole", "gem": "whole", "delg": "whole", "imagenet": "whole"},
 }
 _NEEDED = {

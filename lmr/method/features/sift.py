@@ -18,7 +18,7 @@ import numpy as np
 from lmr.method.features.view import BANDS, Bands, View, working_view
 from lmr.method.photos.turned import MIRRORED, turned_points
 from lmr.method.verification.parameters import VERIFIER, Verifier
-from lmr.values import Array, Features, Photo, readonly, unit_rows
+from lmr.values import Array, Features, Photo, quantised, readonly, unit_rows
 
 SPARSE_DIMENSION, DENSE_DIMENSION = 64, 32
 QUANTUM = 210.0  # a unit vector's components stay below 127 / 210 but for rare ones, which are clipped
@@ -86,7 +86,7 @@ class RootSift:
     def prepare(self, photo: Photo) -> Features:
         """Local features of a photo; none for a plain picture."""
         view = working_view(photo, self.side)
-        geometry, sift = sparse_sift(view.grey)
+        geometry, sift = sparse_sift(view.pixels)
         geometry, sift = geometry[: self.points], sift[: self.points]
         return Features(
             readonly(view.to_original(geometry[:, :2]).astype(np.float32)),
@@ -100,7 +100,7 @@ class RootSift:
 
 def dense_descriptors(view: View) -> Array:
     """(m, 32) int8 of the patches on a grid that are not nearly plain."""
-    return reduce(dense_sift(view.grey), "dense")
+    return reduce(dense_sift(view.pixels), "dense")
 
 
 def _sift(**options: float) -> Any:
@@ -157,11 +157,7 @@ def root_sift(sift: Array) -> Array:
 def reduce(sift: Array, kind: str) -> Array:
     """(n, 128) uint8 -> (n, 64) or (n, 32) int8: RootSIFT in the fixed basis, unit length times QUANTUM."""
     mean, basis = _basis()[f"{kind}_mean"], _basis()[kind]
-    return _quantised((root_sift(sift) - mean) @ basis)
-
-
-def _quantised(values: Array) -> Array:
-    return np.clip(np.round(unit_rows(values) * QUANTUM), -127, 127).astype(np.int8)
+    return quantised((root_sift(sift) - mean) @ basis, QUANTUM)
 
 
 def turned_features(features: Features, turn: int, size: tuple[int, int]) -> Features:
@@ -189,7 +185,7 @@ def turned_descriptors(reduced: Array, kind: str, turn: int) -> Array:
     along, square = seen @ mean, (seen**2).sum(1)
     # their length was taken from them, but that of RootSIFT itself is 1
     length = (np.sqrt(np.maximum(along**2 + square * (1 - mean @ mean), 0)) - along) / np.maximum(square, 1e-9)
-    return _quantised(length[:, None] * (values @ there) + shift)
+    return quantised(length[:, None] * (values @ there) + shift, QUANTUM)
 
 
 @functools.cache

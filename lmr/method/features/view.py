@@ -30,19 +30,19 @@ BANDS = Bands()
 
 @dataclass(frozen=True, slots=True, eq=False)
 class View:
-    """The part of a photo in which features are sought: grey (h, w) uint8; box in px of the original."""
+    """The part of a photo in which features are sought: pixels (h, w) or (h, w, 3) uint8; box in px of the original."""
 
-    grey: Array
+    pixels: Array
     box: tuple[float, float, float, float]
 
     @property
     def unit(self) -> float:
-        """Pixels of the original for each pixel of `grey`."""
-        return max(self.box[2] / self.grey.shape[1], self.box[3] / self.grey.shape[0])
+        """Pixels of the original for each pixel of the view."""
+        return max(self.box[2] / self.pixels.shape[1], self.box[3] / self.pixels.shape[0])
 
     def to_original(self, points: Array) -> Array:
-        """Points (n, 2) x, y in `grey` -> in the original; a pixel's centre has whole coordinates in both."""
-        height, width = self.grey.shape
+        """Points (n, 2) x, y in the view -> in the original; a pixel's centre has whole coordinates in both."""
+        height, width = self.pixels.shape[:2]
         scale = np.array([self.box[2] / width, self.box[3] / height])
         return (points + 0.5) * scale - 0.5 + np.array(self.box[:2])
 
@@ -50,9 +50,19 @@ class View:
 def working_view(photo: Photo, side: int) -> View:
     """Grey, without plain bands, its longer side at most `side` px."""
     grey = cv2.cvtColor(np.asarray(photo.pixels), cv2.COLOR_RGB2GRAY)
-    x, y, width, height = inside_bands(grey)
-    inner = grey[y : y + height, x : x + width]
-    factor = side / max(inner.shape)
+    return _view(photo, grey, inside_bands(grey), side)
+
+
+def colour_view(photo: Photo, side: int) -> View:
+    """The same in colour."""
+    grey = cv2.cvtColor(np.asarray(photo.pixels), cv2.COLOR_RGB2GRAY)
+    return _view(photo, photo.pixels, inside_bands(grey), side)
+
+
+def _view(photo: Photo, pixels: Array, inside: tuple[int, int, int, int], side: int) -> View:
+    x, y, width, height = inside
+    inner = pixels[y : y + height, x : x + width]
+    factor = side / max(width, height)
     if factor < 1:
         size = (max(1, round(width * factor)), max(1, round(height * factor)))
         inner = cv2.resize(inner, size, interpolation=cv2.INTER_AREA)

@@ -7,7 +7,7 @@ from math import lgamma, log
 import numpy as np
 
 from lmr.method.verification import kernels
-from lmr.method.verification.parameters import GEOMETRY, Geometry
+from lmr.method.verification.parameters import GEOMETRY, Geometry, PairGeometry
 from lmr.values import Array
 
 
@@ -17,11 +17,25 @@ def inliers_of(p: Array, q: Array, jump: Array, by: Geometry = GEOMETRY) -> tupl
     p, q (n, 2) matched points, n >= 1, best match first; jump (n,) logs of the ratios of their scales. Each of the
     first matches is a hypothesis of scale and shift; those with most votes are refitted. -> (n,) bool, (2, 3).
     """
+    if isinstance(by, PairGeometry):
+        return _of_pairs(p, q, by)
     votes = kernels.vote(p, q, jump, min(by.hypotheses, len(p)), by.vote_tolerance, by.scale_tolerance)
     seeds = np.argsort(-votes, kind="stable")[: by.refined]
     tolerances, map_ = (by.tolerance, by.vote_tolerance, by.scale_tolerance), by.plausible
     supports = map_.affine_support, map_.shift_support
     found = [kernels.refine(p, q, jump, seed, *tolerances, by.refits, *supports, map_.limits) for seed in seeds]
+    return max(found, key=lambda result: int(result[0].sum()))
+
+
+def _of_pairs(p: Array, q: Array, by: PairGeometry) -> tuple[Array, Array]:
+    """The same where two matches are a hypothesis, of scale, turn and shift; sizes of points are not looked at."""
+    map_, first = by.plausible, min(by.first, len(p))
+    votes, models = kernels.vote_of_pairs(p, q, first, by.least_span, by.vote_tolerance, map_.limits)
+    if not len(votes):
+        return np.zeros(len(p), bool), np.eye(2, 3)
+    seeds = np.argsort(-votes, kind="stable")[: by.refined]
+    rest = (by.tolerance, by.vote_tolerance, np.inf, by.refits, map_.affine_support, map_.shift_support, map_.limits)
+    found = [kernels.refine_model(p, q, np.zeros(len(p)), models[seed], *rest, True) for seed in seeds]
     return max(found, key=lambda result: int(result[0].sum()))
 
 
@@ -52,10 +66,13 @@ def occupied_area(points: Array, area: float, by: Geometry = GEOMETRY) -> float:
 def log_nfa(matches: int, inliers: int, area: float, by: Geometry = GEOMETRY) -> float:
     """-log10 of the number of false alarms n · C(n, k) · alpha^(k - 1); area in square working px.
 
-    alpha is the chance that a random match agrees: the tolerance's part of the area, times that of the scale.
+    alpha is the chance that a random match agrees: the tolerance's part of the area, times that of the scale. Where
+    two matches are a hypothesis, any two of the k may have been: n · C(n, k) · C(k, 2) · alpha^(k - 2).
     """
     if inliers < by.least_matches:
         return 0.0
     alpha = np.pi * by.tolerance**2 / area * by.scale_chance
-    choose = lgamma(matches + 1) - lgamma(inliers + 1) - lgamma(matches - inliers + 1)
-    return -(log(matches) + choose + (inliers - 1) * log(alpha)) / log(10)
+    tests = log(matches) + lgamma(matches + 1) - lgamma(inliers + 1) - lgamma(matches - inliers + 1)
+    if isinstance(by, PairGeometry):
+        return -by.evidence * (tests + log(inliers * (inliers - 1) / 2) + (inliers - 2) * log(alpha)) / log(10)
+    return -(tests + (inliers - 1) * log(alpha)) / log(10)

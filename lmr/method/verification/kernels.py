@@ -108,6 +108,46 @@ def vote(p: Array, q: Array, jump: Array, hypotheses: int, tolerance: float, sca
 
 
 @njit(cache=True, nogil=True)
+def vote_of_pairs(
+    p: Array, q: Array, first: int, least_span: float, tolerance: float, limits: Limits
+) -> tuple[Array, Array]:
+    """Votes (h,) for, and models (h, 2, 3) of scale, turn and shift that two of the first matches give.
+
+    p, q (n, 2) px, best first. Two that lie too close in either photo, or give an implausible model, are none. The
+    error is the geometric mean of those in both images.
+    """
+    models = np.zeros((first * (first - 1) // 2, 2, 3))
+    votes = np.zeros(len(models), np.int64)
+    found = 0
+    for i in range(first):
+        for j in range(i + 1, first):
+            x, y = p[j, 0] - p[i, 0], p[j, 1] - p[i, 1]
+            u, v = q[j, 0] - q[i, 0], q[j, 1] - q[i, 1]
+            square = x * x + y * y
+            if min(square, u * u + v * v) < least_span * least_span:
+                continue
+            model = models[found]
+            model[0, 0] = model[1, 1] = (u * x + v * y) / square
+            model[1, 0] = (v * x - u * y) / square
+            model[0, 1] = -model[1, 0]
+            if not plausible(model, limits):
+                continue
+            model[0, 2] = (
+                q[i, 0] + q[j, 0] - model[0, 0] * (p[i, 0] + p[j, 0]) - model[0, 1] * (p[i, 1] + p[j, 1])
+            ) / 2
+            model[1, 2] = (
+                q[i, 1] + q[j, 1] - model[1, 0] * (p[i, 0] + p[j, 0]) - model[1, 1] * (p[i, 1] + p[j, 1])
+            ) / 2
+            limit = tolerance * tolerance * np.sqrt((u * u + v * v) / square)
+            for k in range(len(p)):
+                dx = model[0, 0] * p[k, 0] + model[0, 1] * p[k, 1] + model[0, 2] - q[k, 0]
+                dy = model[1, 0] * p[k, 0] + model[1, 1] * p[k, 1] + model[1, 2] - q[k, 1]
+                votes[found] += dx * dx + dy * dy < limit
+            found += 1
+    return votes[:found], models[:found]
+
+
+@njit(cache=True, nogil=True)
 def agree(model: Array, p: Array, q: Array, jump: Array, tolerance: float, scale_tolerance: float) -> Array:
     """(n,) bool: matches whose place and scale agree with an affine model (2, 3), measured alike in both images."""
     inside = np.zeros(len(p), np.bool_)
@@ -129,9 +169,12 @@ def agree(model: Array, p: Array, q: Array, jump: Array, tolerance: float, scale
 
 @njit(cache=True, nogil=True)
 def fit(
-    p: Array, q: Array, support: Array, affine_support: int, shift_support: int, limits: Limits
+    p: Array, q: Array, support: Array, affine_support: int, shift_support: int, limits: Limits, turning: bool = False
 ) -> tuple[Array, bool]:
-    """Least squares (2, 3) on the supporters: affine, or scale and shift where they are fewer; second value: usable."""
+    """Least squares (2, 3) on the supporters: affine, or scale and shift where they are fewer; second value: usable.
+
+    turning: scale and shift with a turn.
+    """
     model = np.zeros((2, 3))
     count = support.sum()
     if count < shift_support:
@@ -164,6 +207,9 @@ def fit(
     else:
         scale = (ux + vy) / max(xx + yy, 1e-6)
         model[0, 0] = model[1, 1] = scale
+        if turning:
+            model[1, 0] = (vx - uy) / max(xx + yy, 1e-6)
+            model[0, 1] = -model[1, 0]
     model[0, 2] = mean_q[0] - model[0, 0] * mean_p[0] - model[0, 1] * mean_p[1]
     model[1, 2] = mean_q[1] - model[1, 0] * mean_p[0] - model[1, 1] * mean_p[1]
     return model, plausible(model, limits)
@@ -203,11 +249,31 @@ def refine(
     model[0, 0] = model[1, 1] = scale
     model[0, 2] = q[seed, 0] - scale * p[seed, 0]
     model[1, 2] = q[seed, 1] - scale * p[seed, 1]
+    rest = (refits, affine_support, shift_support, limits, False)
+    return refine_model(p, q, jump, model, tolerance, vote_tolerance, scale_tolerance, *rest)
+
+
+@njit(cache=True, nogil=True)
+def refine_model(
+    p: Array,
+    q: Array,
+    jump: Array,
+    model: Array,
+    tolerance: float,
+    vote_tolerance: float,
+    scale_tolerance: float,
+    refits: int,
+    affine_support: int,
+    shift_support: int,
+    limits: Limits,
+    turning: bool,
+) -> tuple[Array, Array]:
+    """Inliers (n,) bool and model (2, 3) of the best among a hypothesis (2, 3) and its refits; turning: see fit."""
     best_model = model
     best = agree(model, p, q, jump, tolerance, scale_tolerance)
     support = agree(model, p, q, jump, vote_tolerance, scale_tolerance)
     for _ in range(refits):
-        model, usable = fit(p, q, support, affine_support, shift_support, limits)
+        model, usable = fit(p, q, support, affine_support, shift_support, limits, turning)
         if not usable:
             break
         support = agree(model, p, q, jump, tolerance, scale_tolerance)

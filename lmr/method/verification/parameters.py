@@ -72,6 +72,19 @@ class Geometry:
 
 
 @dataclass(frozen=True, slots=True)
+class PairGeometry(Geometry):
+    """The same for points without a size: any two of the best matches are a hypothesis of scale, turn and shift.
+
+    first: matches whose pairs are hypotheses, if their points lie at least least_span apart in both photos. evidence:
+    part of -log10(false alarms) that counts: neighbouring matches of networks that see far are not independent.
+    """
+
+    scale_chance: float = 1.0
+    first: int = 60
+    evidence: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
 class Artefacts:
     """What shows in one pair that was laid over the photos.
 

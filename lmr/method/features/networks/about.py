@@ -8,7 +8,7 @@ from typing import Any, Literal, Protocol
 
 from lmr.values import Array
 
-Kind = Literal["dir", "gem", "delf", "delg", "imagenet"]
+Kind = Literal["dir", "gem", "delf", "delg", "imagenet", "aliked", "disk", "xfeat", "dedode", "keynet"]
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 

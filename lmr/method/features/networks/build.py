@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from lmr.method.features.networks.about import About
 from lmr.method.features.networks.delf import DelfNetwork, DelgNetwork
 from lmr.method.features.networks.gem import GemNetwork
+from lmr.method.features.networks.points import KINDS, PointNetwork
 from lmr.values import Array
 
 
@@ -19,3 +21,8 @@ def build(about: About, arrays: Mapping[str, Array], *, exact: bool = False) -> 
             else DelgNetwork(arrays, old_attention=about.old_attention, exact=exact)
         )
     return GemNetwork(about.architecture, "cirtorch" if about.kind == "gem" else "dir", arrays, exact=exact)
+
+
+def any_network(about: About, arrays: Mapping[str, Array]) -> Any:
+    """The same of every kind, those of learned local features among them."""
+    return PointNetwork(about, arrays) if about.kind in KINDS else build(about, arrays)
