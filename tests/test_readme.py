@@ -145,7 +145,7 @@ def test_every_option_setting_and_preset_that_is_named_exists() -> None:
 
     from lmr.cli.commands import app
 
-    known, waiting = {"--help"}, [get_command(app)]
+    known, waiting = {"--help", "--no-deps"}, [get_command(app)]  # the latter is an option of pip
     while waiting:
         command = waiting.pop()
         known |= {text for option in command.params for text in (*option.opts, *option.secondary_opts)}
