@@ -220,12 +220,8 @@ def change_forest(
         np.array([pair_hash(change.a, change.b) for change in changes], np.int64),
     )
     takes_part = np.array([change.takes_part for change in changes], bool)
-    now = np.full(len(tree.ends), np.inf)  # the weight that an edge has now; -inf: it takes no part any more
-    of, here = _places(fresh.keys, tree.keys)
-    now[here] = np.where(takes_part, fresh.weights, -np.inf)[of]
-    cut = np.isfinite(now) & (now != tree.weights) | (now == -np.inf)
     there = stays[tree.ends].all(1)
-    left = tree.where(there & ~cut)
+    left = tree.where(there & ~_cut(tree, fresh, takes_part))
     rivals = [fresh.where(takes_part & stays[fresh.ends].all(1))]
     if len(left.ends) < len(tree.ends):
         rivals.append(_across(graph, nodes, stays, component, left, bridge_queries))
@@ -238,6 +234,14 @@ def change_forest(
     _rename(graph, nodes, stays, new.parts(len(nodes)), component, [(name, named[name]) for name in names])
     graph.run("forest/end", seen=seen["forest"])
     return ForestChange(len(added.ends), len(dropped.ends), len(new.ends) - len(added.ends))
+
+
+def _cut(tree: Weighted, fresh: Weighted, takes_part: Array) -> Array:
+    """(E,) bool: edges of a tree that are not what they were: of another weight now, or taking no part any more."""
+    now = np.full(len(tree.ends), np.inf)  # the weight that an edge has now; inf: as before; -inf: it takes no part
+    of, here = _places(fresh.keys, tree.keys)
+    now[here] = np.where(takes_part, fresh.weights, -np.inf)[of]
+    return np.isfinite(now) & (now != tree.weights) | (now == -np.inf)
 
 
 def _held(graph: Queries, changes: Sequence[Changed]) -> bool:
