@@ -154,7 +154,7 @@ def test_cut_short_it_goes_on(opened: Opened, moment: str, monkeypatch: pytest.M
     collection.verifier = OTHER
     with monkeypatch.context() as cut:
         if moment == "replaced":
-            cut.setattr(lmr.jobs.link.keeping, "sync", interrupted)
+            cut.setattr(lmr.jobs.link.keeping, "bring_up", interrupted)
         else:
             put, count = ledger.pairs.put_anew, iter(range(100))
             cut.setattr(ledger.pairs, "put_anew", lambda *words: put(*words) if next(count, None) else interrupted())
