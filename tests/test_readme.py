@@ -62,7 +62,7 @@ def test_own_photos_as_written(little: Path, tmp_path: Path) -> None:
                     ["bash", "-c", line], cwd=tmp_path, env=environment, capture_output=True, text=True
                 )
                 assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
-        (python,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+        (python,) = re.findall(r"```python\n(.*?)```", PAGES[0].read_text(), re.DOTALL)
         shutil.copy(photos / "one.jpg", tmp_path)
         done = subprocess.run(  # in the collection that is there: its databases are up
             [sys.executable, "-c", python.replace('"paris"', '".lmr"')],

@@ -117,7 +117,7 @@ def test_a_backup_replaces_no_later_ruling_and_no_identity(ledger: Ledger) -> No
         ledger.identities.expect("shown-new", OTHER)
     with Ledger.open(ledger.path.with_name("kept.sqlite")) as kept:
         with kept.transaction():
-            kept.expect("shown-kept", C)
+            kept.identities.expect("shown-kept", C)
         ledger.replace_by(kept, verdicts=True)
     assert [tuple(one) for one in ledger.verdicts.all()] == [
         (A, B, "rejected", "since", LATE),

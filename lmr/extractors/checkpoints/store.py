@@ -17,7 +17,6 @@ from lmr.download import download
 from lmr.errors import CheckpointError, DownloadError, UsageError
 from lmr.extractors.checkpoints.packages import package, weights_of
 from lmr.extractors.checkpoints.published import CARRIED, PREFERRED, PUBLISHED
-from lmr.extractors.checkpoints.recognise import recognise
 from lmr.method.features.networks.about import About
 from lmr.progress import Progress, Silent
 from lmr.settings import Settings
@@ -164,8 +163,9 @@ class Store:
         address: that it was fetched from; origin: the package that carried it. Raises CheckpointError where it is
         damaged, unknown, or its weights do not make a network.
         """
-        from safetensors.numpy import save
+        from safetensors.numpy import save  # what reads files of networks comes with the extra `deep`
 
+        from lmr.extractors.checkpoints.recognise import recognise
         from lmr.method.features.networks.build import any_network
 
         name = name or plain_name(path)
