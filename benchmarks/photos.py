@@ -48,10 +48,10 @@ def run(settings: Settings, photos: Path) -> None:
         done = link(collection)
         seconds |= {f"link: {name}": value for name, value in done.seconds.items()}
         begin = time.perf_counter()
-        clusters, _ = write_clusters(collection.graph, method="leiden", min_weight=None, bridge_queries=False)
+        change, _ = write_clusters(collection.graph, method="leiden", min_weight=None, bridge_queries=False)
         seconds["cluster"] = time.perf_counter() - begin
         print(f"{counts.new} photos, {counts.bytes_a_photo / 1000:.0f} kB of features each")
-        print(f"{done.proposed} pairs, {done.edges} edges, {done.accepted} accepted, {clusters} clusters")
+        print(f"{done.proposed} pairs, {done.edges} edges, {done.accepted} accepted, {change.clusters} clusters")
         for name, value in seconds.items():
             print(f"  {name:20} {value:7.1f} s")
         print(f"  {'in all':20} {sum(seconds.values()):7.1f} s")
