@@ -221,7 +221,12 @@ def unit_rows(x: Array) -> Array:
 
 def quantised(vectors: Array, quantum: float) -> Array:
     """(n, d) -> int8, `quantum` for each unit of a row of length 1."""
-    return np.clip(np.round(unit_rows(vectors) * quantum), -127, 127).astype(np.int8)
+    return to_int8(unit_rows(vectors) * quantum)
+
+
+def to_int8(values: Array) -> Array:
+    """The nearest of -127 to 127."""
+    return np.clip(np.round(values), -127, 127).astype(np.int8)
 
 
 def batches(items: Iterable[T], size: int) -> Iterator[list[T]]:

@@ -21,7 +21,7 @@ from lmr.method.features.neural import (
 )
 from lmr.method.photos.decode import decode, read
 from lmr.settings import Settings
-from lmr.values import Array
+from lmr.values import Array, to_int8
 
 _EVERY_PIXEL = 1 << 20  # longer side that no photo has
 
@@ -99,7 +99,7 @@ def _local(pixels: Array, kept: Kept, wanted: Wanted, device: str) -> dict[str, 
         "scales": places.scales,
         "attention": places.attention,
         "features": places.features,
-        "descriptors": reduced if wanted.float32 else np.clip(np.round(reduced * QUANTUM), -127, 127).astype(np.int8),
+        "descriptors": reduced if wanted.float32 else to_int8(reduced * QUANTUM),
     }
     return found if wanted.float32 else {**found, "quantum": np.array(QUANTUM, np.float32)}
 

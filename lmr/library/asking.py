@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ from lmr.errors import PhotoError, UsageError
 from lmr.library.explanation import Explanation
 from lmr.library.given import shown
 from lmr.library.held import Held
+from lmr.library.homes import FilePath
 from lmr.library.page import Page, page_of
 from lmr.library.result import SearchResult
 from lmr.library.review import Review
@@ -185,7 +185,7 @@ class Asking(Held):
     def evaluate(
         self,
         protocol: str | None = None,
-        ground_truth: str | os.PathLike[str] | None = None,
+        ground_truth: FilePath | None = None,
         *,
         baselines: Sequence[str] | None = None,
     ) -> Evaluation:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from lmr.errors import UsageError
 from lmr.inputs.arguments import Asked
 from lmr.library.held import Held
+from lmr.library.homes import FilePath
 
 if TYPE_CHECKING:
     from lmr.jobs.correct.corrections import Corrected
@@ -20,16 +20,14 @@ if TYPE_CHECKING:
     from lmr.jobs.link.turned import Turned
     from lmr.jobs.train.redescribe import Redescribed
 
-Given = str | os.PathLike[str]
-
 
 class Changing(Held):
     """An open collection, as far as it is changed. One writes at a time: the others raise BusyError."""
 
     def ingest(
         self,
-        *photos: Given,
-        labels: Given | Literal["folders"] | None = None,
+        *photos: FilePath,
+        labels: FilePath | Literal["folders"] | None = None,
         split: Literal["index", "query"] | None = None,
         prune: bool = False,
         strict: bool = False,
@@ -180,7 +178,7 @@ class Changing(Held):
         return judge(self._stores, self._stored(a), self._stored(b), verdict, why)
 
 
-def existing(photos: Sequence[Given], labels: Given | None) -> tuple[list[Path], Labels | None]:
+def existing(photos: Sequence[FilePath], labels: FilePath | None) -> tuple[list[Path], Labels | None]:
     """Photos and labels that are there, before any work. Raises UsageError where they are not."""
     from lmr.inputs.find import check_exist
     from lmr.jobs.ingest.labels import labels_from_csv, labels_from_folders

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lmr.errors import UsageError
+from lmr.library.homes import FilePath
 from lmr.values import Array, Hop
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class Explanation:
             raise UsageError("there is no way between them that could be drawn")
         return explanation_figure(self._stores, self._start, self.path)
 
-    def picture(self, target: str | os.PathLike[str]) -> Path:
+    def picture(self, target: FilePath) -> Path:
         """Write the figure as a JPEG. Raises UsageError where there is none, or what is there is not lmr's.
 
         >>> c.explain("photos/front.jpg", "photos/side.jpg").picture("why.jpg").exists()

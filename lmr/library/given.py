@@ -14,7 +14,6 @@ from lmr.values import PhotoFile, Question
 if TYPE_CHECKING:
     from lmr.settings import Settings
 
-_PATHS = (str, os.PathLike)
 _IN_PNG = ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")  # of these modes pixels are judged as their file is
 
 
@@ -30,7 +29,7 @@ def question(photo: Any, settings: Settings) -> Question | str:
         return photo.name if photo.data is None else PhotoFile(photo.data, photo.shown)
     if isinstance(photo, bytes | bytearray | memoryview):
         return PhotoFile(bytes(photo))
-    if isinstance(photo, _PATHS):
+    if isinstance(photo, str | os.PathLike):
         path = Path(photo)
         if not path.is_file():
             raise UsageError(f"there is no file {path}; the id of a stored image is given as lmr.ImageId(...)")
@@ -44,7 +43,7 @@ def shown(photo: Any) -> str:
         return photo.shown
     if isinstance(photo, PhotoFile):
         return photo.name or "the photo"
-    return str(photo) if isinstance(photo, _PATHS) else f"the {type(photo).__name__}"
+    return str(photo) if isinstance(photo, str | os.PathLike) else f"the {type(photo).__name__}"
 
 
 def encoded(pixels: Any) -> bytes:

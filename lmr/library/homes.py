@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from lmr.retrieval.doctor import Check
     from lmr.settings import Origin
 
-Home = str | os.PathLike[str] | None
+FilePath = str | os.PathLike[str]
+Home = FilePath | None
 LEDGER = "ledger.sqlite"
 
 
@@ -61,7 +62,7 @@ def config(home: Home = None) -> list[Origin]:
 
 
 def plan(
-    *photos: str | os.PathLike[str],
+    *photos: FilePath,
     home: Home = None,
     retry_failed: bool = False,
     exclude: Sequence[str] = (),
@@ -93,7 +94,7 @@ def doctor(home: Home = None) -> list[Check]:
     return examine(settings_of(home))
 
 
-def restore(file: str | os.PathLike[str], home: Home = None) -> Restored:
+def restore(file: FilePath, home: Home = None) -> Restored:
     """Put a backup in the place of a collection, or make a collection of it; its databases follow when needed.
 
     What people said of matches since then is kept. Raises UsageError where the file is no whole backup, or is one of

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lmr.errors import UsageError
 from lmr.library.held import Held
+from lmr.library.homes import FilePath
 
 if TYPE_CHECKING:
     from lmr.jobs.correct.rulings import Ruled
     from lmr.jobs.exchange.matches import Imported
 
-Given = str | os.PathLike[str]
-
 
 class Keeping(Held):
     """An open collection, as far as it exchanges files. What is the user's is never replaced: UsageError."""
 
-    def backup(self, file: Given) -> int:
+    def backup(self, file: FilePath) -> int:
         """Write the ledger, from which everything else is made, as one file; returns its bytes. See `lmr.restore`.
 
         An older backup of this collection is replaced.
@@ -34,7 +32,7 @@ class Keeping(Held):
         check(target, home=self.home, ours=backups_of(self._stores.ledger.path))
         return backup(self._stores, target)
 
-    def export_ranking(self, file: Given, *, top: int | None = None) -> int:
+    def export_ranking(self, file: FilePath, *, top: int | None = None) -> int:
         """Write the ranking of every query photo (.csv: query, rank, image, reached; or .json); returns how many.
 
         top: the most results a query (None: all). `lmr.score` reads it again.
@@ -47,7 +45,7 @@ class Keeping(Held):
 
         return write_rankings(self._target(file), rankings_of_queries(self._stores, top=top))
 
-    def export_submission(self, file: Given) -> int:
+    def export_submission(self, file: FilePath) -> int:
         """Write the Google Landmarks retrieval submission (CSV): for each query the 100 best by name; how many queries.
 
         >>> c.export_submission("submission.csv")
@@ -59,7 +57,7 @@ class Keeping(Held):
         rows = rankings_of_queries(self._stores, top=SUBMITTED)
         return write_submission(self._target(file), ((query, [name for name, _ in found]) for query, found in rows))
 
-    def export_recognition(self, file: Given) -> int:
+    def export_recognition(self, file: FilePath) -> int:
         """Write the Google Landmarks recognition submission (CSV): a landmark and a confidence a query; how many.
 
         >>> c.export_recognition("recognition.csv")
@@ -70,7 +68,7 @@ class Keeping(Held):
 
         return write_predictions(self._target(file), predictions(self._stores))
 
-    def export_edges(self, file: Given) -> int:
+    def export_edges(self, file: FilePath) -> int:
         """Write all verified matches (.csv, .parquet or .graphml), those that take no part with the reason; how many.
 
         >>> c.export_edges("matches.csv") > 0
@@ -81,7 +79,7 @@ class Keeping(Held):
         check_edges(file)
         return export_edges(self._stores, self._target(file))
 
-    def import_edges(self, file: Given, *, bare: bool = False) -> Imported:
+    def import_edges(self, file: FilePath, *, bare: bool = False) -> Imported:
         """Take verified matches from elsewhere: CSV (a, b, inliers), .parquet, or EGT's `id,neighbour weight …` lines.
 
         Names stand for stored photos as in labels. bare: let unknown names be images without photos. The same file
@@ -94,7 +92,7 @@ class Keeping(Held):
 
         return import_edges(self._stores, _existing(file), bare=bare)
 
-    def export_rulings(self, file: Given) -> int:
+    def export_rulings(self, file: FilePath) -> int:
         """Write what was confirmed and rejected (CSV), by names and contents that other collections know; how many.
 
         >>> c.export_rulings("rulings.csv") >= 0
@@ -104,7 +102,7 @@ class Keeping(Held):
 
         return export_rulings(self._stores, self._target(file))
 
-    def import_rulings(self, file: Given) -> Ruled:
+    def import_rulings(self, file: FilePath) -> Ruled:
         """Take what was confirmed and rejected elsewhere, or before; the later word on two photos counts.
 
         What is said of photos that are not here is kept until they come. Raises UsageError where the file is wrong.
@@ -116,7 +114,7 @@ class Keeping(Held):
 
         return import_rulings(self._stores, _existing(file))
 
-    def _target(self, file: Given) -> Path:
+    def _target(self, file: FilePath) -> Path:
         """A file to write, before any work for it."""
         from lmr.outputs import check
 
@@ -124,13 +122,13 @@ class Keeping(Held):
         return Path(file)
 
 
-def _existing(file: Given) -> Path:
+def _existing(file: FilePath) -> Path:
     if not Path(file).is_file():
         raise UsageError(f"{file}: no such file")
     return Path(file)
 
 
-def check_edges(file: Given) -> None:
+def check_edges(file: FilePath) -> None:
     """Raise UsageError for a suffix by which matches are not written."""
     from lmr.jobs.exchange.graph import check_form
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lmr.errors import UsageError
-from lmr.library.homes import Home, settings_of
+from lmr.library.homes import FilePath, Home, settings_of
 
 if TYPE_CHECKING:
     from lmr.extractors.checkpoints.published import Published
@@ -45,7 +44,7 @@ def published() -> list[Published]:
 
 
 def features(
-    photo: str | os.PathLike[str],
+    photo: FilePath,
     *,
     local: str = "",
     whole: str = "",

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import html
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lmr.library.homes import FilePath
 from lmr.library.result import SearchResult
 from lmr.library.review import Review
 from lmr.values import Unused
@@ -38,7 +38,7 @@ class Page:
         """
         return self._report.html()
 
-    def save(self, page: str | os.PathLike[str]) -> Path:
+    def save(self, page: FilePath) -> Path:
         """Write it, with its pictures in a folder beside it. Raises UsageError where what is there is not lmr's.
 
         >>> c.page(c.search("one.jpg", top=3)).save("page.html").exists()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from lmr.errors import UsageError
+from lmr.library.homes import FilePath
 from lmr.values import Hop, ImageId
 
 if TYPE_CHECKING:
@@ -183,7 +183,7 @@ class SearchResult(Sequence[Hit]):
         """
         return self._page().html()
 
-    def save(self, page: str | os.PathLike[str]) -> Path:
+    def save(self, page: FilePath) -> Path:
         """Write the gallery as a page, with its pictures beside it. Raises UsageError where that is not lmr's.
 
         >>> c.search("one.jpg", top=3).save("result.html").exists()

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lmr.library.homes import FilePath
+
 if TYPE_CHECKING:
     from lmr.method.evaluation.scoring import Scored
 
-Given = str | os.PathLike[str]
 
-
-def score(protocol: str, ground_truth: Given, ranking: Given) -> Scored:
+def score(protocol: str, ground_truth: FilePath, ranking: FilePath) -> Scored:
     """Score a ranking file at every level of a protocol; figures are fractions 0-1.
 
     ranking: CSV (query, rank, image, or id, images), JSON {query: [images]}, or .npy as Revisited Oxford and Paris have
@@ -30,7 +29,7 @@ def score(protocol: str, ground_truth: Given, ranking: Given) -> Scored:
 
 
 def score_recognition(
-    ground_truth: Given, predictions: Given | Mapping[str, tuple[str, float] | None]
+    ground_truth: FilePath, predictions: FilePath | Mapping[str, tuple[str, float] | None]
 ) -> dict[str, float]:
     """GAP (global average precision, 0-1) of recognition, for each usage in the ground truth.
 

@@ -25,7 +25,6 @@ class Pictures:
 
     def __init__(self, stores: Stores, start: SearchQuery) -> None:
         self._stores, self._start = stores, start
-        self._drawn: dict[tuple[str, str], Array] = {}
 
     def name(self, id: str | None) -> str:
         """File name for people."""
@@ -38,16 +37,13 @@ class Pictures:
 
     def match(self, hop: Hop) -> Array:
         """The picture of one verified match."""
-        key = (hop.a or self._start.id, hop.b)
-        if key not in self._drawn:
-            found, places = Verification(0, 0, 0.0), (np.zeros((0, 2)), np.zeros((0, 2)))
-            if self._has_features(hop.a) and self._has_features(hop.b):
-                by = self._stores.verifier
-                first, second = (prepare(self._features(id), by.matching) for id in (hop.a, hop.b))
-                found, *both = correspondences(first, second, by)
-                places = both[0], both[1]
-            self._drawn[key] = match_picture(self.pixels(hop.a), self.pixels(hop.b), places, found)
-        return self._drawn[key]
+        found, places = Verification(0, 0, 0.0), (np.zeros((0, 2)), np.zeros((0, 2)))
+        if self._has_features(hop.a) and self._has_features(hop.b):
+            by = self._stores.verifier
+            first, second = (prepare(self._features(id), by.matching) for id in (hop.a, hop.b))
+            found, *both = correspondences(first, second, by)
+            places = both[0], both[1]
+        return match_picture(self.pixels(hop.a), self.pixels(hop.b), places, found)
 
     def _path(self, id: str | None) -> bytes | None:
         if id is None or (id == self._start.id and self._start.number is None):

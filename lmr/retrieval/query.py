@@ -50,13 +50,13 @@ def query_of_stored(stores: Stores, id: str, budget: SearchBudget = SearchBudget
     paths = ledger.files.paths(image.number)
     path, original = text_of(paths[0]) if paths else "", ledger.descriptors.of(image.number)
     compared = ledger.pairs.verified(image.number)
-    links = []
+    links, bridging = [], stores.bridge_queries
     for link in ledger.pairs.links_of(image.number):
         other = ledger.images.numbered(link.other)
-        if other.split == "index" or stores.bridge_queries:
+        if other.split == "index" or bridging:
             links.append(QueryLink(other.id, link.inliers, link.nfa, link.weight, link.excluded, link.round))
     bare = not ledger.features.has(image.number)  # it came with imported matches
-    if bare or ((image.split == "index" or stores.bridge_queries) and compared):
+    if bare or ((image.split == "index" or bridging) and compared):
         refined = stores.vectors.fetch([id]).get(id, original)
         statistics = SearchStatistics(0, 0, "stored")
         return SearchQuery(id, path, image.number, original, refined, None, tuple(links), statistics, turn=image.turn)

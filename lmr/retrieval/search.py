@@ -51,7 +51,7 @@ def search(
     budget: SearchBudget = SearchBudget(),
     where: Where | None = None,
 ) -> Found:
-    """The ranking for a photo or a stored image; a text is what a person typed, see `query.typed`.
+    """The ranking for a photo or a stored image; a text is what a person typed, see `question.typed`.
 
     First the stored photo that this one is a copy of; the images reached over verified matches, in Prim's order; then,
     unless `verified_only`, all others by similarity. `top` None gives all. max_depth counts hops in the forest,

@@ -12,7 +12,7 @@ from lmr.store.difference import Difference, compared, differ
 from lmr.store.graph import edge_row, facts_row
 from lmr.store.load import load
 from lmr.store.pairs import Change
-from lmr.store.state import InGraph
+from lmr.store.state import InGraph, State
 from lmr.store.stores import Stores
 from lmr.text import text_of
 from lmr.values import batches
@@ -32,44 +32,40 @@ class GraphReplica:
         """What the graph holds."""
         return InGraph.of(self._stores.graph.marker())
 
-    def load(self) -> bool:
-        """Load all matches of a large collection at once into a graph that has none; whether that was done."""
-        return not self.held().edges and load(self._stores)
-
     def empty(self) -> None:
         """See Replica; a large graph is loaded again at once."""
-        stores, ledger = self._stores, self._stores.ledger
+        stores = self._stores
         if load(stores, anew=True):
             return
         graph = stores.graph
         graph.run("forest/begin", bridge_queries=stores.bridge_queries)
         while graph.run("write/clear", limit=_CLEARED)[0]["removed"]:
             pass
-        has = ledger.marks.read()
+        has = stores.ledger.marks.read()
         graph.run("write/cleared", rebuilt=str(has.rebuilt), removed=has.removed)
 
-    def remove(self, ids: Sequence[str]) -> ForestChange | None:
-        """See Replica; a whole forest stays whole. Returns how it changed."""
-        graph, held, upto = self._stores.graph, self.held(), self._stores.ledger.images.last_removed()
+    def remove(self, ids: Sequence[str], state: State) -> ForestChange | None:
+        """Take images out; a whole forest stays whole. Returns how it changed."""
+        graph, held, upto = self._stores.graph, state.graph, state.ledger.removed
         if held.stale:  # the forest is built from nothing anyway
             graph.run("write/remove_images", ids=ids, seen=upto)
             return None
         seen = {"removed": upto, "forest": held.forest}
         return change_forest(graph, [], ids, bridge_queries=held.bridge_queries, seen=seen)
 
-    def write_images(self) -> None:
+    def write_images(self, state: State) -> None:
         """Images and labels that are new or changed."""
-        graph, version = self._stores.graph, self._stores.ledger.marks.read().version
-        graph.write_batches("write/images", self._image_rows(self.held().images))
-        graph.run("write/images_seen", version=str(version))
+        graph = self._stores.graph
+        graph.write_batches("write/images", self._image_rows(state.graph.images))
+        graph.run("write/images_seen", version=str(state.ledger.version))
 
-    def reweigh(self) -> None:
+    def reweigh(self, state: State) -> None:
         """Let all matches be written again, with the weights of now; the forest is built from nothing then."""
-        self._stores.graph.run("write/reset_marks", generation=str(self._stores.ledger.marks.read().weights))
+        self._stores.graph.run("write/reset_marks", generation=str(state.ledger.weights))
 
-    def write_edges(self) -> None:
+    def write_edges(self, state: State) -> None:
         """The edges that the graph lacks, in sorted batches."""
-        stores, seen = self._stores, self.held().edges
+        stores, seen = self._stores, state.graph.edges
         total = stores.ledger.pairs.counted_after(seen)[1]
         with stores.progress.task("Edges to the graph", total, "edges") as advance:
             for batch in batches(stores.ledger.pairs.edges(after=seen), _EDGES):
@@ -77,10 +73,10 @@ class GraphReplica:
                 stores.graph.run("write/edges", rows=rows, seen=batch[-1][0])
                 advance(len(batch))
 
-    def update_forest(self) -> ForestChange:
+    def update_forest(self, state: State) -> ForestChange:
         """Bring the forest up to the matches; built from nothing where much has changed, or that was cut short."""
-        stores, ledger, held = self._stores, self._stores.ledger, self.held()
-        last, bridge_queries = ledger.pairs.last(), stores.bridge_queries
+        stores, ledger, held = self._stores, self._stores.ledger, state.graph
+        last, bridge_queries = state.ledger.pairs, state.ledger.bridge_queries
         if not held.stale and held.bridge_queries == bridge_queries:
             edges = ledger.pairs.changes(held.forest)
             if len(edges) <= _FEW * ledger.count("edges"):

@@ -19,6 +19,7 @@ from weakref import WeakSet
 
 from lmr.errors import CollectionError, StorageError
 from lmr.store.descriptors import Descriptors
+from lmr.store.facts import Facts
 from lmr.store.features import Features
 from lmr.store.files import Files
 from lmr.store.fingerprints import Fingerprints
@@ -58,13 +59,15 @@ class _Subjects:
     pairs: Pairs
     verdicts: Verdicts
     fingerprints: Fingerprints
+    facts: Facts
     marks: Marks
 
     @classmethod
     def over(cls, db: sqlite3.Connection) -> _Subjects:
         identities, features, descriptors, pairs = Identities(db), Features(db), Descriptors(db), Pairs(db)
         images = Images(db, identities, features, descriptors, pairs)
-        notes = Verdicts(db), Fingerprints(db), Marks(db)
+        facts = Facts(db)
+        notes = Verdicts(db), Fingerprints(db), facts, Marks(db, facts)
         return cls(Files(db), images, identities, features, descriptors, pairs, *notes)
 
 
@@ -305,14 +308,11 @@ class Ledger:
 
     def meta(self, key: str) -> str | None:
         """One fact, or None."""
-        row = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
-        return row[0] if row else None
+        return self._db.subjects.facts.get(key)
 
     def set_meta(self, key: str, value: str) -> None:
         """Keep one fact."""
-        self._db.execute(
-            "INSERT INTO meta VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value", (key, value)
-        )
+        self._db.subjects.facts.put(key, value)
 
     def counts(self) -> dict[str, int]:
         """How many images, files set aside, descriptors, pairs and edges there are."""

@@ -69,7 +69,8 @@ def _write(stores: Stores, folder: Path, advance: Advance) -> None:
     ledger = stores.ledger
     images = sorted(ledger.images.all(), key=lambda image: image.id)
     place = {image.id: k for k, image in enumerate(images)}
-    takes_part = [image.split == "index" or stores.bridge_queries for image in images]
+    bridging = stores.bridge_queries
+    takes_part = [image.split == "index" or bridging for image in images]
     a, b, weights, inliers = array("q"), array("q"), array("d"), array("q")
     hashes = array("q")
 
@@ -87,7 +88,7 @@ def _write(stores: Stores, folder: Path, advance: Advance) -> None:
 
     generation, has = InGraph.of(stores.graph.marker()).generation + 1, ledger.marks.read()
     seen = (has.pairs, has.pairs, "-1", has.weights, has.rebuilt, has.removed)
-    marker = (len(images), stores.id, 0, generation, False, *seen, stores.bridge_queries)
+    marker = (len(images), stores.id, 0, generation, False, *seen, bridging)
     _put(folder / "collection.csv", _MARKER, [[str(value).lower() for value in marker]])
     _put(folder / "matches.csv", _MATCH, rows())
     ends = np.stack([np.frombuffer(column, np.int64) for column in (a, b)], 1) if a else np.zeros((0, 2), np.int64)

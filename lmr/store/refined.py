@@ -105,7 +105,8 @@ def _matrix(stores: Stores, images: Sequence[Image], links: Links) -> csr_matrix
     links = links.where(are(links, expands))
     values = _strengths(stores, links.inliers, links.nfa, links.confirmed)
     a, b = rows_of(images, links.a), rows_of(images, links.b)
-    takes_part = np.array([image.split == "index" or stores.bridge_queries for image in images], bool)
+    bridging = stores.bridge_queries
+    takes_part = np.array([image.split == "index" or bridging for image in images], bool)
     moved, towards = np.concatenate([a, b]), np.concatenate([b, a])
     kept = (moved >= 0) & (towards >= 0)  # an image that came with imported matches has no descriptor
     kept &= takes_part[towards] if len(images) else False

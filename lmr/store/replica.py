@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Protocol
 
 from lmr.errors import CollectionError
 from lmr.method.spanning.forest import ForestChange
 from lmr.store.difference import Difference
 from lmr.store.graph_replica import GraphReplica
+from lmr.store.load import load
 from lmr.store.refined import Described
 from lmr.store.state import InGraph, InVectors, State, Step
 from lmr.store.stores import Stores
@@ -24,10 +25,6 @@ class Replica(Protocol):
 
     def empty(self) -> None:
         """Forget everything; it is to be written from the beginning."""
-        ...
-
-    def remove(self, ids: Sequence[str]) -> ForestChange | None:
-        """Take images out."""
         ...
 
     def differences(self) -> Iterator[Difference]:
@@ -49,12 +46,12 @@ def bring_up(stores: Stores, upto: Step = Step.FOREST, moved: Described | None =
     """
     graph, vectors = GraphReplica(stores), VectorReplica(stores)
     changes: list[ForestChange] = []
-    if stores.ledger.marks.read().rebuilt == graph.held().rebuilt:
-        graph.load()
     before: State | None = None
     while True:
         state = State(stores.ledger.marks.read(), vectors.held(), graph.held())
         step = state.next_step
+        if before is None and step is not Step.MAKE_ANEW and not state.graph.edges and load(stores):
+            continue
         if step is None or step > upto:
             return changes
         if state == before:
@@ -66,18 +63,18 @@ def bring_up(stores: Stores, upto: Step = Step.FOREST, moved: Described | None =
         elif step is Step.REMOVE:
             ids = sorted({id for _, id in stores.ledger.images.removed(state.graph.removed)})
             vectors.remove(ids)
-            changes += [change for change in [graph.remove(ids)] if change is not None]
+            changes += [change for change in [graph.remove(ids, state)] if change is not None]
         elif step is Step.IMAGES:
-            graph.write_images()
+            graph.write_images(state)
         elif step is Step.VECTORS:
             vectors.write(moved)
             moved = None
         elif step is Step.REWEIGH:
-            graph.reweigh()
+            graph.reweigh(state)
         elif step is Step.EDGES:
-            graph.write_edges()
+            graph.write_edges(state)
         else:
-            changes.append(graph.update_forest())
+            changes.append(graph.update_forest(state))
 
 
 def check_whole(stores: Stores) -> State:
@@ -90,9 +87,9 @@ def check_whole(stores: Stores) -> State:
     return state
 
 
-def check_counts(stores: Stores) -> None:
+def check_counts(stores: Stores, state: State) -> None:
     """Raise CollectionError where ledger and databases differ: Milvus opens a damaged store with rows missing."""
-    ledger, state = stores.ledger, state_of(stores)
+    ledger = stores.ledger
     if state.graph.weights != state.ledger.weights:
         raise CollectionError("the graph still has the weights of earlier descriptors; `lmr link` writes the new ones")
     if state.graph.forest < state.ledger.pairs:

@@ -85,12 +85,12 @@ def settled(stores: Stores, read: Callable[[], T]) -> tuple[str, T]:
         writer, connections = last_writer(stores.home), stores.connections
         stores.ledger.follow()
         try:
-            before = check_whole(stores).name
+            before = check_whole(stores)
             if not writer[0]:
-                check_counts(stores)
+                check_counts(stores, before)
             found = read()
-            if check_whole(stores).name == before:
-                return before, found
+            if check_whole(stores).name == before.name:
+                return before.name, found
         except (CollectionError, DatabaseError) as error:
             if isinstance(error, ServerError) and connections and not renewed:
                 renewed = True  # what was open before may lead to databases that are no more

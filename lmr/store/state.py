@@ -14,6 +14,8 @@ from dataclasses import astuple, dataclass, replace
 from enum import IntEnum
 from typing import Any, NamedTuple
 
+from lmr.store.facts import Facts
+
 COMING = (  # the version that a change carries: its transaction makes it the present one by Marks.changed
     "(SELECT coalesce(max(CAST(value AS INTEGER)), 0) + 1 FROM meta WHERE key = 'version')"
 )
@@ -212,8 +214,8 @@ class OfReaders(NamedTuple):
 class Marks:
     """The ledger's own marks; changes belong into the transaction of what they speak of."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._db = connection
+    def __init__(self, connection: sqlite3.Connection, facts: Facts) -> None:
+        self._db, self._facts = connection, facts
 
     def read(self) -> InLedger:
         """What the ledger holds, as it is at one moment."""
@@ -234,7 +236,7 @@ class Marks:
 
     def vectors(self) -> InVectors | None:
         """What Milvus was brought up to; None where it is to be written from the beginning."""
-        words = (self._get(_VECTORS) or "").split()
+        words = (self._facts.get(_VECTORS) or "").split()
         if len(words) != 5 or not all(word.isdigit() for word in words):
             return None
         learned, refined_to, bridging, removed, version = (int(word) for word in words)
@@ -242,70 +244,62 @@ class Marks:
 
     def vectors_are(self, held: InVectors | None) -> None:
         """Note what Milvus holds from now on."""
-        self._set(_VECTORS, "" if held is None else " ".join(str(int(value)) for value in astuple(held)))
+        self._facts.put(_VECTORS, "" if held is None else " ".join(str(int(value)) for value in astuple(held)))
 
     def changed(self) -> None:
         """Images, labels or descriptors have changed; what did carries this version (see COMING)."""
-        self._count_up(_VERSION)
+        self._facts.count_up(_VERSION)
 
     def rebuild(self) -> None:
         """Both databases are to be made anew."""
-        self._count_up(_VERSION)
-        self._count_up(_REBUILT)
+        self._facts.count_up(_VERSION)
+        self._facts.count_up(_REBUILT)
 
     def learned_anew(self) -> None:
         """All descriptors become others."""
-        self._count_up(_LEARNED)
+        self._facts.count_up(_LEARNED)
 
     def weighed_anew(self) -> None:
         """All matches have other weights."""
-        self._count_up(_WEIGHTS)
+        self._facts.count_up(_WEIGHTS)
+
+    @property
+    def bridging(self) -> bool:
+        """Whether query photos take part in the forest."""
+        return self._facts.get(_BRIDGE_QUERIES) == "1"
 
     def bridge_queries(self, takes_part: bool) -> None:
         """Whether query photos take part in the forest from now on."""
-        self._set(_BRIDGE_QUERIES, str(int(takes_part)))
+        self._facts.put(_BRIDGE_QUERIES, str(int(takes_part)))
         self.changed()
 
     def reviewed(self, upto: int) -> None:
         """All matches up to a sequence were reviewed with what is learned now; descriptors have moved by them."""
-        self._set(_REFINED_TO, str(upto))
-        self._set(_REVIEWED_AS, self._basis())
+        self._facts.put(_REFINED_TO, str(upto))
+        self._facts.put(_REVIEWED_AS, self._basis())
 
     @property
     def review_holds(self) -> bool:
         """Whether the last review was made with the descriptors and participants of now."""
-        return self._get(_REVIEWED_AS) == self._basis()
+        return self._facts.get(_REVIEWED_AS) == self._basis()
 
     @property
     def of_readers(self) -> OfReaders:
         """What moves whenever settings, extractors or what was learned become others, as it is at one moment."""
-        keys = _REBUILT, _LEARNED, _EXTRACTORS
-        found = dict(self._db.execute("SELECT key, value FROM meta WHERE key IN (?, ?, ?)", keys))
-        return OfReaders(*(found.get(key) for key in keys))
+        return OfReaders(*self._facts.of((_REBUILT, _LEARNED, _EXTRACTORS)))
 
     @property
     def extractors(self) -> str | None:
         """What described the photos, down to the weights; None: an older lmr, which kept no note."""
-        return self._get(_EXTRACTORS)
+        return self._facts.get(_EXTRACTORS)
 
     def keep_at_least(self, before: InLedger) -> None:
         """After another ledger was taken over: no version comes back that databases or readers have seen."""
         for key, value in ((_VERSION, before.version), (_REBUILT, before.rebuilt)):
-            self._set(key, str(max(value, int(self._get(key) or 0))))
+            self._facts.put(key, str(max(value, int(self._facts.get(key) or 0))))
 
     def _basis(self) -> str:
-        return f"{self._get(_LEARNED)} {self._get(_BRIDGE_QUERIES) == '1'}"
-
-    def _get(self, key: str) -> str | None:
-        row = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
-        return row[0] if row else None
-
-    def _set(self, key: str, value: str) -> None:
-        upsert = "INSERT INTO meta VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value"
-        self._db.execute(upsert, (key, value))
-
-    def _count_up(self, key: str) -> None:
-        self._set(key, str(int(self._get(key) or 0) + 1))
+        return f"{self._facts.get(_LEARNED)} {self.bridging}"
 
 
 def first_marks(extractors: str) -> dict[str, str]:

@@ -232,7 +232,7 @@ class Stores:
     @property
     def bridge_queries(self) -> bool:
         """Whether query photos take part in the forest."""
-        return self.ledger.marks.read().bridge_queries
+        return self.ledger.marks.bridging
 
     @property
     def smoothing(self) -> Smoothing:

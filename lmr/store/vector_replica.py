@@ -41,7 +41,7 @@ class VectorReplica:
         self._complete = None
 
     def remove(self, ids: Sequence[str]) -> None:
-        """See Replica."""
+        """Take images out."""
         if self._stores.vectors.dimension() is not None:
             self._stores.vectors.delete(ids)
         self._complete = None

@@ -19,7 +19,7 @@ from lmr.method.features.extractor import GlobalDescriptor
 from lmr.method.features.networks.about import Weights
 from lmr.method.features.whitening import Whitening, learned
 from lmr.method.verification.parameters import VERIFIER
-from lmr.values import Array, Features, Photo, readonly, unit_rows
+from lmr.values import Array, Features, Photo, readonly, to_int8, unit_rows
 
 if TYPE_CHECKING:
     import torch
@@ -197,12 +197,12 @@ class LocalPart:
         unit = float(scale.max()) * DELF_UNIT
         points = (places.centres[:, ::-1] + 0.5) * scale - 0.5
         sizes = places.scales * 32 * scale.max()  # px between two places; only ratios matter
-        descriptors = np.clip(np.round(reduced_features(self.engine.kept, places.features) * QUANTUM), -127, 127)
+        descriptors = to_int8(reduced_features(self.engine.kept, places.features) * QUANTUM)
         box = (0.0, 0.0, float(picture.width), float(picture.height))
         return Features(
             readonly(points.astype(np.float32)),
             readonly(sizes.astype(np.float32)),
-            readonly(descriptors.astype(np.int8)),
+            readonly(descriptors),
             box,
             unit,
             self.name,

@@ -23,7 +23,8 @@ def inliers_of(p: Array, q: Array, jump: Array, by: Geometry = GEOMETRY) -> tupl
     seeds = np.argsort(-votes, kind="stable")[: by.refined]
     tolerances, map_ = (by.tolerance, by.vote_tolerance, by.scale_tolerance), by.plausible
     supports = map_.affine_support, map_.shift_support
-    found = [kernels.refine(p, q, jump, seed, *tolerances, by.refits, *supports, map_.limits) for seed in seeds]
+    rest = (*tolerances, by.refits, *supports, map_.limits)
+    found = [kernels.refine(p, q, jump, kernels.of_match(p, q, jump, seed), *rest, False) for seed in seeds]
     return max(found, key=lambda result: int(result[0].sum()))
 
 
@@ -35,7 +36,7 @@ def _of_pairs(p: Array, q: Array, by: PairGeometry) -> tuple[Array, Array]:
         return np.zeros(len(p), bool), np.eye(2, 3)
     seeds = np.argsort(-votes, kind="stable")[: by.refined]
     rest = (by.tolerance, by.vote_tolerance, np.inf, by.refits, map_.affine_support, map_.shift_support, map_.limits)
-    found = [kernels.refine_model(p, q, np.zeros(len(p)), models[seed], *rest, True) for seed in seeds]
+    found = [kernels.refine(p, q, np.zeros(len(p)), models[seed], *rest, True) for seed in seeds]
     return max(found, key=lambda result: int(result[0].sum()))
 
 

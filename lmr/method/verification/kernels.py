@@ -230,31 +230,18 @@ def plausible(model: Array, limits: Limits) -> bool:
 
 
 @njit(cache=True, nogil=True)
-def refine(
-    p: Array,
-    q: Array,
-    jump: Array,
-    seed: int,
-    tolerance: float,
-    vote_tolerance: float,
-    scale_tolerance: float,
-    refits: int,
-    affine_support: int,
-    shift_support: int,
-    limits: Limits,
-) -> tuple[Array, Array]:
-    """Inliers (n,) bool and model (2, 3) of the best among a single-match hypothesis and its refits."""
+def of_match(p: Array, q: Array, jump: Array, seed: int) -> Array:
+    """The model (2, 3) of scale and shift that one match gives."""
     scale = np.exp(jump[seed])
     model = np.zeros((2, 3))
     model[0, 0] = model[1, 1] = scale
     model[0, 2] = q[seed, 0] - scale * p[seed, 0]
     model[1, 2] = q[seed, 1] - scale * p[seed, 1]
-    rest = (refits, affine_support, shift_support, limits, False)
-    return refine_model(p, q, jump, model, tolerance, vote_tolerance, scale_tolerance, *rest)
+    return model
 
 
 @njit(cache=True, nogil=True)
-def refine_model(
+def refine(
     p: Array,
     q: Array,
     jump: Array,
