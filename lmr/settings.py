@@ -12,6 +12,8 @@ from typing import Any
 
 from lmr.errors import UsageError
 
+LEDGER = "ledger.sqlite"  # the file in a home that makes it a collection
+
 
 def _setting(default: Any, about: str, *, env: str = "", secret: bool = False, minimum: float = 0) -> Any:
     return field(default=default, metadata={"about": about, "env": env, "secret": secret, "minimum": minimum})

@@ -15,13 +15,14 @@ from lmr.cli.app import load_settings
 from lmr.cli.show import print_table, say
 from lmr.errors import UsageError
 from lmr.library.collection import Collection
-from lmr.library.homes import LEDGER, is_collection, open
+from lmr.library.homes import is_collection, open
 from lmr.library.result import SearchResult
 from lmr.library.servers import browser, down
 from lmr.method.photos.made import PLACED, make_photos, photo_names, shots
 from lmr.method.photos.phone import ODD, make_phone
 from lmr.outputs import check_page, folder_of
 from lmr.progress import Bars
+from lmr.settings import LEDGER
 from lmr.text import printable
 
 _PAGE = "report.html"

@@ -18,10 +18,11 @@ from lmr.inputs import kinds
 from lmr.method.photos.about import sidecar_of
 from lmr.method.photos.formats import READ, family, sniff
 from lmr.outputs import is_lmr_folder
+from lmr.settings import LEDGER
 from lmr.text import printable, text_of
 
 _HEAD = 512  # bytes that tell the format of a file with an unknown ending
-_COLLECTION = frozenset((b"ledger.sqlite", b"writer.lock"))  # what the folder of a collection holds
+_COLLECTION = frozenset((LEDGER.encode(), b"writer.lock"))  # what the folder of a collection holds
 
 
 @dataclass(frozen=True, slots=True)

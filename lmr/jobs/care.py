@@ -14,13 +14,13 @@ from lmr.errors import CollectionError, DatabaseError, UsageError
 from lmr.jobs.correct.corrections import obey
 from lmr.local.process import private_folder
 from lmr.outputs import Ours, replacing
-from lmr.settings import Settings
+from lmr.settings import LEDGER, Settings
 from lmr.store.check import damages
 from lmr.store.ledger import Ledger, address
 from lmr.store.lock import writer
 from lmr.store.replica import bring_up
 from lmr.store.reviewing import review
-from lmr.store.stores import LEDGER, Stores
+from lmr.store.stores import Stores
 
 
 def repair(stores: Stores) -> None:

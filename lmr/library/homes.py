@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from lmr.errors import UsageError
 from lmr.library.telling import Told, told
-from lmr.settings import Settings, load
+from lmr.settings import LEDGER, Settings, load
 
 if TYPE_CHECKING:
     from lmr.jobs.care import Restored
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 FilePath = str | os.PathLike[str]
 Home = FilePath | None
-LEDGER = "ledger.sqlite"
 
 
 def open(home: Home = None, *, create: bool = True, progress: Told = None, **settings: Any) -> Collection:

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from lmr.errors import UsageError
-from lmr.library.homes import LEDGER, Home, settings_of
+from lmr.library.homes import Home, settings_of
 from lmr.library.telling import Told, told
-from lmr.settings import Settings
+from lmr.settings import LEDGER, Settings
 
 if TYPE_CHECKING:
     from lmr.store.made_with import MadeWith

@@ -18,10 +18,10 @@ from lmr.local.milvus import LocalMilvus
 from lmr.local.neo4j import LocalNeo4j
 from lmr.local.process import free_port
 from lmr.progress import Silent
-from lmr.settings import Settings
+from lmr.settings import LEDGER, Settings
 from lmr.store.graph import asks_for_password
 from lmr.store.replica import state_of
-from lmr.store.stores import LEDGER, Stores
+from lmr.store.stores import Stores
 
 _LEAST_MEMORY = 3 * 2**30
 _VERSIONS = ("5.26.", "2.13.")  # of Neo4j and GDS

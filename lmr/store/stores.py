@@ -22,15 +22,13 @@ from lmr.method.features.preset import Preset
 from lmr.method.review.review import REVIEWER
 from lmr.method.verification.parameters import Verifier
 from lmr.progress import Progress, Silent
-from lmr.settings import Settings
+from lmr.settings import LEDGER, Settings
 from lmr.store.graph import Graph
 from lmr.store.ledger import Ledger
 from lmr.store.lock import writer
 from lmr.store.made import Made, as_made, create_ledger, fixed
 from lmr.store.names import StoredNames
 from lmr.store.vectors import Milvus
-
-LEDGER = "ledger.sqlite"
 
 
 class Stores:

@@ -12,10 +12,9 @@ from lmr.inputs import kinds
 from lmr.inputs.find import Found, Listed, Survey, below, find
 from lmr.method.photos import video
 from lmr.method.photos.video import source
-from lmr.settings import Settings
+from lmr.settings import LEDGER, Settings
 from lmr.store.files import File
 from lmr.store.ledger import Ledger
-from lmr.store.stores import LEDGER
 from lmr.text import text_of
 
 
