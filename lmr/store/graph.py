@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -27,21 +28,29 @@ class Graph:
     """A connection to one graph database; runs queries of cypher/ by name."""
 
     def __init__(self, access: Access) -> None:
-        import neo4j
-
         self.access = access
         logging.getLogger("neo4j").setLevel(logging.CRITICAL)  # what fails is told once, and in our words
-        self._driver = neo4j.GraphDatabase.driver(
-            access.uri,
-            auth=(access.username, access.password),
+        self._drivers = [self._new_driver()]  # only the last is in use
+
+    def _new_driver(self) -> neo4j.Driver:
+        import neo4j
+
+        return neo4j.GraphDatabase.driver(
+            self.access.uri,
+            auth=(self.access.username, self.access.password),
             notifications_min_severity="OFF",
             connection_timeout=15,
             max_transaction_retry_time=15,
         )
 
+    @property
+    def _driver(self) -> neo4j.Driver:
+        return self._drivers[-1]
+
     def close(self) -> None:
         """Close all connections."""
-        self._driver.close()
+        for driver in self._drivers:
+            driver.close()
 
     def run(self, name: str, /, *, hops: int | None = None, **params: Any) -> list[Row]:
         """Rows of a stored query. `hops` picks a literal bound where the query has them."""
@@ -58,7 +67,7 @@ class Graph:
 
     def prepare(self, id: str) -> Row:
         """Make schema and marker if need be; returns the marker. Refuses a database that is not this collection's."""
-        with _translated(), self._session("read") as session:  # without retries: one that does not open stays so
+        with self._heard(), self._session("read") as session:  # without retries: one that does not open stays so
             marker = _rows(session, queries()["read/collection"].text, {})[0]
         if marker["id"] is None and marker["others"]:
             raise CollectionError(
@@ -93,8 +102,24 @@ class Graph:
         access = READ_ACCESS if mode == "read" else WRITE_ACCESS
         return self._driver.session(database=self.access.database, default_access_mode=access)
 
+    @contextmanager
+    def _heard(self) -> Iterator[None]:
+        """Errors of the driver as ours, and Ctrl-C as what it is.
+
+        Interrupted, the driver may send again what it had sent, and hears the answers to both: it would tell of a
+        protocol error instead, and the next query would get another one's rows. So its connections are left.
+        """
+        try:
+            with _translated():
+                yield
+        except BaseException as error:
+            if not _was_interrupted(error):
+                raise
+            self._drivers.append(self._new_driver())
+            raise KeyboardInterrupt from error
+
     def _run(self, query: Query, text: str, params: Row) -> list[Row]:
-        with _translated(), self._session(query.mode) as session:
+        with self._heard(), self._session(query.mode) as session:
             if query.mode in ("schema", "batches"):  # these begin and end transactions of their own
                 return _rows(session, text, params)
             execute = session.execute_read if query.mode == "read" else session.execute_write
@@ -160,6 +185,13 @@ def facts_row(about: About) -> Row:
         "caption": about.caption,
         "keywords": list(about.keywords) or None,
     }
+
+
+def _was_interrupted(error: BaseException | None) -> bool:
+    """Whether it is Ctrl-C, or was raised while that was being handled."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 class _translated:
