@@ -86,6 +86,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: LONG.index(group(item)) if group(item) in LONG else len(LONG))
 
 
+_HEARS = (
+    "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL);"
+    "os.execv(sys.executable, [sys.executable, '-m', 'lmr', *sys.argv[1:]])"
+)
+
+
+def that_hears_interrupts(*words: object) -> list[str]:
+    """A command of lmr that Ctrl-C ends, also where tests run in the background of a shell, which ignores it.
+
+    Not by preexec_fn: that forks without exec at first, which gRPC in the tests' process now and then aborts.
+    """
+    return [sys.executable, "-c", _HEARS, *map(str, words)]
+
+
 @dataclass(frozen=True)
 class Cli:
     """Runs `lmr` as a user would, as a process of its own."""

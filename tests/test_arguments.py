@@ -18,7 +18,7 @@ import pytest
 from lmr.errors import UsageError
 from lmr.inputs.arguments import local
 from lmr.store.graph import Graph
-from tests.conftest import ROOT, Cli, on_servers
+from tests.conftest import ROOT, Cli, on_servers, that_hears_interrupts
 from tests.places import make_place
 
 PLACES = ("bridge", "castle", "tower")
@@ -28,20 +28,9 @@ class Shell(Cli):
     """Commands as processes of their own, with something on standard input."""
 
     def start(self, *words: object) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "lmr", *map(str, words)]
-        pipe = subprocess.PIPE
+        command, pipe = that_hears_interrupts(*words), subprocess.PIPE
         environment = {**os.environ, "LMR_HOME": str(self.home)}
-        return subprocess.Popen(
-            command,
-            stdin=pipe,
-            stdout=pipe,
-            stderr=pipe,
-            cwd=ROOT,
-            env=environment,
-            preexec_fn=lambda: signal.signal(
-                signal.SIGINT, signal.SIG_DFL
-            ),  # in the background of a shell it is ignored
-        )
+        return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, cwd=ROOT, env=environment)
 
     def piped(self, data: bytes, *words: object) -> tuple[int, str, str]:
         process = self.start(*words)

@@ -24,7 +24,7 @@ from PIL import Image
 
 from lmr.settings import load
 from lmr.store.graph import Graph
-from tests.conftest import ROOT, Cli, Made, copy_ledger, forget, on_servers
+from tests.conftest import ROOT, Cli, Made, copy_ledger, forget, on_servers, that_hears_interrupts
 
 
 def help_texts() -> dict[str, str]:
@@ -517,15 +517,8 @@ def part_of(cli: Cli, copy: Cli) -> None:
 def stopped_after(cli: Cli, sign: signal.Signals, pairs: int) -> None:
     """Begin a link and stop it once the ledger has more pairs than these."""
     environment = {**os.environ, "LMR_HOME": str(cli.home)}
-    command = [sys.executable, "-m", "lmr", "link"]
-    link = subprocess.Popen(
-        command,
-        env=environment,
-        cwd=ROOT,
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # tests in the background of a shell ignore it
-    )
+    command = that_hears_interrupts("link")
+    link = subprocess.Popen(command, env=environment, cwd=ROOT, stderr=subprocess.PIPE, text=True)
     for _ in range(1200):
         time.sleep(0.05)
         with sqlite3.connect(f"file:{cli.home}/ledger.sqlite?mode=ro", uri=True) as db:
