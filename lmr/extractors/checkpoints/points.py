@@ -1,7 +1,8 @@
-"""What weights of learned local features are, told by the names and shapes of their arrays."""
+"""What weights of learned local features and of matchers are, told by the names and shapes of their arrays."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -32,6 +33,38 @@ def points_of(value: Mapping[str, Any]) -> tuple[About, dict[str, Array]] | None
             about = About(kind, _ARCHITECTURES.get(kind) or _aliked(arrays), local=True)  # type: ignore[arg-type]
             return about, arrays
     return None
+
+
+def matcher_of(value: Mapping[str, Any], called: str) -> tuple[About, dict[str, Array]] | None:
+    """The same of LightGlue. Of those for features of one length their name tells for which they are."""
+    renamed = {_as_kornia_has_it(str(name)): tensor for name, tensor in value.items()}
+    state = {name: tensor for name, tensor in renamed.items() if not _NO_PART.match(name)}
+    if "transformers.0.self_attn.Wqkv.weight" not in state:
+        return None
+    arrays = arrays_of(state)
+    length = arrays["input_proj.weight"].shape[1] if "input_proj.weight" in arrays else 256
+    fitting = [kind for kind, (own, _) in _MATCHED.items() if own == length]
+    named = [kind for kind in fitting if any(word in called.lower() for word in _MATCHED[kind][1])]
+    if len(named) != 1 and len(fitting) != 1:
+        raise CheckpointError(
+            f"{called} is a LightGlue for descriptors of {length} numbers: --name says for which features, such as "
+            "aliked_lightglue (known are " + ", ".join(_MATCHED) + ")"
+        )
+    return About("lightglue", (named or fitting)[0]), arrays
+
+
+_NO_PART = re.compile(r"extractor\.|log_assignment\.\d+\.r$")  # what stands beside, or is not used any more
+_MATCHED = {"aliked": (128, ("aliked",)), "disk": (128, ("disk",)), "xfeat": (64, ("xfeat",))}
+
+
+def _as_kornia_has_it(name: str) -> str:
+    """The name of an array of LightGlue, which its authors called otherwise at first."""
+    name = name.removeprefix("matcher.")
+    part, _, rest = name.partition(".")
+    if part in ("self_attn", "cross_attn"):
+        layer, _, rest = rest.partition(".")
+        return f"transformers.{layer}.{part}.{rest}"
+    return name
 
 
 def _aliked(arrays: Mapping[str, Array]) -> str:

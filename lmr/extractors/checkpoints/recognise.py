@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from lmr.errors import CheckpointError
-from lmr.extractors.checkpoints.points import arrays_of, points_of
+from lmr.extractors.checkpoints.points import arrays_of, matcher_of, points_of
 from lmr.extractors.checkpoints.tensorflow import read_datum, read_variables
 from lmr.method.features.networks.about import IMAGENET, About
 from lmr.values import Array
@@ -41,13 +41,13 @@ def recognise(path: Path, *, called: str = "", old_attention: bool | None = None
             return _saved_model(folder, called or path.name, old_attention)
     from lmr.extractors.checkpoints.torch_files import load
 
-    return _of_torch(load(path), path)
+    return _of_torch(load(path), path, called or path.name)
 
 
-def _of_torch(value: Any, path: Path) -> tuple[About, dict[str, Array]]:
+def _of_torch(value: Any, path: Path, called: str) -> tuple[About, dict[str, Array]]:
     if not isinstance(value, dict):
         raise CheckpointError(f"{path} holds no checkpoint but a {type(value).__name__}")
-    if points := points_of(value):
+    if points := points_of(value) or matcher_of(value, called):
         return points
     if "state_dict" not in value:
         if {"conv1.weight", "fc.weight", "layer4.0.conv1.weight"} <= set(value):

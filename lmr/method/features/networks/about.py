@@ -8,7 +8,7 @@ from typing import Any, Literal, Protocol
 
 from lmr.values import Array
 
-Kind = Literal["dir", "gem", "delf", "delg", "imagenet", "aliked", "disk", "xfeat", "dedode", "keynet"]
+Kind = Literal["dir", "gem", "delf", "delg", "imagenet", "aliked", "disk", "xfeat", "dedode", "keynet", "lightglue"]
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
@@ -16,9 +16,9 @@ IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 class About:
     """What is known about weights beside their numbers, as kept in the manifest.
 
-    local, whole: whether they describe places, the whole photo. mean, deviation: of the channels, for the global
-    networks of PyTorch. whitenings: names under which learned whitening is kept. dimensions: of the global descriptor.
-    old_attention: see DelgNetwork. remarks: for people.
+    local, whole: whether they describe places, the whole photo; neither where they match the points of two. mean,
+    deviation: of the channels, for the global networks of PyTorch. whitenings: names under which learned whitening is
+    kept. dimensions: of the global descriptor. old_attention: see DelgNetwork. remarks: for people.
     """
 
     kind: Kind

@@ -8,6 +8,7 @@ from typing import Any
 from lmr.method.features.networks.about import About
 from lmr.method.features.networks.delf import DelfNetwork, DelgNetwork
 from lmr.method.features.networks.gem import GemNetwork
+from lmr.method.features.networks.matchers import MatchingNetwork
 from lmr.method.features.networks.points import KINDS, PointNetwork
 from lmr.values import Array
 
@@ -24,5 +25,7 @@ def build(about: About, arrays: Mapping[str, Array], *, exact: bool = False) -> 
 
 
 def any_network(about: About, arrays: Mapping[str, Array]) -> Any:
-    """The same of every kind, those of learned local features among them."""
+    """The same of every kind, those of learned local features and matchers among them."""
+    if about.kind == "lightglue":
+        return MatchingNetwork(about, arrays)
     return PointNetwork(about, arrays) if about.kind in KINDS else build(about, arrays)
