@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+import threading
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     import neo4j  # else imported when first used: it takes half a second, and worker processes need none of it
@@ -22,6 +23,7 @@ from lmr.where import first_instant, last_instant
 FORMAT = 4
 BATCH = 10_000
 Row = dict[str, Any]
+T = TypeVar("T")
 
 
 class Graph:
@@ -30,7 +32,7 @@ class Graph:
     def __init__(self, access: Access) -> None:
         self.access = access
         logging.getLogger("neo4j").setLevel(logging.CRITICAL)  # what fails is told once, and in our words
-        self._drivers = [self._new_driver()]  # only the last is in use
+        self._driver = self._new_driver()
 
     def _new_driver(self) -> neo4j.Driver:
         import neo4j
@@ -43,14 +45,9 @@ class Graph:
             max_transaction_retry_time=15,
         )
 
-    @property
-    def _driver(self) -> neo4j.Driver:
-        return self._drivers[-1]
-
     def close(self) -> None:
         """Close all connections."""
-        for driver in self._drivers:
-            driver.close()
+        self._driver.close()
 
     def run(self, name: str, /, *, hops: int | None = None, **params: Any) -> list[Row]:
         """Rows of a stored query. `hops` picks a literal bound where the query has them."""
@@ -67,8 +64,7 @@ class Graph:
 
     def prepare(self, id: str) -> Row:
         """Make schema and marker if need be; returns the marker. Refuses a database that is not this collection's."""
-        with self._heard(), self._session("read") as session:  # without retries: one that does not open stays so
-            marker = _rows(session, queries()["read/collection"].text, {})[0]
+        marker = self._apart(self._marker_at_once)
         if marker["id"] is None and marker["others"]:
             raise CollectionError(
                 f"the graph database at {self.access.uri} already holds {marker['others']:,} other nodes; "
@@ -87,6 +83,10 @@ class Graph:
         """The marker of the collection that the database carries; its id is None if it carries none."""
         return self.run("read/collection")[0]
 
+    def _marker_at_once(self) -> Row:
+        with _translated(), self._session("read") as session:  # without retries: one that does not open stays so
+            return _rows(session, queries()["read/collection"].text, {})[0]
+
     def _refuse_other(self, marker: Row, id: str) -> None:
         if marker["id"] not in (None, id):
             raise CollectionError(
@@ -102,28 +102,40 @@ class Graph:
         access = READ_ACCESS if mode == "read" else WRITE_ACCESS
         return self._driver.session(database=self.access.database, default_access_mode=access)
 
-    @contextmanager
-    def _heard(self) -> Iterator[None]:
-        """Errors of the driver as ours, and Ctrl-C as what it is.
-
-        Interrupted, the driver may send again what it had sent, and hears the answers to both: it would tell of a
-        protocol error instead, and the next query would get another one's rows. So its connections are left.
-        """
-        try:
-            with _translated():
-                yield
-        except BaseException as error:
-            if not _was_interrupted(error):
-                raise
-            self._drivers.append(self._new_driver())
-            raise KeyboardInterrupt from error
-
     def _run(self, query: Query, text: str, params: Row) -> list[Row]:
-        with self._heard(), self._session(query.mode) as session:
-            if query.mode in ("schema", "batches"):  # these begin and end transactions of their own
-                return _rows(session, text, params)
-            execute = session.execute_read if query.mode == "read" else session.execute_write
-            return execute(_rows, text, params)
+        def asked() -> list[Row]:
+            with _translated(), self._session(query.mode) as session:
+                if query.mode in ("schema", "batches"):  # these begin and end transactions of their own
+                    return _rows(session, text, params)
+                execute = session.execute_read if query.mode == "read" else session.execute_write
+                return execute(_rows, text, params)
+
+        return self._apart(asked)
+
+    def _apart(self, ask: Callable[[], T]) -> T:
+        """What asks the driver, in a thread of its own where Ctrl-C could interrupt it; that is told at once.
+
+        Interrupted amid a message the driver sends it again, or waits for an answer that has been read in part; the
+        next query would get another one's rows. So it is left to itself, and its connections are closed, which ends
+        what the database was doing.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            return ask()
+        answer: Future[T] = Future()
+        threading.Thread(target=_answer, args=(answer, ask), daemon=True).start()
+        try:
+            return answer.result()
+        except KeyboardInterrupt:
+            left, self._driver = self._driver, self._new_driver()
+            threading.Thread(target=left.close, daemon=True).start()
+            raise
+
+
+def _answer(answer: Future[T], ask: Callable[[], T]) -> None:
+    try:
+        answer.set_result(ask())
+    except BaseException as error:
+        answer.set_exception(error)
 
 
 def asks_for_password(access: Access) -> bool:
@@ -185,13 +197,6 @@ def facts_row(about: About) -> Row:
         "caption": about.caption,
         "keywords": list(about.keywords) or None,
     }
-
-
-def _was_interrupted(error: BaseException | None) -> bool:
-    """Whether it is Ctrl-C, or was raised while that was being handled."""
-    while error is not None and not isinstance(error, KeyboardInterrupt):
-        error = error.__cause__ or error.__context__
-    return error is not None
 
 
 class _translated:
