@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ from benchmarks.offline import Choice
 from benchmarks.ranking import prim
 from lmr.method.evaluation.metrics import average_precision
 from lmr.method.expansion.idqe import Smoothing, link_weights, refine
+from lmr.method.review.review import accepted
 from lmr.values import Array, unit_rows
 
 TOP, SAMPLE = 50, 500
@@ -93,12 +95,13 @@ def main() -> None:
             idqe = _by_similarity(refined, landmark, queries, count)
             agree = np.einsum("nd,nd->n", refined[pairs[:, 0]], refined[pairs[:, 1]])
             texts = []
-            for agreement in (choice.agreement, -1.0):
-                accepted = (nfa >= choice.accept) & (agree >= agreement)
-                wrong = np.mean(landmark[pairs[accepted, 0]] != landmark[pairs[accepted, 1]])
-                weight = inliers[accepted] + 10 * agree[accepted] + np.linspace(0, 1e-6, int(accepted.sum()))
-                whole = _by_forest(both_ways(pairs[accepted], weight, len(originals)), landmark, queries, count)
-                texts.append(f"idqe+mmst {whole:.3f} ({100 * wrong:.2f} % of {accepted.sum()} wrong)")
+            for weight in (choice.weight, 0.0):
+                of = replace(choice, weight=weight).acceptance
+                right = accepted(nfa, agree, refined.shape[1], of)
+                wrong = np.mean(landmark[pairs[right, 0]] != landmark[pairs[right, 1]])
+                weights = inliers[right] + 10 * agree[right] + np.linspace(0, 1e-6, int(right.sum()))
+                whole = _by_forest(both_ways(pairs[right], weights, len(originals)), landmark, queries, count)
+                texts.append(f"idqe+mmst {whole:.3f} ({100 * wrong:.2f} % of {right.sum()} wrong)")
             seconds = time.perf_counter() - begin
             print(
                 f"{steps} steps, round {round_}, {seconds:.0f} s: idqe {idqe:.3f}, {texts[0]}; no agreement: {texts[1]}"

@@ -128,10 +128,10 @@ def report(collection: Stores, marks: dict[str, str]) -> None:
     """Other settings on the same pairs, and what became of the marks."""
     offline = Offline(collection)
     print(f"\n{'settings, mAP@100':44} {'idqe':>6} {'idqe+mmst':>9} {'accepted':>8} {'wrong, labelled':>16}")
-    for steps, agreement, artefacts in itertools.product((1, 2, 3), (0.5, -1.0), (True, False)):
-        choice = replace(Choice(), steps=steps, agreement=agreement, artefacts=artefacts)
+    for steps, weight, artefacts in itertools.product((1, 2, 3), (Choice().weight, 0.0), (True, False)):
+        choice = replace(Choice(), steps=steps, weight=weight, artefacts=artefacts)
         found = offline.run(choice)
-        name = f"{steps} steps, {'agreement' if agreement > 0 else '-':9} {'artefact tests' if artefacts else '-'}"
+        name = f"{steps} steps, {'agreement' if weight > 0 else '-':9} {'artefact tests' if artefacts else '-'}"
         idqe, whole = (found.mean(offline.queries, whole=which) for which in (False, True))
         wrong = f"{found.wrong_in_all} of {found.labelled_in_all}"
         print(f"{name:44} {idqe:6.3f} {whole:9.3f} {found.accepted_in_all:8} {wrong:>16}")

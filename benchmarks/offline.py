@@ -14,6 +14,7 @@ from scipy.sparse import csr_matrix
 from lmr.method.evaluation.metrics import average_precision
 from lmr.method.expansion.idqe import Smoothing, link_weights, refine
 from lmr.method.expansion.traversal import Neighbour, explore
+from lmr.method.review.review import Acceptance, accepted
 from lmr.store.stores import Stores
 from lmr.values import Array
 
@@ -23,11 +24,17 @@ class Choice:
     """The settings that are varied; artefacts: whether the artefact tests count."""
 
     accept: float = 3.0
-    agreement: float = 0.5
+    even: float = 0.7
+    weight: float = 12.0
     steps: int = 2
     own: float = 1.0
     confidence: float = 2.0
     artefacts: bool = True
+
+    @property
+    def acceptance(self) -> Acceptance:
+        """From when on a match takes part."""
+        return Acceptance(self.accept, self.even, self.weight)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +98,11 @@ class Offline:
         """Rank for every query."""
         refined = self.refined(choice)
         agree = np.einsum("nd,nd->n", refined[self.a], refined[self.b], dtype=np.float64)
-        accepted = (self.nfa >= choice.accept) & (agree >= choice.agreement)
+        kept = accepted(self.nfa, agree, refined.shape[1], choice.acceptance)
         if choice.artefacts:
-            accepted &= ~self.artefact
+            kept &= ~self.artefact
         around: list[list[Neighbour]] = [[] for _ in self.ids]
-        for k in np.flatnonzero(accepted):
+        for k in np.flatnonzero(kept):
             for one, other in ((self.a[k], self.b[k]), (self.b[k], self.a[k])):
                 if self.in_index[other]:
                     around[one].append(Neighbour(int(other), float(self.weight[k]), 1, (), ()))
@@ -114,16 +121,16 @@ class Offline:
             count = positives[names[row]]
             idqe[query] = average_precision(names[order] == names[row], count, 100)
             whole[query] = average_precision(names[ranked] == names[row], count, 100)
-        wrong, kept = self._edges_by_landmark(accepted, names)
-        first, second = names[self.a[accepted]], names[self.b[accepted]]
+        wrong, right = self._edges_by_landmark(kept, names)
+        first, second = names[self.a[kept]], names[self.b[kept]]
         labelled = (first != "") & (second != "")
         wrong_in_all = int((labelled & (first != second)).sum())
-        return Outcome(idqe, whole, wrong, kept, int(accepted.sum()), int(labelled.sum()), wrong_in_all)
+        return Outcome(idqe, whole, wrong, right, int(kept.sum()), int(labelled.sum()), wrong_in_all)
 
-    def _edges_by_landmark(self, accepted: Array, names: Array) -> tuple[dict[str, int], dict[str, int]]:
+    def _edges_by_landmark(self, edges: Array, names: Array) -> tuple[dict[str, int], dict[str, int]]:
         wrong: dict[str, int] = {}
         kept: dict[str, int] = {}
-        first, second = names[self.a[accepted]].tolist(), names[self.b[accepted]].tolist()
+        first, second = names[self.a[edges]].tolist(), names[self.b[edges]].tolist()
         for one, other in zip(first, second, strict=True):
             if one and other:
                 for name in {one, other}:
@@ -135,9 +142,9 @@ class Offline:
 def grid() -> list[Choice]:
     """The settings that are chosen among."""
     return [
-        replace(Choice(), accept=accept, agreement=agreement, steps=steps, confidence=confidence)
+        replace(Choice(), accept=accept, even=even, weight=weight, steps=steps, confidence=confidence)
         for accept in (2.0, 3.0, 4.0, 5.0)
-        for agreement in (-1.0, 0.3, 0.5, 0.7)
+        for even, weight in ((0.7, 0.0), (0.6, 8.0), (0.7, 8.0), (0.7, 12.0), (0.75, 12.0))
         for steps in (1, 2, 3)
         for confidence in (1.0, 2.0, 3.0)
     ]

@@ -48,7 +48,7 @@ def main() -> None:
         for first, other in (halves, halves[::-1]):
             rows.append(_split(outcomes, default, by_landmark, first, other))
             best, *figures, wrong = rows[-1]
-            chosen = f"{best.accept:g} {best.agreement:g} {best.steps} {best.confidence:g}"
+            chosen = f"{best.accept:g} {best.even:g} {best.weight:g} {best.steps} {best.confidence:g}"
             print(f"  {chosen:28} " + " ".join(f"{value:10.3f}" for value in figures) + f" {100 * wrong:6.2f} %")
     means = np.mean([row[1:] for row in rows], axis=0)
     print(f"{'mean':30} " + " ".join(f"{value:10.3f}" for value in means[:4]) + f" {100 * means[4]:6.2f} %")
@@ -61,9 +61,9 @@ def main() -> None:
     parts: dict[str, dict[str, Any]] = {
         "all parts": {},
         "no artefact tests": {"artefacts": False},
-        "no agreement": {"agreement": -1.0},
+        "no agreement": {"weight": 0.0},
     }
-    parts |= {"neither": {"artefacts": False, "agreement": -1.0}, "plain ID-QE (1 step)": {"steps": 1}}
+    parts |= {"neither": {"artefacts": False, "weight": 0.0}, "plain ID-QE (1 step)": {"steps": 1}}
     for name, changes in parts.items():
         found = offline.run(replace(Choice(), **changes))
         idqe, whole = found.mean(offline.queries, whole=False), found.mean(offline.queries, whole=True)

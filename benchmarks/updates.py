@@ -197,7 +197,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         home = options.home or Path(temporary) / "lmr"
-        settings = replace(load({"home": home})[0], agreement=-1.0)
+        settings = replace(load({"home": home})[0], agreement_weight=0.0)
         try:
             with Stores.open(settings, Bars(), create=True) as collection:
                 measure(collection, *(made(options.made) if options.made else real()))

@@ -52,7 +52,8 @@ class Hit:
 
     reached: "verified" over geometrically verified matches, or by "similarity" of descriptors alone. Of a verified one:
     inliers and weight of the weakest match on the way to it, hops the matches on that way; else None. similarity:
-    product of the refined descriptors, at most 1.
+    product of the refined descriptors, at most 1, with the photo's; of a result by similarity alone the mean of that
+    and of the one with the verified result that it is most like, where this is greater.
 
     >>> hit = c.search("one.jpg").hits[0]
     >>> hit.rank, hit.reached, hit.inliers > 10, hit.hops

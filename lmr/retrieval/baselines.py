@@ -21,7 +21,7 @@ from lmr.retrieval.search import rank
 from lmr.retrieval.values import SearchQuery
 from lmr.store.refined import weight_of
 from lmr.store.snapshot import undisturbed
-from lmr.values import Array, Excluded, unit_rows
+from lmr.values import Array, unit_rows
 
 RERANKED = 100
 EGT_THRESHOLD = 40.0  # inliers; the default of its program
@@ -136,7 +136,8 @@ def _begin(context: RankingContext, start: SearchQuery, *, first_round: bool = F
     if start.edges is None:
         return [(context.number[start.id], np.inf)] if start.id in context.number else []
     if first_round:
-        links = [link for link in start.links if link.round == 1 and link.excluded in (None, Excluded.DOUBTED)]
+        accept = context.stores.settings.nfa_accept
+        links = [link for link in start.links if link.nfa >= accept and link.round == 1 and expands(link.excluded)]
         return [(context.number[link.id], link.weight) for link in links if link.id in context.number]
     return [(context.number[edge.id], edge.weight) for edge in start.edges if edge.id in context.number]
 

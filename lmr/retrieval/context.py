@@ -19,7 +19,7 @@ from lmr.retrieval.search import by_similarity
 from lmr.retrieval.values import SearchQuery
 from lmr.store.refined import Described, described
 from lmr.store.stores import Stores
-from lmr.values import Array, Edge, Excluded, batches
+from lmr.values import Array, Edge, batches
 
 
 class RankingContext:
@@ -76,8 +76,9 @@ class RankingContext:
     def around_at_first(self) -> list[list[Neighbour]]:
         """The same of the matches of the first round alone, which knows no refined descriptors to doubt them by."""
         found: list[list[Neighbour]] = [[] for _ in self.ids]
+        accept = self.stores.settings.nfa_accept
         for _, edge in self.stores.ledger.pairs.edges():
-            if edge.excluded in (None, Excluded.DOUBTED) and edge.round == 1:
+            if edge.round == 1 and edge.verification.nfa >= accept and expands(edge.excluded):
                 self._enter(found, edge)
         return found
 

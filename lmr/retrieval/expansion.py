@@ -115,14 +115,13 @@ class Expansion:
 
     def _judge(self, refined: Array) -> None:
         """The same decisions on new matches that the review takes on stored ones."""
-        settings, fresh = self._stores.settings, self._links[self._stored :]
+        fresh = self._links[self._stored :]
         theirs = self._stores.vectors.fetch([link.id for link in fresh])
         nfa = np.array([link.nfa for link in fresh])
         similar = np.array(
-            [similarity(refined, theirs[link.id], DIGITS) if link.id in theirs else 1.0 for link in fresh]
+            [similarity(refined, theirs[link.id], DIGITS) if link.id in theirs else np.nan for link in fresh]
         )
-        by, accept = self._stores.reviewer, settings.nfa_accept
-        decided = decide(nfa, similar, accept, settings.agreement, len(refined), by)
+        decided = decide(nfa, similar, len(refined), self._stores.acceptance, self._stores.reviewer)
         for k, (link, excluded) in enumerate(zip(fresh, decided, strict=True), self._stored):
             if link.excluded is None:
                 self._links[k] = link._replace(excluded=excluded)

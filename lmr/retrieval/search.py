@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -23,6 +23,7 @@ from lmr.values import Array, Hit, Question
 from lmr.where import Where
 
 MOST_PROPOSED = 1000  # with more results the vector index is asked for too much
+_LIKE = 30  # of the images reached: what else is like one of them follows
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +55,9 @@ def search(
     """The ranking for a photo or a stored image; a text is what a person typed, see `question.typed`.
 
     First the stored photo that this one is a copy of; the images reached over verified matches, in Prim's order; then,
-    unless `verified_only`, all others by similarity. `top` None gives all. max_depth counts hops in the forest,
-    min_weight is that of the matches that ways pass over. where: only the images taken then and there are listed; ways
-    pass over all.
+    unless `verified_only`, all others by their similarity to the photo and to that of the first images reached which
+    they are most like. `top` None gives all. max_depth counts hops in the forest, min_weight is that of the matches
+    that ways pass over. where: only the images taken then and there are listed; all else is as without it.
     """
     limits = Limits(min_weight, max_depth, top, query_images)
 
@@ -107,45 +108,70 @@ def rank(
     """
     if where is not None:
         limits = replace(limits, only=_taken(stores.ledger, where))
-    if start.edges is None:
-        reached = rank_from_image(stores.graph, start.id, limits)
-    else:
-        reached = rank_from_edges(stores.graph, start.edges, limits)
-    hits = _verified_hits(stores, start, reached)
+    reached = _reached(stores, start, limits)
+    theirs = stores.vectors.fetch([row.id for row in reached]) if start.descriptor is not None else {}
+    hits = _verified_hits(start, reached, theirs)
     top = limits.limit
     if not verified_only and start.descriptor is not None and (top is None or len(hits) < top):
         taken = {hit.id for hit in hits} | {start.id}
-        for id, similar in _by_similarity(stores, start.descriptor, limits, taken, known, where):
+        if limits.only is not None:  # what is not listed still tells what is alike
+            first = _reached(stores, start, replace(limits, only=None, limit=_LIKE))
+            theirs = stores.vectors.fetch([row.id for row in first])
+        else:
+            first = reached[:_LIKE]
+        like = _like(start.descriptor, [theirs[row.id] for row in first if row.id in theirs])
+        for id, similar in _by_similarity(stores, like, limits, taken, known, where):
             hits.append(Hit(len(hits) + 1, id, "similarity", None, None, None, similar))
             if len(hits) == top:
                 break
     return hits, {row.id: row.via for row in reached}
 
 
+def _reached(stores: Stores, start: SearchQuery, limits: Limits) -> list[Reached]:
+    if start.edges is None:
+        return rank_from_image(stores.graph, start.id, limits)
+    return rank_from_edges(stores.graph, start.edges, limits)
+
+
+def _like(own: Array, reached: Sequence[Array]) -> Array:
+    """(K, D): what is most similar to one of these is like the photo, and like one of the images reached, on average.
+
+    Of a photo that reaches none it is the photo's own. A reached image alone would lead away where a match was wrong.
+    """
+    return np.stack([own, *((own + one) / 2 for one in reached)])
+
+
 def _by_similarity(
     stores: Stores,
-    vector: Array,
+    like: Array,
     limits: Limits,
     taken: set[str],
     known: Described | None,
     where: Where | None,
 ) -> list[tuple[str, float]]:
-    """Images not yet taken, most similar first, ties by id (which is a hash); exact where all are wanted."""
+    """Images not yet taken by their greatest similarity to any of the rows of like (K, D), ties by id, a hash.
+
+    Exact where all are wanted.
+    """
     top, only = limits.limit, limits.only or (lambda id: True)
     if known is None and top is not None and not limits.query_images and top + len(taken) <= MOST_PROPOSED:
         asked = top + len(taken) if where is None else MOST_PROPOSED
-        found = stores.vectors.search(vector[None], asked)[0]
-        rest = [(id, similar) for id, similar in found if id not in taken and only(id)]
-        if where is None or len(rest) > top - len(taken) or len(found) < asked:
+        each = stores.vectors.search(like, asked)
+        found: dict[str, float] = {}
+        for id, similar in (row for rows in each for row in rows):
+            found[id] = max(similar, found.get(id, similar))
+        order = sorted(found.items(), key=lambda row: (-row[1], row[0]))
+        rest = [(id, similar) for id, similar in order if id not in taken and only(id)]
+        if where is None or len(rest) > top - len(taken) or max(map(len, each)) < asked:
             return rest
     if known is None:  # of a rare filter all that pass it are compared
         known = described(stores, of=None if where is None else stores.ledger.images.taken(where))
     if not known.images:
         return []
-    rows = ((known.images[k], similar) for k, similar in by_similarity(known.refined, vector))
+    ordered = ((known.images[k], similar) for k, similar in by_similarity(known.refined, like))
     return [
         (image.id, similar)
-        for image, similar in rows
+        for image, similar in ordered
         if image.id not in taken and (limits.query_images or image.split == "index") and only(image.id)
     ]
 
@@ -161,15 +187,15 @@ def _taken(ledger: Ledger, where: Where) -> Callable[[str], bool]:
     return passes
 
 
-def by_similarity(descriptors: Array, vector: Array) -> list[tuple[int, float]]:
-    """Rows of (N, D) with their similarity to (D,), most similar first, ties in the order of rows."""
-    similar = np.round(descriptors.astype(np.float64) @ vector.astype(np.float64), 9)
+def by_similarity(descriptors: Array, like: Array) -> list[tuple[int, float]]:
+    """Rows of (N, D) with their similarity to (D,), or the greatest to any of (K, D); ties in the order of rows."""
+    products = descriptors.astype(np.float64) @ np.atleast_2d(like).astype(np.float64).T
+    similar = np.round(products.max(1), 9)
     order = np.argsort(-similar, kind="stable")
     return list(zip(order.tolist(), similar[order].tolist(), strict=True))
 
 
-def _verified_hits(stores: Stores, start: SearchQuery, reached: Sequence[Reached]) -> list[Hit]:
-    theirs = stores.vectors.fetch([row.id for row in reached]) if start.descriptor is not None else {}
+def _verified_hits(start: SearchQuery, reached: Sequence[Reached], theirs: Mapping[str, Array]) -> list[Hit]:
     hits = []
     for position, row in enumerate(reached, 1):
         similar = 0.0

@@ -35,7 +35,7 @@ def review(stores: Stores, bereft: Iterable[int] = ()) -> Described:
     what has changed since the last review: matches, and images that lost some (bereft). Of those returned, some may
     have the descriptor that they had. Where the last review had other parameters, all is decided anew.
     """
-    ledger, settings = stores.ledger, stores.settings
+    ledger = stores.ledger
     by_others = reviewed_otherwise(stores)
     if by_others:
         ledger.marks.learned_anew()  # any descriptor may be another now
@@ -51,7 +51,7 @@ def review(stores: Stores, bereft: Iterable[int] = ()) -> Described:
         are(links, lambda reason: reason in _REVIEWED and reason != Excluded.SHARED_MARK) & ~links.confirmed
     )
     similar, dimension = _agreements(found, links), found.refined.shape[1]
-    decided = decide(links.nfa, similar, settings.nfa_accept, settings.agreement, dimension, stores.reviewer)
+    decided = decide(links.nfa, similar, dimension, stores.acceptance, stores.reviewer)
     changed = decided != links.excluded
     ledger.pairs.set_excluded(zip(links.sequence[changed].tolist(), decided[changed], strict=True))
     ledger.marks.reviewed(ledger.pairs.last())
@@ -135,10 +135,10 @@ def _as_moved(found: Verification) -> Array | None:
 
 
 def _agreements(found: Described, links: Links) -> Array:
-    """(E,) similarity of the refined descriptors of both images of each edge; 1 where one has none."""
+    """(E,) similarity of the refined descriptors of both images of each edge; nan where one has none."""
     a, b = rows_of(found.images, links.a), rows_of(found.images, links.b)
     known = np.flatnonzero((a >= 0) & (b >= 0))
-    similar = np.ones(len(a))
+    similar = np.full(len(a), np.nan)
     for start in range(0, len(known), _BLOCK):
         part = known[start : start + _BLOCK]
         products = np.einsum("nd,nd->n", found.refined[a[part]], found.refined[b[part]], dtype=np.float64)

@@ -19,7 +19,7 @@ from lmr.local.neo4j import Access, LocalNeo4j
 from lmr.local.process import LocalServer, private_folder
 from lmr.method.expansion.idqe import Smoothing
 from lmr.method.features.preset import Preset
-from lmr.method.review.review import REVIEWER
+from lmr.method.review.review import REVIEWER, Acceptance
 from lmr.method.verification.parameters import Verifier
 from lmr.progress import Progress, Silent
 from lmr.settings import LEDGER, Settings
@@ -102,6 +102,12 @@ class Stores:
     def executor(self) -> Executor:
         """Runs what takes long; all stages of a command share it."""
         return Local(self.settings.worker_count)
+
+    @property
+    def acceptance(self) -> Acceptance:
+        """From when on a match takes part."""
+        made = self.settings
+        return Acceptance(made.nfa_accept, made.agreement_even, made.agreement_weight)
 
     def rest(self) -> None:
         """End the worker processes, and free what they hold, where the next stage does without them."""

@@ -108,6 +108,12 @@ def test_ties_of_similarity_stay_in_the_order_of_ids() -> None:
     assert [k for k, _ in by_similarity(rows, np.array([1.0, 0]))] == [0, 2, 3, 1]
 
 
+def test_of_several_the_nearest_counts() -> None:
+    rows = np.array([[1.0, 0], [0.6, 0.8], [0, 1], [-1, 0]])
+    found = by_similarity(rows, np.array([[0.0, 1], [-1, 0]]))
+    assert found == [(2, 1.0), (3, 1.0), (1, 0.8), (0, 0.0)]
+
+
 def test_the_rungs_are_in_the_order_of_the_ladder() -> None:
     """From the bare descriptor to the whole method, which comes after itself at lesser depths."""
     bare, verified = ["descriptor", "aqe", "alpha-qe", "dba+qe"], ["rerank", "verified-qe", "diffusion", "egt"]

