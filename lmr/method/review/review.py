@@ -53,8 +53,8 @@ def strengths(inliers: Array, nfa: Array, confirmed: Array, confidence: float, b
 class Acceptance:
     """From when on a match takes part; part of the settings that a collection is made with.
 
-    accept: -log10(false alarms) at which a match is as likely right as wrong, where both descriptors are as similar as
-    even; weight: how much their similarity counts beside that, 0 for not at all.
+    accept: least -log10(false alarms) of a match, at which it is as likely right as wrong where both descriptors are as
+    similar as even; weight: how much their similarity counts beside that, 0 for not at all.
     """
 
     accept: float
@@ -66,9 +66,8 @@ def odds(nfa: Array, similar: Array, dimension: int, of: Acceptance, by: Review 
     """(E,) natural logarithm of the odds that a match is right.
 
     nfa (E,): -log10(false alarms) of its geometry; similar (E,): of the refined descriptors of that length, nan where
-    an image has none. The two are taken as independent evidence. On two sets of photos, of matches with 1 to 3 nearly
-    all are right where descriptors have come to agree (0.8), and hardly one is where they have not (0.5). The few
-    dimensions that a handful of photos can teach say nothing.
+    an image has none. The two are taken as independent evidence. The few dimensions that a handful of photos can teach
+    say nothing.
     """
     told = np.where(np.isnan(similar), of.even, similar) - of.even
     counts = of.weight if dimension >= by.least_dimension else 0.0
@@ -76,8 +75,11 @@ def odds(nfa: Array, similar: Array, dimension: int, of: Acceptance, by: Review 
 
 
 def accepted(nfa: Array, similar: Array, dimension: int, of: Acceptance, by: Review = REVIEWER) -> Array:
-    """(E,) bool: whether a match is more likely right than wrong, or all but certain by its geometry alone."""
-    return (odds(nfa, similar, dimension, of, by) >= 0) | (np.asarray(nfa) >= by.certain)
+    """(E,) bool: whether a match is more likely right than wrong, or all but certain by its geometry alone.
+
+    None takes part by agreement alone: descriptors come to agree by weak matches as well, by those over a mark too.
+    """
+    return (nfa >= of.accept) & ((odds(nfa, similar, dimension, of, by) >= 0) | (nfa >= by.certain))
 
 
 def decide(nfa: Array, similar: Array, dimension: int, of: Acceptance, by: Review = REVIEWER) -> Array:
@@ -86,7 +88,6 @@ def decide(nfa: Array, similar: Array, dimension: int, of: Acceptance, by: Revie
     Excluded.WEAK: chance explains it too well; Excluded.DOUBTED: it does not, but both descriptors disagree.
     """
     decided = np.full(len(nfa), None, object)
-    against = ~accepted(nfa, similar, dimension, of, by)
-    decided[against] = Excluded.DOUBTED
-    decided[against & (nfa < of.accept)] = Excluded.WEAK
+    decided[~accepted(nfa, similar, dimension, of, by)] = Excluded.DOUBTED
+    decided[nfa < of.accept] = Excluded.WEAK
     return decided
