@@ -146,7 +146,7 @@ class LocalNeo4j(proc.LocalServer):
             try:
                 return self._wait(state, process)
             except _EndedEarlyError as error:
-                taken = error.code == 1 and "Address already in use" in proc.tail(self.log)
+                taken = error.code == 1 and "already in use" in proc.tail(self.log)  # said otherwise of either port
                 if not (taken or error.code == -signal.SIGABRT) or attempt + 1 == _ATTEMPTS:
                     raise
                 if not taken:  # Java gave up, as it does on a damaged archive of classes: made anew later

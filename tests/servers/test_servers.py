@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -131,10 +132,27 @@ def test_a_stale_state_and_a_taken_port_do_no_harm(home: Path) -> None:
     assert server.running() is None
     with socket.socket() as taken:
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        taken.bind(("127.0.0.1", port))
-        taken.listen()
+        with contextlib.suppress(OSError):  # then another test's server has taken it
+            taken.bind(("127.0.0.1", port))
+            taken.listen()
         moved = server.start(Silent())
     assert moved.uri != access.uri
+
+
+def test_a_port_of_pages_that_is_taken_while_it_starts(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    server, chosen, asked = neo4j(home), LocalNeo4j._ports, []
+
+    def ports(self: LocalNeo4j, previous: proc.State | None) -> tuple[int, int]:
+        asked.append(previous)
+        bolt, http = chosen(self, previous)
+        return (bolt, taken.getsockname()[1]) if len(asked) == 1 else (bolt, http)
+
+    server.stop()
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        monkeypatch.setattr(LocalNeo4j, "_ports", ports)
+        assert server.start(Silent()).http.rsplit(":", 1)[1] != str(taken.getsockname()[1])
+    assert len(asked) == 2
 
 
 def test_a_start_whose_command_was_cut_off_is_cleaned_up(home: Path) -> None:
