@@ -122,8 +122,8 @@ class Graph:
         if threading.current_thread() is not threading.main_thread():
             return ask()
         answer: Future[T] = Future()
-        threading.Thread(target=_answer, args=(answer, ask), name="lmr-graph", daemon=True).start()
         try:
+            threading.Thread(target=_answer, args=(answer, ask), name="lmr-graph", daemon=True).start()
             return answer.result()
         except KeyboardInterrupt:
             left, self._driver = self._driver, self._new_driver()

@@ -51,3 +51,20 @@ def test_an_interrupt_is_told_at_once(graph: Graph, monkeypatch: pytest.MonkeyPa
         if thread.name == "lmr-graph":
             thread.join(30)
             assert not thread.is_alive()
+
+
+def test_an_interrupt_while_the_thread_starts(graph: Graph, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It waits for the thread to begin: by then that may be asking already, and the driver is no longer ours."""
+    start, before = threading.Thread.start, graph.marker()
+
+    def interrupted(self: threading.Thread) -> None:
+        start(self)
+        if self.name == "lmr-graph":
+            monkeypatch.undo()
+            raise KeyboardInterrupt
+
+    driver = graph._driver
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        graph.run("read/counts")
+    assert graph._driver is not driver and graph.marker() == before
