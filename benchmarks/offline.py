@@ -15,6 +15,7 @@ from lmr.method.evaluation.metrics import average_precision
 from lmr.method.expansion.idqe import Smoothing, link_weights, refine
 from lmr.method.expansion.traversal import Neighbour, explore
 from lmr.method.review.review import Acceptance, accepted
+from lmr.retrieval.search import LIKE, alike, by_similarity
 from lmr.store.stores import Stores
 from lmr.values import Array
 
@@ -113,11 +114,13 @@ class Offline:
         idqe, whole = {}, {}
         for query in self.queries:
             row = by_id[query]
-            similar = np.round(refined[index].astype(np.float64) @ refined[row], 9)
-            order = index[np.argsort(-similar, kind="stable")]
             reached = explore(around, [(row, np.inf)], np.inf)
             taken = set(reached)
-            ranked = [*reached, *(k for k in order if k not in taken)]
+            order, rest = (
+                index[[k for k, _ in by_similarity(refined[index], like)]]
+                for like in (refined[row], alike(refined[row], refined[reached[:LIKE]]))
+            )
+            ranked = [*reached, *(k for k in rest if k not in taken)]
             count = positives[names[row]]
             idqe[query] = average_precision(names[order] == names[row], count, 100)
             whole[query] = average_precision(names[ranked] == names[row], count, 100)

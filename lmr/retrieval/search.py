@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -23,7 +23,7 @@ from lmr.values import Array, Hit, Question
 from lmr.where import Where
 
 MOST_PROPOSED = 1000  # with more results the vector index is asked for too much
-_LIKE = 30  # of the images reached: what else is like one of them follows
+LIKE = 30  # of the images reached: what else is like one of them follows
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,11 +115,11 @@ def rank(
     if not verified_only and start.descriptor is not None and (top is None or len(hits) < top):
         taken = {hit.id for hit in hits} | {start.id}
         if limits.only is not None:  # what is not listed still tells what is alike
-            first = _reached(stores, start, replace(limits, only=None, limit=_LIKE))
+            first = _reached(stores, start, replace(limits, only=None, limit=LIKE))
             theirs = stores.vectors.fetch([row.id for row in first])
         else:
-            first = reached[:_LIKE]
-        like = _like(start.descriptor, [theirs[row.id] for row in first if row.id in theirs])
+            first = reached[:LIKE]
+        like = alike(start.descriptor, [theirs[row.id] for row in first if row.id in theirs])
         for id, similar in _by_similarity(stores, like, limits, taken, known, where):
             hits.append(Hit(len(hits) + 1, id, "similarity", None, None, None, similar))
             if len(hits) == top:
@@ -133,7 +133,7 @@ def _reached(stores: Stores, start: SearchQuery, limits: Limits) -> list[Reached
     return rank_from_edges(stores.graph, start.edges, limits)
 
 
-def _like(own: Array, reached: Sequence[Array]) -> Array:
+def alike(own: Array, reached: Iterable[Array]) -> Array:
     """(K, D): what is most similar to one of these is like the photo, and like one of the images reached, on average.
 
     Of a photo that reaches none it is the photo's own. A reached image alone would lead away where a match was wrong.
@@ -157,11 +157,7 @@ def _by_similarity(
     if known is None and top is not None and not limits.query_images and top + len(taken) <= MOST_PROPOSED:
         asked = top + len(taken) if where is None else MOST_PROPOSED
         each = stores.vectors.search(like, asked)
-        found: dict[str, float] = {}
-        for id, similar in (row for rows in each for row in rows):
-            found[id] = max(similar, found.get(id, similar))
-        order = sorted(found.items(), key=lambda row: (-row[1], row[0]))
-        rest = [(id, similar) for id, similar in order if id not in taken and only(id)]
+        rest = [(id, similar) for id, similar in merged(each, asked) if id not in taken and only(id)]
         if where is None or len(rest) > top - len(taken) or max(map(len, each)) < asked:
             return rest
     if known is None:  # of a rare filter all that pass it are compared
@@ -174,6 +170,18 @@ def _by_similarity(
         for image, similar in ordered
         if image.id not in taken and (limits.query_images or image.split == "index") and only(image.id)
     ]
+
+
+def merged(each: Sequence[Sequence[tuple[str, float]]], asked: int) -> list[tuple[str, float]]:
+    """By the greatest of their similarities, from lists of the nearest (id, similarity) by each.
+
+    asked: the length of a list that may go on. What lies below the end of one is left out, as more may lie there.
+    """
+    end = max((rows[-1][1] for rows in each if len(rows) == asked), default=-np.inf)
+    found: dict[str, float] = {}
+    for id, similar in (row for rows in each for row in rows):
+        found[id] = max(similar, found.get(id, similar))
+    return sorted(((id, s) for id, s in found.items() if s >= end), key=lambda row: (-row[1], row[0]))
 
 
 def _taken(ledger: Ledger, where: Where) -> Callable[[str], bool]:

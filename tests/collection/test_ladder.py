@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from lmr.method.expansion.traversal import Neighbour, explore
 from lmr.retrieval.baselines import BASELINES, DEPTHS
-from lmr.retrieval.search import by_similarity
+from lmr.retrieval.search import by_similarity, merged
+from lmr.store.vectors import MemoryIndex
 
 Region = tuple[float, ...]
 Around = list[list[Neighbour]]
@@ -112,6 +113,19 @@ def test_of_several_the_nearest_counts() -> None:
     rows = np.array([[1.0, 0], [0.6, 0.8], [0, 1], [-1, 0]])
     found = by_similarity(rows, np.array([[0.0, 1], [-1, 0]]))
     assert found == [(2, 1.0), (3, 1.0), (1, 0.8), (0, 0.0)]
+
+
+@given(st.integers(0, 999), st.integers(1, 12), st.integers(1, 4))
+def test_lists_of_the_nearest_are_joined_as_far_as_they_tell(seed: int, asked: int, several: int) -> None:
+    """No image that a list leaves out belongs among those that are given: a filter may drop any of these."""
+    rng = np.random.default_rng(seed)
+    rows, like = rng.normal(size=(10, 3)).astype(np.float32), rng.normal(size=(several, 3)).astype(np.float32)
+    index = MemoryIndex()
+    index.upsert((str(k), row / np.linalg.norm(row), False) for k, row in enumerate(rows))
+    whole = merged(index.search(like, 10), 11)
+    found = merged(index.search(like, asked), asked)
+    assert found == whole[: len(found)]
+    assert len(whole) == 10 and len(found) >= min(asked, 10)
 
 
 def test_the_rungs_are_in_the_order_of_the_ladder() -> None:

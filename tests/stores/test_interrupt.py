@@ -16,10 +16,14 @@ from lmr.store.graph import Graph
 
 @pytest.fixture(autouse=True)
 def heard() -> Iterator[None]:
-    """Tests in the background of a shell ignore Ctrl-C."""
+    """Tests in the background of a shell ignore Ctrl-C. What was left closes its connections, which others count."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
+    for thread in threading.enumerate():
+        if thread.name == "lmr-graph":
+            thread.join(30)
+            assert not thread.is_alive()
 
 
 @pytest.mark.parametrize("call", ["sendall", "recv_into"])
@@ -47,10 +51,6 @@ def test_an_interrupt_is_told_at_once(graph: Graph, monkeypatch: pytest.MonkeyPa
         assert set(graph.run("read/counts")[0]) > {"images", "matches"}
     left.set()
     assert graph.marker() == before
-    for thread in threading.enumerate():  # what was left closes its connections, which other tests count
-        if thread.name == "lmr-graph":
-            thread.join(30)
-            assert not thread.is_alive()
 
 
 def test_an_interrupt_while_the_thread_starts(graph: Graph, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 
 from lmr.errors import CheckpointError
 from lmr.method.features.networks.about import About
+from lmr.method.features.networks.matchers import MATCHED
 from lmr.values import Array
 
 _ALIKED = {(8, 16): "aliked-t16", (16, 16): "aliked-n16", (16, 32): "aliked-n32"}  # first channels, sampled places
@@ -43,18 +44,17 @@ def matcher_of(value: Mapping[str, Any], called: str) -> tuple[About, dict[str, 
         return None
     arrays = arrays_of(state)
     length = arrays["input_proj.weight"].shape[1] if "input_proj.weight" in arrays else 256
-    fitting = [kind for kind, (own, _) in _MATCHED.items() if own == length]
-    named = [kind for kind in fitting if any(word in called.lower() for word in _MATCHED[kind][1])]
+    fitting = [kind for kind, own in MATCHED.items() if own == length]
+    named = [kind for kind in fitting if kind in called.lower()]
     if len(named) != 1 and len(fitting) != 1:
         raise CheckpointError(
             f"{called} is a LightGlue for descriptors of {length} numbers: --name says for which features, such as "
-            "aliked_lightglue (known are " + ", ".join(_MATCHED) + ")"
+            "aliked_lightglue (known are " + ", ".join(MATCHED) + ")"
         )
     return About("lightglue", (named or fitting)[0]), arrays
 
 
 _NO_PART = re.compile(r"extractor\.|log_assignment\.\d+\.r$")  # what stands beside, or is not used any more
-_MATCHED = {"aliked": (128, ("aliked",)), "disk": (128, ("disk",)), "xfeat": (64, ("xfeat",))}
 
 
 def _as_kornia_has_it(name: str) -> str:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 
-from lmr.errors import CheckpointError, UsageError
 from lmr.method.features.networks.about import About
+from lmr.method.features.networks.kornia_network import KorniaNetwork
 from lmr.values import Array
 
 _WHOLE = {"descriptor_dim": 256, "n_layers": 9, "num_heads": 4, "depth_confidence": 0.95, "width_confidence": 0.99}
@@ -19,7 +19,7 @@ _FORMS = {  # said whole: a package that uses kornia changes its defaults
     "disk": {"input_dim": 128, **_WHOLE},
     "xfeat": {"input_dim": 64, **_LIGHTER},
 }
-MATCHED = tuple(_FORMS)  # kinds of local features
+MATCHED = {kind: form["input_dim"] for kind, form in _FORMS.items()}  # local features, and the length of theirs
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,30 +35,18 @@ class Points:
     height: float
 
 
-class MatchingNetwork:
+class MatchingNetwork(KorniaNetwork):
     """A matcher with its weights; call it with the points of two photos."""
 
-    def __init__(self, about: About, arrays: Mapping[str, Array]) -> None:
-        try:
-            from kornia.feature import LightGlue
-        except ImportError as error:
-            raise UsageError(f"{about.kind!r} needs kornia: install lmr with its extra `learned`") from error
-        self._module = LightGlue(None, **_FORMS[about.architecture])  # type: ignore[arg-type]
-        tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
-        try:
-            missing, unknown = self._module.load_state_dict(tensors, strict=False)
-        except RuntimeError as error:
-            told = str(error).splitlines()[-1]
-            raise CheckpointError(f"these are no weights of LightGlue for {about.architecture}: {told}") from error
-        if lacking := [name for name in (*missing, *unknown) if name != "confidence_thresholds"]:
-            raise CheckpointError(f"these are no weights of LightGlue for {about.architecture}: {lacking[0]}")
-        self._module.eval()
-        self._device = torch.device("cpu")
+    def make(self, about: About) -> Any:
+        """See KorniaNetwork."""
+        from kornia.feature import LightGlue
 
-    def to(self, device: torch.device) -> None:
-        """Move it there."""
-        self._module.to(device)
-        self._device = device
+        return LightGlue(None, **_FORMS[about.architecture])  # type: ignore[arg-type]
+
+    def called(self, about: About) -> str:
+        """See KorniaNetwork."""
+        return f"LightGlue for {about.architecture}"
 
     @torch.inference_mode()
     def __call__(self, a: Points, b: Points) -> tuple[Array, Array, Array]:

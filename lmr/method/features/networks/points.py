@@ -10,12 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lmr.errors import CheckpointError, UsageError
 from lmr.method.features.networks.about import About
+from lmr.method.features.networks.kornia_network import KorniaNetwork
 from lmr.values import Array
 
 MOST = 2000  # points of one picture
-_COMPUTED = ("num_batches_tracked", "hw_grid", "normalizer")  # buffers that are no weights
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,25 +31,21 @@ class Points:
     sizes: Array | None = None
 
 
-class PointNetwork:
+class PointNetwork(KorniaNetwork):
     """A network with its weights; call it with pictures (h, w, 3) uint8 of one size."""
 
     def __init__(self, about: About, arrays: Mapping[str, Array]) -> None:
-        try:
-            import kornia.feature  # noqa: F401
-        except ImportError as error:
-            raise UsageError(f"{about.kind!r} needs kornia: install lmr with its extra `learned`") from error
-        make, self._read = _FAMILIES[about.kind]
-        self._module = make(about.architecture)
-        weighed: nn.Module = self._module.net if about.kind == "xfeat" else self._module
-        _load(weighed, about, arrays)
-        self._module.eval()
-        self._device = torch.device("cpu")
+        self._make, self._read = _FAMILIES[about.kind]
+        super().__init__(about, arrays)
 
-    def to(self, device: torch.device) -> None:
-        """Move it there."""
-        self._module.to(device)
-        self._device = device
+    def make(self, about: About) -> Any:
+        """See KorniaNetwork."""
+        return self._make(about.architecture)
+
+    def weighed(self, module: Any) -> nn.Module:
+        """See KorniaNetwork: XFeat is no module itself."""
+        found: nn.Module = getattr(module, "net", module)
+        return found
 
     @torch.inference_mode()
     def __call__(self, pictures: Sequence[Array]) -> list[Points]:
@@ -68,19 +63,6 @@ def _sorted(found: Found) -> Points:
     keypoints, scores, descriptors, sizes = (None if p is None else p[order].float().cpu().numpy() for p in found)
     assert keypoints is not None and scores is not None and descriptors is not None
     return Points(keypoints, scores, descriptors, sizes)
-
-
-def _load(module: nn.Module, about: About, arrays: Mapping[str, Array]) -> None:
-    """Give a module its weights. Raises CheckpointError where they are not those of such a network."""
-    tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
-    try:
-        missing, unknown = module.load_state_dict(tensors, strict=False)
-    except RuntimeError as error:
-        raise CheckpointError(f"these are no weights of {about.architecture}: {str(error).splitlines()[-1]}") from error
-    lacking = [name for name in missing if not any(part in name for part in _COMPUTED)]
-    if lacking or unknown:
-        told = f"it lacks {lacking[0]}" if lacking else f"{unknown[0]} is unknown"
-        raise CheckpointError(f"these are no weights of {about.architecture}: {told}")
 
 
 def _aliked(architecture: str) -> nn.Module:
