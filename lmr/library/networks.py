@@ -18,18 +18,17 @@ if TYPE_CHECKING:
 def checkpoints(home: Home = None) -> Store:
     """The weights of networks at hand: `all()`, `add(file)`, `fetch(name)`, `check()`; each describes itself.
 
-    Raises UsageError where PyTorch is not installed.
+    Raises UsageError where the package safetensors is not installed.
 
     >>> [kept.name for kept in lmr.checkpoints("paris").all()]
     []
     """
     try:
-        import google_crc32c  # noqa: F401
         import safetensors  # noqa: F401
-        import torch  # noqa: F401
     except ImportError as error:
         raise UsageError(
-            f"this needs {error.name}: install lmr with its extra `deep` (`make setup` does for this folder)"
+            f"this needs {error.name}: install lmr with its extra `deep`, or for networks in ONNX `onnx` (`make setup` "
+            "does for this folder)"
         ) from error
     from lmr.extractors.checkpoints.store import Store
 
