@@ -125,17 +125,23 @@ def list_(home: Home = None, as_json: Json = False) -> None:
 
     Example: `lmr checkpoints list`
     """
-    from lmr.library.networks import published
+    from lmr.library.networks import exported, published
 
     kept = list(_store(home).all())
     if as_json:
-        known = [{"name": p.name, "kind": p.kind, "about_mb": p.about_mb} for p in published()]
+        known = [{"name": p.name, "kind": p.kind, "about_mb": p.about_mb, "licence": p.licence} for p in published()]
         print_json({"kept": [_summary(one) for one in kept], "published": known})
         return
     names = {one.name for one in kept}
     rows: list[tuple[Any, ...]] = [(k.name, k.about.kind, k.about.architecture, "at hand") for k in kept]
-    rows += [(p.name, p.kind, "", f"fetch, about {p.about_mb} MB") for p in published() if p.name not in names]
+    rows += [(p.name, p.kind, "", _offered(p)) for p in published() if p.name not in names]
+    rows += [(name, "onnx", "", "export it (docs/networks.md)") for name in exported() if name not in names]
     print_table(("name", "kind", "architecture", "state"), rows)
+
+
+def _offered(published: Any) -> str:
+    licence = f", {published.licence}" if published.licence else ""
+    return f"fetch, about {published.about_mb} MB{licence}"
 
 
 @checkpoints.command()
@@ -181,7 +187,7 @@ def features(
     output: Annotated[Path, typer.Option("--output", "-o", help="The .npz file to write.")],
     local: Annotated[str, typer.Option(help="Checkpoint, or kind, for local features: delf or delg.")] = "",
     whole: Annotated[
-        str, typer.Option("--global", help="Checkpoint, or kind, for the global descriptor: dir, gem, delg, imagenet.")
+        str, typer.Option("--global", help="Checkpoint, or kind, for the global descriptor: dir, gem, onnx, …")
     ] = "",
     weights: Annotated[list[Path] | None, typer.Option(help="A checkpoint file to use; may be given again.")] = None,
     side: Annotated[int, typer.Option(min=0, help="Reduce the longer side to this, px; 0 = never.")] = 0,

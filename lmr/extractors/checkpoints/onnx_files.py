@@ -22,9 +22,9 @@ import numpy as np
 
 from lmr.errors import CheckpointError, UsageError
 from lmr.extractors.checkpoints.manifest import EXAMPLE, Manifest
+from lmr.extractors.checkpoints.needed import need
 from lmr.method.features.any_network import MODEL
 from lmr.method.features.networks.about import About
-from lmr.method.features.networks.onnx_network import runtime
 from lmr.method.features.networks.recipe import Recipe
 from lmr.text import printable
 from lmr.values import Array
@@ -55,7 +55,7 @@ def read_onnx(path: Path, manifest: Manifest | None) -> tuple[About, dict[str, A
 
     Nothing of the file is trusted: see this module's first lines.
     """
-    runtime()
+    need(f"adding {path}", "onnx", "onnx", "onnxruntime")
     if manifest is None:
         raise UsageError(
             f"{path} needs a manifest that says how it sees photos: {path.with_suffix('.toml')}, or --manifest FILE, "
@@ -84,11 +84,9 @@ def _bytes(path: Path) -> bytes:
 
 def _graph(data: bytes, path: Path) -> Graph:
     """What the file says, unless it is to be refused for it."""
-    try:
-        import onnx
-        from google.protobuf.message import DecodeError
-    except ImportError as error:
-        raise UsageError(f"adding a network in ONNX needs {error.name}: install lmr with its extra `onnx`") from error
+    import onnx
+    from google.protobuf.message import DecodeError
+
     try:
         model = onnx.ModelProto.FromString(data)
     except DecodeError as error:

@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 from lmr.download import download
 from lmr.errors import CheckpointError, DownloadError, UsageError
 from lmr.extractors.checkpoints.manifest import Manifest, beside
+from lmr.extractors.checkpoints.needed import need
 from lmr.extractors.checkpoints.onnx_files import SUFFIX as ONNX
 from lmr.extractors.checkpoints.onnx_files import read_onnx
 from lmr.extractors.checkpoints.packages import package, weights_of
@@ -296,13 +297,7 @@ def _read(path: Path, name: str, old_attention: bool | None, manifest: Path | No
         return read_onnx(path, Manifest.read(given) if given else known)
     if manifest is not None:
         raise UsageError(f"{path} is no file in ONNX ({ONNX}), and needs no manifest")
-    try:
-        import google_crc32c  # noqa: F401
-        import torch  # noqa: F401
-    except ImportError as error:
-        raise UsageError(
-            f"adding {path} needs {error.name}: install lmr with its extra `deep` (`make setup` does for this folder)"
-        ) from error
+    need(f"adding {path}", "deep", "google_crc32c", "torch")
     from lmr.extractors.checkpoints.recognise import recognise
     from lmr.method.features.networks.build import any_network
 

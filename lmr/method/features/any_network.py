@@ -49,7 +49,11 @@ class AnyNetwork(Vectors):
 
     def prepare(self, photo: Photo) -> Array:
         """What the network is to see of a photo, (h, w, 3) uint8."""
-        return self._recipe.picture(photo.pixels)
+        return self.seen(photo.pixels)
+
+    def seen(self, pixels: Array) -> Array:
+        """The same of its pixels (H, W, 3)."""
+        return self._recipe.picture(pixels)
 
     def extract(self, batch: Sequence[Array]) -> list[Array]:
         """The vector (D,) of each, of length 1, before whitening."""
