@@ -59,8 +59,11 @@ class Manifest:
 
 
 def beside(model: Path) -> Path | None:
-    """The manifest of the same name in the same folder, if there is one."""
-    return next((found for suffix in SUFFIXES if (found := model.with_suffix(suffix)).is_file()), None)
+    """The manifest of the same name in the same folder, if there is one. Raises UsageError where there are two."""
+    found = [path for suffix in SUFFIXES if (path := model.with_suffix(suffix)).is_file()]
+    if len(found) > 1:
+        raise UsageError(f"there are two manifests, {found[0]} and {found[1]}: --manifest names one")
+    return next(iter(found), None)
 
 
 def _number(value: Any) -> bool:

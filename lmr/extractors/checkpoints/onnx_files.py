@@ -32,7 +32,7 @@ from lmr.values import Array
 SUFFIX = ".onnx"
 _MOST_BYTES = 2**31 - 1  # of a protocol buffer
 _OWN_DOMAINS = ("", "ai.onnx", "ai.onnx.ml")
-_TRIAL = "import sys; sys.path[:0] = {path!r}; from lmr.extractors.checkpoints.onnx_trial import main; main()"
+_TRIAL = "import sys; sys.path[:0] = {path!r}; from lmr.method.features.networks.onnx_trial import main; main()"
 _SECONDS = 300
 
 
