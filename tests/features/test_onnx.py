@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import re
+import subprocess
 import sys
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +27,7 @@ from typer.testing import CliRunner  # noqa: E402
 from lmr.cli.commands import app  # noqa: E402
 from lmr.errors import CheckpointError, LmrError, UsageError  # noqa: E402
 from lmr.extractors.checkpoints import onnx_files  # noqa: E402
+from lmr.extractors.checkpoints import store as store_module  # noqa: E402
 from lmr.extractors.checkpoints.manifest import Manifest  # noqa: E402
 from lmr.extractors.checkpoints.published import EXPORTED, PUBLISHED, manifest_of  # noqa: E402
 from lmr.extractors.checkpoints.store import Kept, Store  # noqa: E402
@@ -446,6 +451,52 @@ def test_what_is_published_has_manifests_that_hold(empty: Store, tmp_path: Path)
             what()
     with pytest.raises(CheckpointError, match="`lmr checkpoints fetch dinov2-base` gets it"):
         preset("dinov2", Settings(checkpoints=empty.folder))
+
+
+def test_a_published_network_is_fetched_with_its_manifest(
+    empty: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = written(tmp_path, model(), manifest=None).read_bytes()
+    asked: list[str] = []
+
+    def download(address: str, part: Path, advance: object) -> None:
+        asked.append(address)
+        part.write_bytes(data)
+
+    monkeypatch.setattr(store_module, "download", download)
+    with pytest.raises(CheckpointError, match=r"is not dinov2-small: its SHA-256 is .*, published is 83141175"):
+        empty.fetch("dinov2-small")
+    assert asked == [PUBLISHED["dinov2-small"].address] and not empty.names() and not list(empty.folder.iterdir())
+    known = PUBLISHED["dinov2-small"]
+    manifest = {**known.manifest, "dimensions": CHANNELS, "output": "vector", "pool": "none"}
+    right = replace(known, digest=hashlib.sha256(data).hexdigest(), manifest=manifest)
+    monkeypatch.setitem(store_module.PUBLISHED, "dinov2-small", right)
+    kept = empty.fetch("dinov2-small")
+    assert kept.about.recipe is not None and (kept.about.recipe.resize, kept.about.recipe.part) == ("crop", 0.875)
+    assert kept.about.licence == "Apache-2.0" and kept.source["address"] == known.address
+
+
+def test_networks_in_onnx_need_no_pytorch(tmp_path: Path) -> None:
+    path = written(tmp_path, model())
+    (tmp_path / "weights.pt").write_bytes(b"")
+    hidden = "import sys; sys.modules |= dict.fromkeys(('torch', 'google_crc32c', 'kornia')); "
+    lmr = f"{hidden}from lmr.cli import main; main()"
+
+    def run(code: str, *words: object) -> subprocess.CompletedProcess[str]:
+        env = {**os.environ, "PYTHONPATH": str(ROOT), "LMR_CHECKPOINTS": str(tmp_path / "store")}
+        return subprocess.run([sys.executable, "-c", code, *map(str, words)], env=env, capture_output=True, text=True)
+
+    done = run(lmr, "checkpoints", "add", path)
+    assert done.returncode == 0 and "gives 8 numbers of vector" in done.stdout, done.stderr
+    done = run(lmr, "checkpoints", "add", tmp_path / "weights.pt")
+    assert done.returncode == 2 and "needs google_crc32c: install lmr with its extra `deep`" in done.stderr
+    made = "from lmr.extractors.presets import preset; import numpy as np; from lmr.settings import load; "
+    made += "whole = preset('rootsift+onnx:mine', load()[0]).descriptor; "
+    done = run(hidden + made + "print(len(whole.extract([whole.seen(np.zeros((90, 90, 3), np.uint8))])[0]))")
+    assert done.stdout.strip() == "8", done.stderr
+    without = hidden.replace("'torch'", "'onnxruntime'") + "from lmr.cli import main; main()"
+    done = run(without, "checkpoints", "add", path)
+    assert done.returncode == 2 and "needs onnxruntime: install lmr with its extra `onnx`" in done.stderr
 
 
 def test_the_main_job_with_a_network_of_ones_own(blank: Cli, tmp_path: Path) -> None:
