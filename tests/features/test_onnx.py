@@ -44,10 +44,14 @@ CHANNELS = 8
 
 
 def model(
-    shape: tuple[object, ...] = (1, 3, "h", "w"), *, outputs: tuple[str, ...] = ("vector",), seed: int = 0
+    shape: tuple[object, ...] = (1, 3, "h", "w"),
+    *,
+    outputs: tuple[str, ...] = ("vector",),
+    seed: int = 0,
+    channels: int = CHANNELS,
 ) -> onnx.ModelProto:
     """A convolution of noise; `map` (1, 8, h, w), `tokens` (1, n, 8), and the largest of each channel as `vector`."""
-    weights = np.random.default_rng(seed).normal(size=(CHANNELS, 3, 5, 5)).astype(np.float32)
+    weights = np.random.default_rng(seed).normal(size=(channels, 3, 5, 5)).astype(np.float32)
     nodes = [
         helper.make_node("Conv", ["pixels", "weights"], ["map"], strides=[4, 4]),
         helper.make_node("ReduceMax", ["map", "sides"], ["vector"], keepdims=0),
@@ -57,7 +61,7 @@ def model(
     if shape[-1] == 3:
         nodes[0].input[0] = "channels_first"
         nodes.insert(0, helper.make_node("Transpose", ["pixels"], ["channels_first"], perm=[0, 3, 1, 2]))
-    ranks = {"vector": ["n", CHANNELS], "map": ["n", CHANNELS, "y", "x"], "tokens": ["n", "t", CHANNELS]}
+    ranks = {"vector": ["n", channels], "map": ["n", channels, "y", "x"], "tokens": ["n", "t", channels]}
     graph = helper.make_graph(
         nodes,
         "small",
@@ -66,7 +70,7 @@ def model(
         [
             numpy_helper.from_array(weights, "weights"),
             numpy_helper.from_array(np.array([2, 3]), "sides"),
-            numpy_helper.from_array(np.array([1, CHANNELS, -1]), "flat"),
+            numpy_helper.from_array(np.array([1, channels, -1]), "flat"),
         ],
     )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
@@ -263,6 +267,10 @@ def function(made: onnx.ModelProto) -> None:
     made.functions.add(name="f", domain="mine")
 
 
+def strange_name(made: onnx.ModelProto) -> None:
+    made.graph.initializer[0].name = "\x1b[2J"
+
+
 def two_inputs(made: onnx.ModelProto) -> None:
     made.graph.input.append(helper.make_tensor_value_info("prompt", TensorProto.INT64, [1, 77]))
 
@@ -300,6 +308,7 @@ def unfolding(made: onnx.ModelProto) -> None:
         (outside_in_a_branch, "'hidden' in another file"),
         (claiming, "claims a shape of"),
         (function, "has functions of its own"),
+        (strange_name, "a name in it that is no text"),
         (two_inputs, "takes pixels, prompt: only a network that takes a picture alone"),
         (whole_numbers, "takes neither float32 nor float16"),
         (without_weights, "ONNX Runtime cannot load it"),
@@ -368,6 +377,12 @@ def test_other_shapes_and_what_is_no_onnx_at_all(empty: Store, tmp_path: Path) -
         with pytest.raises(CheckpointError, match=told):
             empty.add(written(tmp_path, model(shape)))
     whole = written(tmp_path, model()).read_bytes()
+    (tmp_path / "mine.onnx").write_bytes(whole.replace(b"weights", b"\xff\xfeights"))  # which protobuf gives as bytes
+    with pytest.raises(CheckpointError, match="a name in it that is no text"):
+        empty.add(tmp_path / "mine.onnx")
+    (tmp_path / "mine.onnx").write_bytes(whole.replace(b"ReduceMax", b"Reduce\xffax"))
+    with pytest.raises(CheckpointError, match="cannot load it"):
+        empty.add(tmp_path / "mine.onnx")
     rng = np.random.default_rng(1)
     for data in (
         b"",
@@ -500,11 +515,15 @@ def test_networks_in_onnx_need_no_pytorch(tmp_path: Path) -> None:
 
 
 def test_the_main_job_with_a_network_of_ones_own(blank: Cli, tmp_path: Path) -> None:
+    """With vectors as long as MegaLoc's."""
     env = {"LMR_CHECKPOINTS": str(tmp_path / "weights")}
-    written(tmp_path, model(), "mine", {**LEAST, "resize": "short", "licence": "MIT", "source": "made here"})
+    long = EXPORTED["megaloc"]["dimensions"]
+    written(
+        tmp_path, model(channels=long), "mine", {**LEAST, "resize": "short", "licence": "MIT", "source": "made here"}
+    )
     told = blank("checkpoints", "add", tmp_path / "mine.onnx", env=env)
     assert "mine: onnx on ONNX, opset 18, describes whole photos" in told
-    assert "sees 64 px (short), gives 8 numbers of vector" in told and "licence: MIT" in told
+    assert "sees 64 px (short), gives 8448 numbers of vector" in told and "licence: MIT" in told
     assert json.loads(blank("checkpoints", "check", "--json", env=env)) == [{"name": "mine", "ok": True, "wrong": ""}]
     for name in ("mill", "bank", "town"):
         make_place(tmp_path / "photos", name)
@@ -519,11 +538,11 @@ def test_the_main_job_with_a_network_of_ones_own(blank: Cli, tmp_path: Path) -> 
     assert all(one["current"] for one in status.values())
     blank("features", photo, "--global", "mine", "--output", tmp_path / "one.npz", env=env)
     with np.load(tmp_path / "one.npz") as arrays:
-        assert arrays["global"].shape == (8,) and abs(np.linalg.norm(arrays["global"]) - 1) < 1e-6
+        assert arrays["global"].shape == (long,) and abs(np.linalg.norm(arrays["global"]) - 1) < 1e-6
     # the same file with another manifest, and another file: each is said, and nothing is mixed
     other = make_place(tmp_path / "others", "gate")[0]
     store = Store(tmp_path / "weights")
-    added(store, tmp_path, model(), resize="long")
+    added(store, tmp_path, model(channels=long), resize="long")
     refused = blank.run("search", other, env=env)
     assert refused.returncode == 1 and "resize short, now long" in refused.stderr
     added(store, tmp_path, model(seed=1), resize="short")

@@ -31,6 +31,7 @@ from lmr.values import Array
 
 SUFFIX = ".onnx"
 _MOST_BYTES = 2**31 - 1  # of a protocol buffer
+_MOST_NAME = 500
 _OWN_DOMAINS = ("", "ai.onnx", "ai.onnx.ml")
 _TRIAL = "import sys; sys.path[:0] = {path!r}; from lmr.method.features.networks.onnx_trial import main; main()"
 _SECONDS = 300
@@ -99,7 +100,7 @@ def _graph(data: bytes, path: Path) -> Graph:
         if isinstance(part, onnx.TensorProto):
             _refuse_tensor(part, path)
         elif isinstance(part, onnx.NodeProto) and part.domain not in _OWN_DOMAINS:
-            name = printable(f"{part.domain}.{part.op_type}"[:80])
+            name = f"{_name(part.domain, path)}.{_name(part.op_type, path)}"
             raise CheckpointError(f"{path} asks for {name}, which is none of ONNX's own operators: refused")
     opset = max((one.version for one in model.opset_import if one.domain in _OWN_DOMAINS[:2]), default=0)
     given = _given(model.graph, path)
@@ -107,8 +108,8 @@ def _graph(data: bytes, path: Path) -> Graph:
     if kind.elem_type not in (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16):
         raise CheckpointError(f"{path} takes neither float32 nor float16")
     shape = tuple(side.dim_value if side.HasField("dim_value") else None for side in kind.shape.dim)
-    outputs = {one.name: len(one.type.tensor_type.shape.dim) for one in model.graph.output}
-    return Graph(given.name, shape, kind.elem_type == onnx.TensorProto.FLOAT16, outputs, opset)
+    outputs = {_name(one.name, path): len(one.type.tensor_type.shape.dim) for one in model.graph.output}
+    return Graph(_name(given.name, path), shape, kind.elem_type == onnx.TensorProto.FLOAT16, outputs, opset)
 
 
 def _parts(message: Any) -> Iterator[Any]:
@@ -127,8 +128,15 @@ def _parts(message: Any) -> Iterator[Any]:
                 waiting += [one for one in many if isinstance(one, Message)]
 
 
+def _name(name: str | bytes, path: Path) -> str:
+    """A name in the file, for people too. Protocol buffers give bytes where it is no text."""
+    if isinstance(name, bytes) or printable(name) != name or len(name) > _MOST_NAME:
+        raise CheckpointError(f"{path} has a name in it that is no text, or longer than {_MOST_NAME} characters")
+    return name
+
+
 def _refuse_tensor(tensor: Any, path: Path) -> None:
-    name = printable(tensor.name[:80])
+    name = _name(tensor.name, path)
     if tensor.data_location == tensor.EXTERNAL or tensor.external_data:
         raise CheckpointError(
             f"{path} keeps the numbers of {name!r} in another file, which is never opened: save it as one file "
@@ -143,10 +151,10 @@ def _given(graph: Any, path: Path) -> Any:
     weights = {tensor.name for tensor in graph.initializer}
     found = [one for one in graph.input if one.name not in weights]
     if len(found) != 1:
-        names = ", ".join(printable(one.name[:80]) for one in found) or "nothing"
+        names = ", ".join(_name(one.name, path) for one in found) or "nothing"
         raise CheckpointError(f"{path} takes {names}: only a network that takes a picture alone describes photos")
     if len(found[0].type.tensor_type.shape.dim) != 4:
-        raise CheckpointError(f"{path} takes no pictures: its input {printable(found[0].name[:80])!r} is not of rank 4")
+        raise CheckpointError(f"{path} takes no pictures: its input {_name(found[0].name, path)!r} is not of rank 4")
     return found[0]
 
 
@@ -206,7 +214,7 @@ def _size(graph: Graph, layout: str, said: Any, where: str) -> tuple[int, int]:
 
 
 def _output(graph: Graph, said: str | None, where: str) -> str:
-    names = ", ".join(printable(name[:80]) for name in graph.outputs)
+    names = ", ".join(graph.outputs)
     if said is not None:
         if said not in graph.outputs:
             raise UsageError(f"{where} says output = {said!r}; the network has: {names}")
@@ -240,9 +248,9 @@ def _tried(data: bytes, recipe: Recipe, path: Path) -> int:
         why = "it took too long" if told in ("SIGXCPU", "SIGKILL") else "ONNX Runtime crashed or ran out of memory"
         raise CheckpointError(f"{path} was tried in a process of its own, which was ended by {told} ({why}): refused")
     try:
-        found = json.loads(done.stdout)
+        found = json.loads(done.stdout.splitlines()[-1])
         reason, dimensions = found.get("reason", ""), int(found.get("dimensions", 0))
-    except (ValueError, AttributeError, TypeError) as error:
+    except (ValueError, IndexError, AttributeError, TypeError) as error:
         told = (done.stderr.decode("utf-8", "replace").split("\n")[-2:-1] or ["no answer came"])[0]
         raise CheckpointError(f"{path} could not be tried: {printable(told)}") from error
     if reason:

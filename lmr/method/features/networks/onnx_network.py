@@ -38,7 +38,12 @@ class OnnxNetwork:
         options.add_session_config_entry("session.load_model_format", "ONNX")
         self._recipe = recipe
         try:
-            self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+            self._session = onnxruntime.InferenceSession(
+                model,
+                options,
+                providers=["CPUExecutionProvider"],
+                enable_fallback=0,  # which prints
+            )
         except Exception as error:  # it has a class of its own for each of its causes
             raise CheckpointError(f"ONNX Runtime cannot load it: {_first_line(error)}") from error
 
