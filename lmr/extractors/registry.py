@@ -29,7 +29,7 @@ _NEEDED = {
     LOCAL_GROUP: ("name", "parameters", "max_side", "on_device", "verifier", "prepare", "extract"),
     WHOLE_GROUP: (
         *("name", "parameters", "max_side", "on_device", "training_photos", "prepare", "extract"),
-        *("material_from", "train", "model_from", "describe", "outgrown"),
+        *("raw_global_from", "train", "model_from", "describe", "outgrown"),
     ),
 }
 

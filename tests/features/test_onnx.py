@@ -439,10 +439,10 @@ def test_whitening_is_learned_where_the_manifest_says_so(empty: Store, tmp_path:
     assert whole.training_photos > 0
     rng = np.random.default_rng(0)
     pictures = [rng.integers(0, 255, (64, 64, 3)).astype(np.uint8) // (k % 3 + 1) for k in range(20)]
-    materials = whole.extract(pictures)
-    trained = whole.train([(None, material) for material in materials], None)  # type: ignore[list-item, arg-type]
+    raws = whole.extract(pictures)
+    trained = whole.train([(None, raw_global) for raw_global in raws], None)  # type: ignore[list-item, arg-type]
     again = whole.model_from(trained.to_bytes())
-    vectors = np.stack([whole.describe(None, material, again) for material in materials])  # type: ignore[arg-type]
+    vectors = np.stack([whole.describe(None, raw_global, again) for raw_global in raws])  # type: ignore[arg-type]
     assert vectors.shape == (20, 5) and np.abs(np.linalg.norm(vectors, axis=1) - 1).max() < 1e-5
     assert not whole.outgrown(again, 39) and whole.outgrown(again, 40)
 

@@ -258,12 +258,12 @@ class GlobalPart(Vectors):
 
         return self.engine.each(run, batch)
 
-    def describe(self, features: Features, material: Array, model: LearnedWhitening | None) -> Array:
+    def describe(self, features: Features, raw_global: Array, model: LearnedWhitening | None) -> Array:
         """The vector (D,) float32, of length 1."""
         whitening = None if self.learns else _whitening_of(self.engine)
         if whitening is None:
-            return super().describe(features, material, model)
-        return whitening(material).astype(np.float32)
+            return super().describe(features, raw_global, model)
+        return whitening(raw_global).astype(np.float32)
 
 
 class BothParts:
@@ -273,7 +273,7 @@ class BothParts:
         self._local = local
 
     def extract(self, batch: Sequence[Picture]) -> list[tuple[Features, Array]]:
-        """Local features and material of each."""
+        """Local features and raw global descriptor of each."""
         from lmr.method.features.networks.delf import GLOBAL_SCALES, describe
 
         local, network = self._local, self._local.engine.network()

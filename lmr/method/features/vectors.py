@@ -16,7 +16,7 @@ LEARNED, PHOTOS_A_DIMENSION, MOST_LEARNED_FROM = 256, 4, 1200
 
 
 class Vectors:
-    """The part of a GlobalDescriptor that is the same for all of these. Its material is the vector before whitening."""
+    """The part of a GlobalDescriptor that is the same for all of these. What is kept is the vector before whitening."""
 
     learns = False  # whether the collection learns whitening
 
@@ -25,8 +25,8 @@ class Vectors:
         """The most index photos to learn whitening from."""
         return MOST_LEARNED_FROM if self.learns else 0
 
-    def material_from(self, stored: bytes) -> Array:
-        """The material as kept in the ledger."""
+    def raw_global_from(self, stored: bytes) -> Array:
+        """The raw global descriptor as kept in the ledger."""
         return np.frombuffer(stored, np.float32)
 
     def model_from(self, stored: bytes) -> LearnedWhitening:
@@ -36,17 +36,17 @@ class Vectors:
     def train(
         self, photos: Sequence[tuple[Features, Array]], each: Callable[[Callable, Iterable], list]
     ) -> LearnedWhitening:
-        """Whitening from the material of index photos."""
-        raw = np.stack([material for _, material in photos])
+        """Whitening from the raw descriptors of index photos."""
+        raw = np.stack([raw_global for _, raw_global in photos])
         dimension = min(LEARNED, max(1, len(raw) // PHOTOS_A_DIMENSION))
         return LearnedWhitening(*learned(raw, dimension), len(photos))
 
-    def describe(self, features: Features, material: Array, model: LearnedWhitening | None) -> Array:
+    def describe(self, features: Features, raw_global: Array, model: LearnedWhitening | None) -> Array:
         """The vector (D,) float32, of length 1."""
         if not self.learns:
-            return material
+            return raw_global
         assert model is not None
-        return unit_rows((material - model.mean) @ model.basis).astype(np.float32)
+        return unit_rows((raw_global - model.mean) @ model.basis).astype(np.float32)
 
     def outgrown(self, model: LearnedWhitening, index_photos: int) -> bool:
         """Whether the collection has outgrown what was learned."""
