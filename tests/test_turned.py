@@ -176,10 +176,10 @@ def pairs_of(collection: Stores) -> dict[frozenset[str], tuple]:
 
 
 def test_turned_photos_are_found_from_outside_and_at_link(
-    made: Path, blank: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    little: Path, blank: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    mended = chosen(made, tmp_path / "photos")
-    blank("ingest", tmp_path / "photos", "--labels", made / "labels.csv")
+    mended = chosen(little, tmp_path / "photos", OTHERS)
+    blank("ingest", tmp_path / "photos", "--labels", little / "labels.csv")
     assert blank.json("link", "--no-turns")["turned"] == []
     with Stores.open(load({"home": blank.home})[0]) as collection:
         before = pairs_of(collection)
@@ -188,7 +188,7 @@ def test_turned_photos_are_found_from_outside_and_at_link(
     assert turned_now == {str(path): (degrees(turn), turn >= 4) for path, turn in mended.values()}
     assert blank.json("link")["rounds"] == []
     for turn in (0, 1, 3, 4):
-        file = put(photo_of(made / "bank-query.jpg"), turn, tmp_path / f"query-{turn}.png")
+        file = put(photo_of(little / "bank-query.jpg"), turn, tmp_path / f"query-{turn}.png")
         found = blank.json("search", file, "--top", 3)
         assert (found["query"]["turn"], found["query"]["mirrored"]) == (degrees(back(turn)), turn == 4), turn
         assert places(found) == {"bank"}, turn
@@ -212,7 +212,7 @@ def test_turned_photos_are_found_from_outside_and_at_link(
         assert upright and all(after_it[pair][::2] == outcome[::2] for pair, outcome in upright.items())
         for name, (_, turn) in mended.items():
             image = collection.ledger.images.get(ids[name])
-            photo = photo_of(made / f"{name}.jpg")
+            photo = photo_of(little / f"{name}.jpg")
             assert image is not None and (image.turn, image.width, image.height) == (turn, photo.width, photo.height)
             pictures = Pictures(collection, query_of_stored(collection, image.id))
             assert np.array_equal(pictures.pixels(image.id)[0], photo.pixels)
