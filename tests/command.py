@@ -49,6 +49,7 @@ from lmr.method.verification.verify import verify
 from lmr.values import Features
 
 TIMEOUT = 600.0
+IMPORTED_BY = os.getpid()
 TypeAdapter(str | None)  # typer asks pydantic, which imports what it needs when it is first used
 
 
@@ -64,10 +65,15 @@ def _first_use() -> None:
 _first_use()
 
 
+def ready() -> None:
+    """Begin the process that commands are forked from, before a worker is: one process has only one such for all."""
+    forkserver.set_forkserver_preload([__name__])
+    forkserver.ensure_running()
+
+
 def run(words: list[str], environment: Mapping[str, str], folder: Path) -> subprocess.CompletedProcess[str]:
     """What a command printed and how it ended. Raises TimeoutExpired."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__])
     with tempfile.TemporaryDirectory() as temporary:
         outputs = [Path(temporary) / name for name in ("out", "err")]
         process = context.Process(target=_command, args=(words, dict(environment), folder, *outputs))
@@ -83,6 +89,7 @@ def run(words: list[str], environment: Mapping[str, str], folder: Path) -> subpr
 
 
 def _command(words: list[str], environment: dict[str, str], folder: Path, out: Path, err: Path) -> None:
+    assert os.getpid() != IMPORTED_BY, "it has imported all by itself, which takes longer than most commands"
     for descriptor, path in ((1, out), (2, err)):
         file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         os.dup2(file, descriptor)
