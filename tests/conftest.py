@@ -120,6 +120,12 @@ class Cli:
         )
 
 
+@pytest.fixture(scope="session", autouse=True)
+def commands() -> None:
+    """Commands are forked from a process that has imported all; the first to begin one, be it a worker's, decides."""
+    command.ready()
+
+
 def stop_databases(home: Path) -> None:
     settings, _ = load({"home": home})
     LocalNeo4j(home, settings).stop()

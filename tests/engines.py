@@ -9,6 +9,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -21,28 +22,40 @@ class Elsewhere:
 
     def __init__(self, *hidden: Path) -> None:
         self._hidden, self.done = [os.path.realpath(path) for path in hidden], 0
+        self._running: tuple[Connection, BaseProcess, tempfile.TemporaryDirectory] | None = None
 
     def map(self, function: Callable, payloads: Iterable[Any], *, shared: Any = None) -> Iterator[Any]:
-        context = multiprocessing.get_context("spawn")
-        line, far = context.Pipe()
-        with tempfile.TemporaryDirectory() as folder:
-            process = context.Process(target=_serve, args=(far, folder, self._hidden), daemon=True)
+        for payload in payloads:
+            line = self._line()
+            line.send_bytes(pickle.dumps((function, payload, shared)))
+            done, result = pickle.loads(line.recv_bytes())  # noqa: S301
+            if not done:
+                raise result
+            self.done += 1
+            yield result
+
+    def _line(self) -> Connection:
+        if self._running is None:
+            context = multiprocessing.get_context("spawn")
+            line, far = context.Pipe()
+            folder = tempfile.TemporaryDirectory()
+            process = context.Process(target=_serve, args=(far, folder.name, self._hidden), daemon=True)
             process.start()
             far.close()
-            try:
-                for payload in payloads:
-                    line.send_bytes(pickle.dumps((function, payload, shared)))
-                    done, result = pickle.loads(line.recv_bytes())  # noqa: S301
-                    if not done:
-                        raise result
-                    self.done += 1
-                    yield result
-            finally:
-                line.close()
-                process.join()
+            self._running = line, process, folder
+        return self._running[0]
+
+    def end(self) -> None:
+        """End the process."""
+        if self._running is not None:
+            line, process, folder = self._running
+            self._running = None
+            line.close()
+            process.join()
+            folder.cleanup()
 
     def close(self) -> None:
-        """Nothing goes on between maps."""
+        """The process goes on: it takes seconds to begin one, and each stage of a job closes its engine."""
 
 
 def _serve(line: Connection, folder: str, hidden: list[str]) -> None:

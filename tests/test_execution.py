@@ -222,9 +222,9 @@ def test_work_needs_nothing_of_this_machine_but_its_payloads(
     """Photos that are ingested, described, linked and turned where neither they nor a collection can be opened."""
     photos = tmp_path / "photos"
     chosen(little, photos, OTHERS)
-    engines = {"here": Local(2), "elsewhere": Elsewhere(tmp_path)}
+    elsewhere = Elsewhere(tmp_path)
     held = []
-    for name, one in engines.items():
+    for name, one in (("here", Local(2)), ("elsewhere", elsewhere)):
         forget(running)
         monkeypatch.setattr(Stores, "executor", one)
         settings = replace(load({"home": tmp_path / name})[0], top=10)
@@ -234,9 +234,10 @@ def test_work_needs_nothing_of_this_machine_but_its_payloads(
             assert link(stores).turned
             held.append(contents(stores))
         one.close()
-    assert engines["elsewhere"].done > 20
+    assert elsewhere.done > 20
     with pytest.raises(PermissionError):
-        list(Elsewhere(tmp_path).map(Path.read_bytes, [next(photos.iterdir())]))
+        list(elsewhere.map(Path.read_bytes, [next(photos.iterdir())]))
+    elsewhere.end()
     assert held[0].keys() == held[1].keys()
     for what in held[0]:
         assert held[0][what] == held[1][what], what

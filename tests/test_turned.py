@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -29,13 +28,14 @@ from lmr.retrieval import turning
 from lmr.retrieval.query import query_of_photo, query_of_stored
 from lmr.settings import load
 from lmr.store.check import check
+from lmr.store.graph import Graph
 from lmr.store.ledger import Ledger
 from lmr.store.made import create_ledger
 from lmr.store.stores import Stores
 from lmr.values import Photo, unit_rows
 from tests.collection.test_faults import Fault
 from tests.collection.test_histories import Here
-from tests.conftest import Cli, stop_databases
+from tests.conftest import Cli, copy_ledger, forget
 
 CLASSIC = preset("classic")
 
@@ -176,10 +176,10 @@ def pairs_of(collection: Stores) -> dict[frozenset[str], tuple]:
 
 
 def test_turned_photos_are_found_from_outside_and_at_link(
-    made: Path, blank: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    little: Path, blank: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    mended = chosen(made, tmp_path / "photos")
-    blank("ingest", tmp_path / "photos", "--labels", made / "labels.csv")
+    mended = chosen(little, tmp_path / "photos", OTHERS)
+    blank("ingest", tmp_path / "photos", "--labels", little / "labels.csv")
     assert blank.json("link", "--no-turns")["turned"] == []
     with Stores.open(load({"home": blank.home})[0]) as collection:
         before = pairs_of(collection)
@@ -188,7 +188,7 @@ def test_turned_photos_are_found_from_outside_and_at_link(
     assert turned_now == {str(path): (degrees(turn), turn >= 4) for path, turn in mended.values()}
     assert blank.json("link")["rounds"] == []
     for turn in (0, 1, 3, 4):
-        file = put(photo_of(made / "bank-query.jpg"), turn, tmp_path / f"query-{turn}.png")
+        file = put(photo_of(little / "bank-query.jpg"), turn, tmp_path / f"query-{turn}.png")
         found = blank.json("search", file, "--top", 3)
         assert (found["query"]["turn"], found["query"]["mirrored"]) == (degrees(back(turn)), turn == 4), turn
         assert places(found) == {"bank"}, turn
@@ -212,7 +212,7 @@ def test_turned_photos_are_found_from_outside_and_at_link(
         assert upright and all(after_it[pair][::2] == outcome[::2] for pair, outcome in upright.items())
         for name, (_, turn) in mended.items():
             image = collection.ledger.images.get(ids[name])
-            photo = photo_of(made / f"{name}.jpg")
+            photo = photo_of(little / f"{name}.jpg")
             assert image is not None and (image.turn, image.width, image.height) == (turn, photo.width, photo.height)
             pictures = Pictures(collection, query_of_stored(collection, image.id))
             assert np.array_equal(pictures.pixels(image.id)[0], photo.pixels)
@@ -256,33 +256,20 @@ def check_of(cli: Cli) -> list:
         return check(collection)
 
 
-@pytest.fixture
-def two(
-    little: Path, servers: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[list[Stores]]:
-    """A calm and a shaken collection of the same photos, linked but for their turns."""
+def test_a_link_that_is_cut_short_turns_the_same(
+    little: Path, servers: dict[str, str], running: tuple[Graph, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each transaction of the ledger fails once, before or after it is durable; then all is as after a calm link."""
     monkeypatch.setattr(Stores, "executor", Here())
     chosen(little, tmp_path / "photos", OTHERS)
-    homes = [tmp_path / name for name in ("calm", "shaken")]
-    try:
-        environments = servers, dict.fromkeys(servers, "")  # the shaken one has databases of its own
-        settings = [
-            load({"home": home}, {**os.environ, **environment})[0]
-            for home, environment in zip(homes, environments, strict=True)
-        ]
-        with Stores.open(settings[0], create=True) as calm:
-            ingest(calm, [tmp_path / "photos"])
-            shutil.copytree(homes[0], homes[1], ignore=lambda folder, names: [n for n in names if "ledger" not in n])
-            with Stores.open(settings[1]) as shaken:
-                yield [calm, shaken]
-    finally:
-        stop_databases(homes[1])
-
-
-def test_a_link_that_is_cut_short_turns_the_same(two: list[Stores], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each transaction of the ledger fails once, before or after it is durable."""
-    calm, shaken = two
-    assert len(link(calm).turned) == 3
+    calm_home, home = tmp_path / "calm", tmp_path / "shaken"
+    with Stores.open(load({"home": calm_home})[0], create=True) as calm:
+        ingest(calm, [tmp_path / "photos"])
+        copy_ledger(calm_home, home)
+        assert len(link(calm).turned) == 3
+        assert check(calm) == []
+        wanted = turns_of(calm), pairs_of(calm)
+    forget(running)  # the shaken one has the servers to itself
     transaction, seen, at = Ledger.transaction, 0, 0
 
     @contextmanager
@@ -298,19 +285,22 @@ def test_a_link_that_is_cut_short_turns_the_same(two: list[Stores], monkeypatch:
 
     monkeypatch.setattr(Ledger, "transaction", failing)
     cut = 0
-    for k in range(1, 100):
-        at, seen = k, 0
-        try:
-            link(shaken)
-        except Fault:
-            cut += 1
-            continue
-        if seen < at:
-            break
-    at = 0
-    assert cut >= 6
-    for collection in two:
-        assert check(collection) == []
-    turns = [{image.id: image.turn for image in collection.ledger.images.all()} for collection in two]
-    assert turns[0] == turns[1] and sorted(turns[0].values())[-3:] == [2, 3, 4]
-    assert pairs_of(calm) == pairs_of(shaken)
+    with Stores.open(load({"home": home})[0]) as shaken:
+        for k in range(1, 100):
+            at, seen = k, 0
+            try:
+                link(shaken)
+            except Fault:
+                cut += 1
+                continue
+            if seen < at:
+                break
+        at = 0
+        assert cut >= 6
+        assert check(shaken) == []
+        assert (turns_of(shaken), pairs_of(shaken)) == wanted
+        assert sorted(turns_of(shaken).values())[-3:] == [2, 3, 4]
+
+
+def turns_of(collection: Stores) -> dict[str, int]:
+    return {image.id: image.turn for image in collection.ledger.images.all()}

@@ -252,6 +252,7 @@ class LocalNeo4j(proc.LocalServer):
             for stray in _Rehearsal(home, self._settings).strays():  # of one that was cut off
                 proc.stop(stray)
             shutil.rmtree(home, ignore_errors=True)
+            jars.unsign(cached)
             try:
                 _Rehearsal(proc.private_folder(home), self._settings).perform(progress).replace(archive)
             finally:
@@ -314,6 +315,8 @@ class LocalNeo4j(proc.LocalServer):
 class _Rehearsal(LocalNeo4j):
     """A server with no data that notes which classes it loads, and writes them to a file when it ends."""
 
+    ends_within = 600.0  # writing takes half a minute of a core, and others may want it
+
     def __init__(self, home: Path, settings: Settings) -> None:
         super().__init__(home, replace(settings, heap_mb=512, java_options="-XX:+UseSerialGC"))
         self._made = home / "classes.jsa"
@@ -335,7 +338,7 @@ class _Rehearsal(LocalNeo4j):
                             driver.execute_query(statement)
             finally:
                 self.stop()
-        if not self._answers_with(self._shared()):  # also one that is incomplete: the disk was full
+        if not (self._made.exists() and self._answers_with(self._shared())):  # killed by then, or the disk was full
             self._made.unlink(missing_ok=True)
             self._made.touch()
         return self._made
@@ -364,9 +367,12 @@ class _EndedEarlyError(ServerError):
 
 
 def _archive(java: Path, cached: Path) -> Path:
-    """Where the classes lie that Neo4j loads with this Java; an empty file where it shares none."""
+    """Where the classes lie that Neo4j loads with this Java; an empty file where it shares none.
+
+    An older lmr kept them under another name, without those of signed jars.
+    """
     known = java.resolve().stat()
-    digest = hashlib.sha256(f"{java.resolve()} {known.st_mtime_ns} {known.st_size}".encode()).hexdigest()
+    digest = hashlib.sha256(f"{java.resolve()} {known.st_mtime_ns} {known.st_size} unsigned".encode()).hexdigest()
     return cached / f"classes-{digest[:12]}.jsa"
 
 

@@ -125,6 +125,7 @@ class LocalServer(abc.ABC):
 
     name = "the server"
     program = ""  # the word that names it in command lines
+    ends_within = 30.0  # seconds after which it is killed
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -212,7 +213,7 @@ class LocalServer(abc.ABC):
             state = self.running()
             process = state.process() if state else None
             if process:
-                stop(process)
+                stop(process, self.ends_within)
             self._state.unlink(missing_ok=True)
             links.unlink(self.folder)
             return process is not None

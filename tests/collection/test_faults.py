@@ -27,7 +27,7 @@ from lmr.store.replica import bring_up, state_of
 from lmr.store.stores import Stores
 from lmr.store.vectors import Milvus
 from tests.collection.test_histories import PLACES, Here, History
-from tests.conftest import stop_databases
+from tests.conftest import forget
 
 ALL = os.environ.get("LMR_FAULTS", "some") == "all"
 
@@ -131,33 +131,32 @@ def state(collection: Stores, history: History) -> dict:
 
 
 def test_a_write_that_fails_is_made_good_by_the_same_step(
-    servers: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    servers: dict[str, str], running: tuple[Graph, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """What a calm collection holds after each step, and then a shaken one, on the same servers."""
     monkeypatch.setattr(Stores, "executor", Here())
-    own = dict.fromkeys(servers, "")  # the shaken one has databases of its own
-    settings = [
-        replace(load({"home": tmp_path / name}, {**os.environ, **environment})[0], top=10)
-        for name, environment in (("calm", servers), ("shaken", own))
-    ]
+    settings = [replace(load({"home": tmp_path / name})[0], top=10) for name in ("calm", "shaken")]
     faults = Faults(monkeypatch)
-    try:
-        with Stores.open(settings[0], create=True) as calm, Stores.open(settings[1], create=True) as shaken:
-            histories = [History(collection, 5) for collection in (calm, shaken)]
-            tried = 0
-            for name, step in steps(list(histories[0].photos)):
-                faults.at = 0
-                step(calm, histories[0])
-                places = attempts(step, name, shaken, histories[1], faults)
-                tried += len(places)
-                print(f"{name}: {len(places)} faults: {', '.join(sorted(set(places)))}", flush=True)
-                left, right = state(calm, histories[0]), state(shaken, histories[1])
-                for what in left:
-                    assert left[what] == right[what], (name, what)
-                assert check(shaken) == [], name
-            assert tried > 60 if ALL else tried > 12
-    finally:
-        for one in settings:
-            stop_databases(one.home)
+    held = []
+    with Stores.open(settings[0], create=True) as calm:
+        history = History(calm, 5)
+        taken = steps(list(history.photos))
+        for _, step in taken:
+            step(calm, history)
+            held.append(state(calm, history))
+    forget(running)
+    with Stores.open(settings[1], create=True) as shaken:
+        history = History(shaken, 5)
+        tried = 0
+        for (name, step), left in zip(taken, held, strict=True):
+            places = attempts(step, name, shaken, history, faults)
+            tried += len(places)
+            print(f"{name}: {len(places)} faults: {', '.join(sorted(set(places)))}", flush=True)
+            right = state(shaken, history)
+            for what in left:
+                assert left[what] == right[what], (name, what)
+            assert check(shaken) == [], name
+        assert tried > 60 if ALL else tried > 12
 
 
 def attempts(step: Step, name: str, collection: Stores, history: History, faults: Faults) -> list[str]:

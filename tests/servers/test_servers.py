@@ -89,6 +89,26 @@ def test_a_password_that_is_damaged_or_lost_is_told_at_once(home: Path) -> None:
     assert server.start(Silent()).password == right.decode()
 
 
+def test_a_stale_state_and_a_taken_port_do_no_harm(home: Path) -> None:
+    server = neo4j(home)
+    access = server.start(Silent())
+    server.stop()
+    port = int(access.uri.rsplit(":", 1)[1])
+    stale = proc.State(os.getpid(), 1.0, access.uri, access.http)  # a living process that is not the server
+    proc.write_state(server.folder / "server.json", stale)
+    assert server.running() is None
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        for _ in range(100):  # a connection of another test may pass through it; a server of one stays on it
+            with contextlib.suppress(OSError):
+                taken.bind(("127.0.0.1", port))
+                taken.listen()
+                break
+            time.sleep(0.1)
+        moved = server.start(Silent())
+    assert moved.uri != access.uri
+
+
 def test_a_server_that_hangs_is_told_when_time_is_up_and_can_be_stopped(home: Path) -> None:
     neo4j(home).start(Silent())
     process = psutil.Process(neo4j(home).running().pid)
@@ -122,26 +142,6 @@ def test_the_browser_is_served_with_our_style_and_guide(running: tuple[Graph, st
     for page, text in (("index.html", "Neo4j"), ("lmr.grass", "node.Image"), ("lmr-guide.html", "strongest-bridges")):
         with urllib.request.urlopen(f"{http}/browser/{page}") as answer:
             assert text in answer.read().decode()
-
-
-def test_a_stale_state_and_a_taken_port_do_no_harm(home: Path) -> None:
-    server = neo4j(home)
-    access = server.start(Silent())
-    server.stop()
-    port = int(access.uri.rsplit(":", 1)[1])
-    stale = proc.State(os.getpid(), 1.0, access.uri, access.http)  # a living process that is not the server
-    proc.write_state(server.folder / "server.json", stale)
-    assert server.running() is None
-    with socket.socket() as taken:
-        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        for _ in range(100):  # a connection of another test may pass through it; a server of one stays on it
-            with contextlib.suppress(OSError):
-                taken.bind(("127.0.0.1", port))
-                taken.listen()
-                break
-            time.sleep(0.1)
-        moved = server.start(Silent())
-    assert moved.uri != access.uri
 
 
 @pytest.mark.parametrize("answers", [False, True])
