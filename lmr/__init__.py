@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from lmr.library.collection import Collection
     from lmr.library.explanation import Explanation
     from lmr.library.homes import config, doctor, open, plan, queries, restore
+    from lmr.library.match import Match
     from lmr.library.networks import checkpoints, features
     from lmr.library.page import Page
     from lmr.library.result import Hit, Image, SearchResult
@@ -68,6 +69,7 @@ __all__ = [
     "ImageId",
     "ImportFailedError",
     "LmrError",
+    "Match",
     "OutdatedError",
     "Page",
     "PhotoError",
@@ -103,6 +105,7 @@ _HOMES = {
     "lmr.library.collection": ("Collection",),
     "lmr.library.explanation": ("Explanation",),
     "lmr.library.homes": ("config", "doctor", "open", "plan", "queries", "restore"),
+    "lmr.library.match": ("Match",),
     "lmr.library.networks": ("checkpoints", "features"),
     "lmr.library.page": ("Page",),
     "lmr.library.result": ("Hit", "Image", "SearchResult"),

@@ -44,14 +44,15 @@ class Asking(Held):
         where: Where | None = None,
         rounds: int = 3,
         seconds: float | None = None,
+        box: tuple[float, float, float, float] | None = None,
     ) -> SearchResult:
         """All images of the place in a photo, verified ones first in the order in which they join. Nothing is stored.
 
         top: None: all. max_depth: hops in the forest; min_weight: of matches that ways pass over. verified_only: leave
         out what is only similar. query_images: list photos of the query split too. near (latitude, longitude in
         degrees), within (metres), taken_from and taken_to ("1990", "1990-07-14") choose what is listed; where: the same
-        as one value. rounds and seconds limit what a photo outside the forest is compared with. Raises PhotoError,
-        UsageError.
+        as one value. rounds and seconds limit what a photo outside the forest is compared with. box: search with this
+        part alone, left, top, right and bottom in px of the upright photo. Raises PhotoError, UsageError.
 
         >>> result = c.search("one.jpg", top=5)
         >>> result.hits[0].reached, result.hits[0].image.landmark
@@ -63,7 +64,7 @@ class Asking(Held):
         chosen = where or Where.checked(near, within, taken_from, taken_to)
         found = search(
             self._stores,
-            self._question(photo),
+            self._question(photo if box is None else self._part(photo, box)),
             top=top,
             max_depth=max_depth,
             min_weight=min_weight,
@@ -73,6 +74,13 @@ class Asking(Held):
             where=chosen,
         )
         return SearchResult(self._stores, found, chosen)
+
+    def _part(self, photo: Any, box: tuple[float, float, float, float]) -> bytes:
+        """A part of a photo as the bytes of a photo of its own."""
+        from lmr.library.given import encoded
+        from lmr.retrieval.part import part_of
+
+        return encoded(part_of(self._stores, self._question(photo), box))
 
     def searches(
         self, photos: Iterable[Any], *, strict: bool = False, **options: Any

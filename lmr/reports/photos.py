@@ -12,12 +12,29 @@ from lmr.method.photos.decode import decode, read
 from lmr.method.photos.turned import turned
 from lmr.method.verification.matching import prepare
 from lmr.method.verification.verify import correspondences
-from lmr.reports.pictures import PANEL, match_picture, placeholder, thumbnail
+from lmr.reports.pictures import PANEL, jpeg, match_picture, placeholder, thumbnail
 from lmr.retrieval.originals import original
+from lmr.retrieval.question import question_of, whole_id
 from lmr.retrieval.values import SearchQuery
 from lmr.store.stores import Stores
 from lmr.text import text_of
-from lmr.values import Array, Features, Hop, Photo, Verification
+from lmr.values import Array, Features, Hop, Photo, PhotoFile, Question, Verification
+
+
+def small_picture(stores: Stores, asked: Question | str, side: int) -> bytes:
+    """A JPEG of a photo, its longer side at most `side` px: a placeholder for a stored one whose file is gone.
+
+    Raises PhotoError for a photo in hand that cannot be read, UsageError where there is no such image.
+    """
+    question = question_of(stores, asked)
+    if isinstance(question, PhotoFile):
+        return jpeg(thumbnail(decode(question.data, enough=side, **stores.settings.decoding).pixels, side))
+    image = stores.ledger.images.get(whole_id(stores.ledger, question))
+    try:
+        pixels = placeholder() if image is None else original(stores, image, enough=side).pixels
+    except PhotoError:
+        pixels = placeholder()
+    return jpeg(thumbnail(pixels, side))
 
 
 class Pictures:

@@ -111,6 +111,12 @@ class Images:
         select = "SELECT id FROM images WHERE id >= ? AND id < ? || 'g' ORDER BY id LIMIT 2"
         return [row[0] for row in self._db.execute(select, (prefix, prefix))]
 
+    def ids_after(self, id: str, limit: int) -> list[str]:
+        """The next ids after one, in their order."""
+        return [
+            row[0] for row in self._db.execute("SELECT id FROM images WHERE id > ? ORDER BY id LIMIT ?", (id, limit))
+        ]
+
     def without_files(self) -> list[tuple[int, bytes]]:
         """(number, path of the last file, empty where that is not known) of images that had files and have none."""
         select = "SELECT number, last_path FROM images WHERE last_path IS NOT NULL ORDER BY last_path, number"
