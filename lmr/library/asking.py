@@ -41,6 +41,7 @@ class Asking(Held):
         within: float = 1000.0,
         taken_from: str | None = None,
         taken_to: str | None = None,
+        label: str | None = None,
         where: Where | None = None,
         rounds: int = 3,
         seconds: float | None = None,
@@ -50,8 +51,8 @@ class Asking(Held):
 
         top: None: all. max_depth: hops in the forest; min_weight: of matches that ways pass over. verified_only: leave
         out what is only similar. query_images: list photos of the query split too. near (latitude, longitude in
-        degrees), within (metres), taken_from and taken_to ("1990", "1990-07-14") choose what is listed; where: the same
-        as one value. rounds and seconds limit what a photo outside the forest is compared with. box: search with this
+        degrees), within (metres), taken_from and taken_to ("1990", "1990-07-14") and label choose what is listed; where:
+        the same as one value. rounds and seconds limit what a photo outside the forest is compared with. box: search with this
         part alone, left, top, right and bottom in px of the upright photo. Raises PhotoError, UsageError.
 
         >>> result = c.search("one.jpg", top=5)
@@ -61,7 +62,7 @@ class Asking(Held):
         from lmr.retrieval.search import search
         from lmr.retrieval.values import SearchBudget
 
-        chosen = where or Where.checked(near, within, taken_from, taken_to)
+        chosen = where or Where.checked(near, within, taken_from, taken_to, label)
         found = search(
             self._stores,
             self._question(photo if box is None else self._part(photo, box)),

@@ -185,12 +185,12 @@ def merged(each: Sequence[Sequence[tuple[str, float]]], asked: int) -> list[tupl
 
 
 def _taken(ledger: Ledger, where: Where) -> Callable[[str], bool]:
-    """Tells of an id whether that image was taken when and where a filter says."""
+    """Tells of an id whether that image was taken when and where a filter says, and has its label."""
 
     @functools.cache
     def passes(id: str) -> bool:
         image = ledger.images.get(id)
-        return image is not None and where.passes(image.taken_at, image.latitude, image.longitude)
+        return image is not None and where.passes(image.taken_at, image.latitude, image.longitude, image.landmark)
 
     return passes
 

@@ -140,7 +140,7 @@ class Images:
         return {number: (latitude, longitude) for number, latitude, longitude in self._db.execute(select)}
 
     def taken(self, where: Where) -> list[int]:
-        """Numbers of the images that were taken when and where a filter says, in their order."""
+        """Numbers of the images that a filter lets pass, in their order."""
         conditions, values = [], list[float | str]()
         if where.near is not None:
             conditions.append("latitude BETWEEN ? AND ?")
@@ -148,7 +148,10 @@ class Images:
         if where.first is not None or where.last is not None:  # `1905` is before `1905-06`
             conditions.append("taken_at BETWEEN ? AND ?")
             values += [(where.first or "")[:4], where.last or "9999-12-31T23:59:59"]
-        select = f"SELECT number, taken_at, latitude, longitude FROM images WHERE {' AND '.join(conditions) or 'true'}"
+        if where.landmark is not None:
+            conditions.append("landmark = ?")
+            values.append(where.landmark)
+        select = f"SELECT number, taken_at, latitude, longitude, landmark FROM images WHERE {' AND '.join(conditions) or 'true'}"
         rows = self._db.execute(f"{select} ORDER BY +number", values)
         return [number for number, *facts in rows if where.passes(*facts)]
 
