@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from lmr.library.servers import browser, down, status, up
     from lmr.store.snapshot import Snapshot
     from lmr.values import Hop, ImageId, Unused
+    from lmr.web.server import serve
     from lmr.where import Where
 
 __version__ = "0.1.0"
@@ -97,6 +98,7 @@ __all__ = [
     "restore",
     "score",
     "score_recognition",
+    "serve",
     "status",
     "up",
 ]
@@ -114,6 +116,7 @@ _HOMES = {
     "lmr.library.servers": ("browser", "down", "status", "up"),
     "lmr.store.snapshot": ("Snapshot",),
     "lmr.values": ("Hop", "ImageId", "Unused"),
+    "lmr.web.server": ("serve",),
     "lmr.where": ("Where",),
 }
 _OF = {name: home for home, names in _HOMES.items() for name in names}

@@ -23,6 +23,7 @@ ROOMS = (
     "jobs",
     "reports",
     "library",
+    "web",
     "cli",
 )
 RULES = [

@@ -51,9 +51,10 @@ class Asking(Held):
 
         top: None: all. max_depth: hops in the forest; min_weight: of matches that ways pass over. verified_only: leave
         out what is only similar. query_images: list photos of the query split too. near (latitude, longitude in
-        degrees), within (metres), taken_from and taken_to ("1990", "1990-07-14") and label choose what is listed; where:
-        the same as one value. rounds and seconds limit what a photo outside the forest is compared with. box: search with this
-        part alone, left, top, right and bottom in px of the upright photo. Raises PhotoError, UsageError.
+        degrees), within (metres), taken_from and taken_to ("1990", "1990-07-14") and label choose what is listed;
+        where: the same as one value. rounds and seconds limit what a photo outside the forest is compared with. box:
+        search with this part alone, left, top, right and bottom in px of the upright photo. Raises PhotoError,
+        UsageError.
 
         >>> result = c.search("one.jpg", top=5)
         >>> result.hits[0].reached, result.hits[0].image.landmark

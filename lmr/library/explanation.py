@@ -71,6 +71,16 @@ class Explanation:
             raise UsageError(f"there are {len(self.path)} matches on the way: no match {hop}")
         return explanation_figure(self._stores, self._start, self.path if hop is None else self.path[hop : hop + 1])
 
+    def jpeg(self, hop: int | None = None) -> bytes:
+        """The figure as JPEG.
+
+        >>> c.explain("photos/front.jpg", "photos/side.jpg").jpeg(0)[:2]
+        b'\\xff\\xd8'
+        """
+        from lmr.reports.pictures import jpeg
+
+        return jpeg(self.figure(hop))
+
     def picture(self, target: FilePath) -> Path:
         """Write the figure as a JPEG. Raises UsageError where there is none, or what is there is not lmr's.
 
@@ -78,10 +88,9 @@ class Explanation:
         True
         """
         from lmr.outputs import check, replacing
-        from lmr.reports.pictures import jpeg
 
-        drawn = self.figure()
+        drawn = self.jpeg()
         check(Path(target), home=self._stores.home)
         with replacing(Path(target)) as part:
-            part.write_bytes(jpeg(drawn))
+            part.write_bytes(drawn)
         return Path(target)

@@ -36,6 +36,16 @@ class Looking(Held):
         """
         return match_of(self._stores.ledger, *sorted((self._stored(a), self._stored(b))))
 
+    def match_picture(self, a: Any, b: Any) -> bytes:
+        """Two stored images side by side with a line for each inlier of their match, as JPEG.
+
+        >>> c.match_picture("photos/front.jpg", "photos/front-2.jpg")[:2]
+        b'\\xff\\xd8'
+        """
+        from lmr.reports.photos import picture_of_match
+
+        return picture_of_match(self._stores, self._stored(a), self._stored(b))
+
     def rulings(self) -> list[Ruling]:
         """What people said of pairs, the latest first: ids, verdict, why, and when (UTC).
 

@@ -14,8 +14,9 @@ from lmr.method.verification.matching import prepare
 from lmr.method.verification.verify import correspondences
 from lmr.reports.pictures import PANEL, jpeg, match_picture, placeholder, thumbnail
 from lmr.retrieval.originals import original
+from lmr.retrieval.query import query_of_stored
 from lmr.retrieval.question import question_of, whole_id
-from lmr.retrieval.values import SearchQuery
+from lmr.retrieval.values import SearchBudget, SearchQuery
 from lmr.store.stores import Stores
 from lmr.text import text_of
 from lmr.values import Array, Features, Hop, Photo, PhotoFile, Question, Verification
@@ -35,6 +36,12 @@ def small_picture(stores: Stores, asked: Question | str, side: int) -> bytes:
     except PhotoError:
         pixels = placeholder()
     return jpeg(thumbnail(pixels, side))
+
+
+def picture_of_match(stores: Stores, a: str, b: str) -> bytes:
+    """A JPEG of the match of two stored images."""
+    start = query_of_stored(stores, a, SearchBudget(rounds=0))
+    return jpeg(Pictures(stores, start).match(Hop(a, b, 0, 0.0)))
 
 
 class Pictures:

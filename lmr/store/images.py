@@ -151,7 +151,8 @@ class Images:
         if where.landmark is not None:
             conditions.append("landmark = ?")
             values.append(where.landmark)
-        select = f"SELECT number, taken_at, latitude, longitude, landmark FROM images WHERE {' AND '.join(conditions) or 'true'}"
+        chosen = " AND ".join(conditions) or "true"
+        select = f"SELECT number, taken_at, latitude, longitude, landmark FROM images WHERE {chosen}"
         rows = self._db.execute(f"{select} ORDER BY +number", values)
         return [number for number, *facts in rows if where.passes(*facts)]
 

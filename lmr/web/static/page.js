@@ -1,0 +1,58 @@
+// What the pages do beyond links and forms: drop and paste a photo, load as one scrolls, keys, jobs as they change.
+"use strict";
+
+for (const form of document.querySelectorAll("form.drop")) {
+  const file = form.querySelector("input[type=file]");
+  const take = (files) => {
+    const photo = [...files].find((one) => one.type.startsWith("image/") || one.type.startsWith("video/") || !one.type);
+    if (!photo) return;
+    const chosen = new DataTransfer();
+    chosen.items.add(photo);
+    file.files = chosen.files;
+    form.requestSubmit();
+  };
+  file.addEventListener("change", () => file.files.length && form.requestSubmit());
+  document.addEventListener("dragover", (event) => { event.preventDefault(); form.classList.add("over"); });
+  document.addEventListener("dragleave", () => form.classList.remove("over"));
+  document.addEventListener("drop", (event) => { event.preventDefault(); form.classList.remove("over"); take(event.dataTransfer.files); });
+  document.addEventListener("paste", (event) => take(event.clipboardData.files));
+}
+
+async function load(more) {
+  const link = more.querySelector("a");
+  const address = new URL(link.href);
+  address.searchParams.set("part", "1");
+  link.textContent = "Loading …";
+  const answer = await fetch(address, { credentials: "same-origin" });
+  if (answer.status === 429) { setTimeout(() => load(more), 2000); return; }
+  if (!answer.ok) { link.textContent = "More"; return; }
+  more.insertAdjacentHTML("afterend", await answer.text()); // made by the server's templates, every value escaped
+  more.remove();
+  watch();
+}
+
+const seen = new IntersectionObserver((entries) => {
+  for (const entry of entries) if (entry.isIntersecting) { seen.unobserve(entry.target); load(entry.target); }
+}, { rootMargin: "800px" });
+function watch() { for (const more of document.querySelectorAll("li.more")) seen.observe(more); }
+watch();
+
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.altKey || event.metaKey || event.target.closest("input, textarea, select")) return;
+  const meant = [...document.querySelectorAll("[data-key]")].find((one) => one.dataset.key === event.key);
+  if (meant) { event.preventDefault(); meant.click(); }
+});
+
+for (const table of document.querySelectorAll("[data-jobs]")) {
+  const told = new EventSource(table.dataset.jobs);
+  told.onmessage = (event) => {
+    for (const job of JSON.parse(event.data)) {
+      const row = table.querySelector(`[data-job="${CSS.escape(job.id)}"]`);
+      if (!row) { location.reload(); return; }
+      const before = row.querySelector("[data-part=state]").textContent;
+      row.querySelector("[data-part=state]").textContent = job.state;
+      row.querySelector("[data-part=at]").textContent = job.error || (job.total ? `${job.task} ${job.done}/${job.total}` : "");
+      if (before !== job.state && job.ended) { location.reload(); return; }
+    }
+  };
+}
