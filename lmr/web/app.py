@@ -32,6 +32,7 @@ def app(site: Site, most_bytes: int) -> ASGIApp:
         Route("/search", endpoint(searching.search)),
         Route("/why", endpoint(why.why)),
         Route("/why/picture", endpoint(why.picture, "drawing")),
+        Route("/pair/{a}/{b}", endpoint(why.pair)),
         Route("/matches/{a}/{b}", endpoint(why.pair_picture, "drawing")),
         Route("/rule", why.rule, methods=["POST"], max_body_size=_FORM),
         Route("/graph/{id}", endpoint(around.graph)),

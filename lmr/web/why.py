@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -17,6 +17,7 @@ from lmr.values import Hop, ImageId
 from lmr.web.answers import jpeg, site_of
 from lmr.web.asked import Asked, whole
 from lmr.web.jobs import Job
+from lmr.web.searching import card_of
 from lmr.web.site import Missing, Site
 
 PATIENCE = 20.0  # seconds to wait for a ruling before its job is shown instead
@@ -84,6 +85,12 @@ def picture(site: Site, request: Request) -> Response:
     return jpeg(site.picture(key, lambda: found.jpeg(k)), seconds=60)
 
 
+def pair(site: Site, request: Request) -> str:
+    """One match of two stored images, whatever became of it."""
+    a, b = (site.image(request.path_params[name]) for name in ("a", "b"))
+    return site.html("pair.html", a=card_of(a), b=card_of(b), match=site.c.match(a.id, b.id))
+
+
 def pair_picture(site: Site, request: Request) -> Response:
     """The match of two stored images, whatever became of it."""
     a, b = (site.image(request.path_params[name]).id for name in ("a", "b"))
@@ -104,9 +111,14 @@ async def rule(request: Request) -> Response:
         raise UsageError(job.error or "it failed")
     if job.is_open:
         return RedirectResponse("/collection", 303)
-    return RedirectResponse(
-        asked.link("/why", goal=told["goal"]) if told.get("goal") else later(told.get("later", "")), 303
-    )
+    return RedirectResponse(_back(asked, told), 303)
+
+
+def _back(asked: Asked, told: dict[str, str]) -> str:
+    """Where a ruling was made: on a way, in the review, or on the page of a match."""
+    if told.get("goal"):
+        return asked.link("/why", goal=told["goal"])
+    return later(told["later"]) if "later" in told else f"/pair/{quote(told['a'])}/{quote(told['b'])}"
 
 
 def later(put_off: str) -> str:
