@@ -581,3 +581,43 @@ def test_what_cannot_be_served_is_told(page, tmp_path: Path, home: Path) -> None
     with pytest.raises(lmr.CollectionError):
         lmr.serve(tmp_path / "none", port=0)
     assert not (tmp_path / "none").exists()
+
+
+# ------------------------------------------------------------ in a browser
+
+
+def test_in_a_browser(page, c: lmr.Collection, home: Path) -> None:
+    """A photo is picked, results load as one scrolls, the review goes by keys; nothing is blocked, and nothing leaves."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright, and a Chromium of the system")
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("needs a Chromium of the system")
+    with playwright.sync_playwright() as running:
+        shown = running.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        tab = shown.new_page(viewport={"width": 390, "height": 800})
+        faults: list[str] = []
+        asked: set[str] = set()
+        tab.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
+        tab.on("pageerror", lambda error: faults.append(str(error)))
+        tab.on("dialog", lambda dialog: faults.append(f"a script ran: {dialog.message}"))
+        tab.on("request", lambda request: asked.add(urlsplit(request.url).netloc))
+        tab.goto(page.address)
+        tab.wait_for_url(f"{base(page)}/")
+        tab.set_input_files("input[type=file]", home / "one.jpg")
+        tab.wait_for_url("**/search**")
+        wanted = [hit.image.id for hit in c.search(home / "one.jpg", top=60)]
+        assert ids_on(tab.content()) == wanted
+        assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth"), "it is as wide as a phone"
+        tab.click("text=Why?")
+        tab.wait_for_selector("section.hop img")
+        for path in ("/", f"/photos/{wanted[0]}?hidden=1", "/places", "/collection", "/review"):
+            tab.goto(base(page) + path)
+            tab.wait_for_load_state("networkidle" if path != "/collection" else "load")
+        if c.review(1):
+            left = tab.inner_text("main b")
+            tab.keyboard.press("l")
+            tab.wait_for_url("**/review?later=**")
+            assert tab.inner_text("main") and left not in ("0", "")
+        shown.close()
+    assert asked == {urlsplit(base(page)).netloc}
+    assert not [fault for fault in faults if "favicon" not in fault and "404" not in fault]

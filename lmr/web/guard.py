@@ -7,6 +7,7 @@ all must carry the cookie, which browsers send from our own pages alone.
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import ipaddress
 import secrets
@@ -20,6 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 _SAFE = ("GET", "HEAD")
+_PATIENCE = 30.0  # seconds for the next part of a request
 _HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; img-src 'self' blob:; style-src 'self'; script-src 'self'; connect-src 'self'; "
@@ -104,7 +106,7 @@ class Guard:
             await send(message)
 
         refused = self._refused(scope)
-        await (refused or self._app)(scope, receive, answer)
+        await (refused or self._app)(scope, _in_time(receive), answer)
 
     def _refused(self, scope: Scope) -> Response | None:
         """The answer to a request that goes no further."""
@@ -122,6 +124,24 @@ class Guard:
         if not access.admits(headers):
             return PlainTextResponse(_LOCKED, 401, {"WWW-Authenticate": "Bearer"})
         return None
+
+
+def _in_time(receive: Receive) -> Receive:
+    """The same, for which a client that stops amid its request has gone away."""
+    whole = False
+
+    async def next_part() -> Message:
+        nonlocal whole
+        if whole:
+            return await receive()
+        try:
+            message = await asyncio.wait_for(receive(), _PATIENCE)
+        except TimeoutError:
+            return {"type": "http.disconnect"}
+        whole = not message.get("more_body", False)
+        return message
+
+    return next_part
 
 
 def _is_ours(headers: Headers, host: str) -> bool:

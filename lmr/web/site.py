@@ -56,7 +56,7 @@ class Site:
         self.searching, self.drawing = Crew("search", max(4, cores), 64), Crew("picture", max(4, cores), 256)
         self.listeners = 0  # to what jobs tell
         self.in_hand = PhotosInHand()
-        self._results: Kept[Any, tuple[int, SearchResult]] = Kept(_RESULTS, lambda kept: len(kept[1]) + 1)
+        self._results: Kept[Asked, tuple[int, SearchResult]] = Kept(_RESULTS, lambda kept: len(kept[1]) + 1)
         self._ways: Kept[Any, Explanation] = Kept(_WAYS, lambda found: 1)
         self._reviews: Kept[str, Review] = Kept(2, lambda found: 1)
         self.pictures: Kept[Any, bytes] = Kept(_PICTURE_BYTES, len)
@@ -101,14 +101,15 @@ class Site:
 
         What was found is kept, so that scrolling on does not search again; more are fetched in growing steps.
         """
-        photo, state = self.photo(asked.of), self.c.snapshot().name
-        kept = self._results.get((asked, state))
+        photo, kept = self.photo(asked.of), self._results.get(asked)
+        if kept is not None and kept[1].found.state != self.c.snapshot().name:
+            kept = None
         if kept is None or (kept[0] < upto and len(kept[1]) == kept[0]):
             top = PAGE if kept is None else kept[0]
             while top < upto:
                 top *= _GROWS
             top = min(top, MOST)
-            kept = self._results.put((asked, state), (top, self.c.search(photo, top=top, **asked.options())))
+            kept = self._results.put(asked, (top, self.c.search(photo, top=top, **asked.options())))
         return kept[1]
 
     def way(self, of: str, to: str, box: tuple[float, float, float, float] | None = None) -> Explanation:
