@@ -243,9 +243,23 @@ def test_a_part_of_a_photo_is_searched_with(c: lmr.Collection, photo: Path) -> N
     stored = found.hits[0].image
     again = c.search(stored.id, box=(0, 0, stored.width, stored.height * 0.8))
     assert stored.id in [hit.image.id for hit in again if hit.reached == "verified"], "it is a photo of its own"
+    assert c.explain(photo, found.hits[0].image.id, box=(60, 40, 340, 260)).path[0].inliers == found.hits[0].inliers
+    assert c.size(photo) == c.size(stored.id) == (400, 300)
     for wrong in ((0, 0, 5, 5), (900, 900, 1000, 1000), (float("nan"), 0, 50, 50)):
         with pytest.raises(lmr.UsageError, match="is no"):
             c.search(photo, box=wrong)
+
+
+def test_one_photo_is_laid_over_another_as_their_match_maps_it(c: lmr.Collection, home: Path, photo: Path) -> None:
+    """Where the second photo covers the first it shows the same: nearer than it would without the map."""
+    a, b = _ends(c, photo)
+    drawn = [np.asarray(Pillow.open(io.BytesIO(data)).convert("L"), float) for data in (
+        c.thumbnail(a, 400), c.match_overlay(a, b), c.thumbnail(b, 400))]  # fmt: skip
+    assert drawn[0].shape == drawn[1].shape
+    shown = drawn[1] != 245
+    laid, apart = (np.corrcoef(drawn[0][shown], one[shown])[0, 1] for one in drawn[1:])
+    assert laid > apart and laid > 0.5
+    assert c.match_picture(a, b)[:2] == b"\xff\xd8"
 
 
 def test_photos_are_looked_at(c: lmr.Collection, photo: Path) -> None:

@@ -260,6 +260,10 @@ def test_a_photo_that_is_dropped_finds_what_the_library_finds(
     }
     part = browser.get(f"{address}&box=40,30,360,270").text
     assert ids_on(part)[0] == c.search(home / "one.jpg", box=(40, 30, 360, 270))[0].image.id
+    why = html.unescape(re.findall(r'href="(/why[^"]*)"', part)[0])
+    shown = browser.get(why).text
+    drawn = html.unescape(re.findall(r'src="(/why/picture[^"]*)"', shown)[0])
+    assert browser.get(drawn).headers["content-type"] == "image/jpeg"
     assert "<nav" not in browser.get(f"{address}&part=1").text, "what scrolling loads is cards alone"
 
 

@@ -120,10 +120,10 @@ class Asking(Held):
 
         return snapshot(self._stores)
 
-    def explain(self, a: Any, b: Any) -> Explanation:
+    def explain(self, a: Any, b: Any, *, box: tuple[float, float, float, float] | None = None) -> Explanation:
         """Why a photo and a stored one belong together: the strongest way of verified matches between them.
 
-        Raises UsageError where the second is not stored, PhotoError.
+        box: of the first only this part, as in `search`. Raises UsageError where the second is not stored, PhotoError.
 
         >>> found = c.explain("one.jpg", "photos/side.jpg")
         >>> found.joined, len(found.path) == len(found.names) - 1
@@ -131,7 +131,8 @@ class Asking(Held):
         """
         from lmr.retrieval.paths import explain
 
-        start, hops = explain(self._stores, self._question(a), self._question(b))
+        first = self._question(a if box is None else self._part(a, box))
+        start, hops = explain(self._stores, first, self._question(b))
         return Explanation(None if hops is None else tuple(hops), self._stores, start)
 
     def locate(self, *photos: Any) -> list[Located]:

@@ -46,6 +46,28 @@ class Looking(Held):
 
         return picture_of_match(self._stores, self._stored(a), self._stored(b))
 
+    def match_overlay(self, a: Any, b: Any) -> bytes | None:
+        """The second image laid over the first as their match maps it, in the frame of the first, as JPEG.
+
+        None where no map was found between them.
+
+        >>> c.match_overlay("photos/front.jpg", "photos/front-2.jpg")[:2]
+        b'\\xff\\xd8'
+        """
+        from lmr.reports.photos import overlay_of_match
+
+        return overlay_of_match(self._stores, self._stored(a), self._stored(b))
+
+    def size(self, photo: Any) -> tuple[int, int]:
+        """Width and height in px of a photo as it lies upright, or of a stored image as it is turned.
+
+        >>> c.size("photos/front.jpg"), c.size("one.jpg")
+        ((640, 480), (640, 480))
+        """
+        from lmr.retrieval.part import size_of
+
+        return size_of(self._stores, self._question(photo))
+
     def rulings(self) -> list[Ruling]:
         """What people said of pairs, the latest first: ids, verdict, why, and when (UTC).
 

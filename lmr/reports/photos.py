@@ -12,7 +12,7 @@ from lmr.method.photos.decode import decode, read
 from lmr.method.photos.turned import turned
 from lmr.method.verification.matching import prepare
 from lmr.method.verification.verify import correspondences
-from lmr.reports.pictures import PANEL, jpeg, match_picture, placeholder, thumbnail
+from lmr.reports.pictures import PANEL, jpeg, laid_over, match_picture, placeholder, thumbnail
 from lmr.retrieval.originals import original
 from lmr.retrieval.query import query_of_stored
 from lmr.retrieval.question import question_of, whole_id
@@ -44,6 +44,15 @@ def picture_of_match(stores: Stores, a: str, b: str) -> bytes:
     return jpeg(Pictures(stores, start).match(Hop(a, b, 0, 0.0)))
 
 
+def overlay_of_match(stores: Stores, a: str, b: str) -> bytes | None:
+    """A JPEG of the second image as their match lays it over the first; None where there is no map between them."""
+    pictures = Pictures(stores, query_of_stored(stores, a, SearchBudget(rounds=0)))
+    found, _ = pictures.compared(a, b)
+    if found.transform is None:
+        return None
+    return jpeg(laid_over(pictures.pixels(a), pictures.pixels(b), np.array(found.transform).reshape(2, 3)))
+
+
 class Pictures:
     """Reads photos and draws matches for one report; `start` may be a photo that is not stored."""
 
@@ -61,13 +70,17 @@ class Pictures:
 
     def match(self, hop: Hop) -> Array:
         """The picture of one verified match."""
-        found, places = Verification(0, 0, 0.0), (np.zeros((0, 2)), np.zeros((0, 2)))
-        if self._has_features(hop.a) and self._has_features(hop.b):
-            by = self._stores.verifier
-            first, second = (prepare(self._features(id), by.matching) for id in (hop.a, hop.b))
-            found, *both = correspondences(first, second, by)
-            places = both[0], both[1]
+        found, places = self.compared(hop.a, hop.b)
         return match_picture(self.pixels(hop.a), self.pixels(hop.b), places, found)
+
+    def compared(self, a: str | None, b: str) -> tuple[Verification, tuple[Array, Array]]:
+        """What comparing two photos finds, and the places (k, 2) of its inliers in each, px."""
+        if not (self._has_features(a) and self._has_features(b)):
+            return Verification(0, 0, 0.0), (np.zeros((0, 2)), np.zeros((0, 2)))
+        by = self._stores.verifier
+        first, second = (prepare(self._features(id), by.matching) for id in (a, b))
+        found, *both = correspondences(first, second, by)
+        return found, (both[0], both[1])
 
     def _path(self, id: str | None) -> bytes | None:
         if id is None or (id == self._start.id and self._start.number is None):

@@ -13,6 +13,7 @@ from lmr.store.stores import Stores
 from lmr.values import Array, ImageId, Photo, Question
 
 _WHOLE = 1 << 20  # px: no photo comes reduced
+_ANY = 64  # px: one may come reduced as far as it likes
 
 
 def part_of(stores: Stores, asked: Question | str, box: Box) -> Array:
@@ -29,6 +30,18 @@ def part_of(stores: Stores, asked: Question | str, box: Box) -> Array:
         told = f"of {stores.settings.min_side} px or more within the photo of {photo.width} x {photo.height} px"
         raise UsageError(f"{box} is no part {told}: give left, top, right, bottom")
     return np.ascontiguousarray(photo.pixels[top:bottom, left:right])
+
+
+def size_of(stores: Stores, asked: Question | str) -> tuple[int, int]:
+    """Width and height of a photo, px: those in which boxes are given. Raises PhotoError, UsageError."""
+    question = question_of(stores, asked)
+    if isinstance(question, ImageId):
+        image = stores.ledger.images.get(whole_id(stores.ledger, question))
+        if image is None:
+            raise UsageError(f"no image has the id {question} any more")
+        return image.width, image.height
+    photo = decode(question.data, enough=_ANY, **stores.settings.decoding)
+    return photo.width, photo.height
 
 
 def _whole(stores: Stores, question: Question) -> Photo:

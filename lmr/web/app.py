@@ -34,6 +34,7 @@ def app(site: Site, most_bytes: int) -> ASGIApp:
         Route("/why/picture", endpoint(why.picture, "drawing")),
         Route("/pair/{a}/{b}", endpoint(why.pair)),
         Route("/matches/{a}/{b}", endpoint(why.pair_picture, "drawing")),
+        Route("/matches/{a}/{b}/over", endpoint(why.overlay, "drawing")),
         Route("/rule", why.rule, methods=["POST"], max_body_size=_FORM),
         Route("/graph/{id}", endpoint(around.graph)),
         Route("/places", endpoint(places.places)),
@@ -55,4 +56,4 @@ async def _static(request: Request) -> Response:
     name = request.path_params["name"]
     if name not in _TYPES:
         raise Missing("There is no such file.")
-    return FileResponse(_STATIC / name, media_type=_TYPES[name], headers={"Cache-Control": "private, max-age=3600"})
+    return FileResponse(_STATIC / name, media_type=_TYPES[name], headers={"Cache-Control": "private, max-age=60"})

@@ -92,6 +92,7 @@ def _head(site: Site, asked: Asked, result: SearchResult) -> dict[str, Any]:
         "asked": asked,
         "name": given or (name_of(stored) if stored else "the photo"),
         "stored": result.stored,
+        "size": site.c.size(photo),
         "verified": f"{verified}{'+' if result.hits and result.hits[-1].reached == 'verified' else ''}",
         "seconds": f"{result.seconds:.2f}",
         "turned": result.turned,

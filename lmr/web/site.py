@@ -67,6 +67,7 @@ class Site:
         return jinja2.Environment(
             loader=jinja2.PackageLoader("lmr.web"),
             autoescape=True,
+            auto_reload=False,
             undefined=jinja2.StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
@@ -113,10 +114,10 @@ class Site:
         return kept[1]
 
     def way(self, of: str, to: str, box: tuple[float, float, float, float] | None = None) -> Explanation:
-        """The way from a photo to a stored image, as it is now."""
+        """The way from a photo, or from a part of it, to a stored image, as it is now."""
         photo, goal = self.photo(of), self.image(to).id
-        key = (of, goal, self.c.snapshot().name)
-        return self._ways.made(key, lambda: self.c.explain(photo, goal))
+        key = (of, goal, box, self.c.snapshot().name)
+        return self._ways.made(key, lambda: self.c.explain(photo, goal, box=box))
 
     def review(self) -> Review:
         """What is worth a look, as it is now."""

@@ -42,7 +42,7 @@ class Step:
 def why(site: Site, request: Request) -> str:
     """The way from a photo to a stored image, match by match."""
     asked, to = Asked.read(request.query_params), request.query_params.get("goal", "")
-    found, goal = _way(site, asked, to), site.image(to)
+    found, goal = site.way(asked.of, to, asked.options()["box"]), site.image(to)
     steps = _steps(site, asked, to, found)
     weakest = min(steps, key=lambda step: step.hop.weight, default=None)
     return site.html(
@@ -58,12 +58,6 @@ def why(site: Site, request: Request) -> str:
     )
 
 
-def _way(site: Site, asked: Asked, to: str) -> Explanation:
-    if asked.box is not None:
-        raise Missing("The way from a part of a photo is not drawn: search with the whole photo.")
-    return site.way(asked.of, to)
-
-
 def _steps(site: Site, asked: Asked, to: str, found: Explanation) -> list[Step]:
     steps = []
     for k, hop in enumerate(found.path or ()):
@@ -77,11 +71,11 @@ def _steps(site: Site, asked: Asked, to: str, found: Explanation) -> list[Step]:
 def picture(site: Site, request: Request) -> Response:
     """One match of a way: its photos side by side, a line for each inlier."""
     asked, to = Asked.read(request.query_params), request.query_params.get("goal", "")
-    found, k = _way(site, asked, to), whole(request.query_params, "hop", 0, 10_000)
+    found, k = site.way(asked.of, to, asked.options()["box"]), whole(request.query_params, "hop", 0, 10_000)
     if not found.path or k >= len(found.path):
         raise Missing("The way has no such match any more: another command has changed the matches.")
     hop = found.path[k]
-    key = (hop.a or asked.of, hop.b, hop.inliers, hop.weight)
+    key = (hop.a or (asked.of, asked.box), hop.b, hop.inliers, hop.weight)
     return jpeg(site.picture(key, lambda: found.jpeg(k)), seconds=60)
 
 
@@ -98,6 +92,15 @@ def pair_picture(site: Site, request: Request) -> Response:
     if found is None:
         raise Missing("These two photos were never compared.")
     return jpeg(site.picture((a, b, found.inliers), lambda: site.c.match_picture(a, b)), seconds=60)
+
+
+def overlay(site: Site, request: Request) -> Response:
+    """The second of two stored images, laid over the first as their match maps it."""
+    a, b = (site.image(request.path_params[name]).id for name in ("a", "b"))
+    drawn = site.pictures.get((a, b, "over")) or site.c.match_overlay(a, b)
+    if drawn is None:
+        raise Missing("No map was found between these two photos.")
+    return jpeg(site.pictures.put((a, b, "over"), drawn), seconds=60)
 
 
 async def rule(request: Request) -> Response:

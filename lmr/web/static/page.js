@@ -56,3 +56,46 @@ for (const table of document.querySelectorAll("[data-jobs]")) {
     }
   };
 }
+
+// a box is drawn over the photo that is searched with: a part of it is searched with then
+for (const draw of document.querySelectorAll("[data-width].draw")) {
+  const picture = draw.querySelector("img"), frame = draw.appendChild(document.createElement("div"));
+  const scale = () => draw.dataset.width / picture.clientWidth;
+  const show = (left, top, right, bottom) => Object.assign(frame.style, {
+    display: "block", left: `${left}px`, top: `${top}px`, width: `${right - left}px`, height: `${bottom - top}px`,
+  });
+  let from = null;
+  const at = (event) => {
+    const edge = picture.getBoundingClientRect();
+    const inside = (value, most) => Math.max(0, Math.min(value, most));
+    return [inside(event.clientX - edge.left, edge.width), inside(event.clientY - edge.top, edge.height)];
+  };
+  const corners = (to) => [Math.min(from[0], to[0]), Math.min(from[1], to[1]), Math.max(from[0], to[0]), Math.max(from[1], to[1])];
+  const given = () => { if (draw.dataset.box) show(...draw.dataset.box.split(",").map((value) => value / scale())); };
+  if (picture.complete) given(); else picture.addEventListener("load", given);
+  draw.addEventListener("pointerdown", (event) => { from = at(event); draw.setPointerCapture(event.pointerId); event.preventDefault(); });
+  draw.addEventListener("pointermove", (event) => { if (from) show(...corners(at(event))); });
+  draw.addEventListener("pointerup", (event) => {
+    if (!from) return;
+    const box = corners(at(event));
+    from = null;
+    if (box[2] - box[0] < 8 || box[3] - box[1] < 8) return;
+    const address = new URL(draw.dataset.link, location.href);
+    address.searchParams.set("box", box.map((value) => Math.round(value * scale())).join(","));
+    location.href = address;
+  });
+}
+
+// one photo laid over the other: a slider between them, or both in turn
+for (const over of document.querySelectorAll("[data-over]")) {
+  const top = over.querySelector(".stack img:last-child"), slider = over.querySelector("input"), blink = over.querySelector("button");
+  let turns = null;
+  const show = () => { top.style.opacity = slider.value / 100; };
+  slider.addEventListener("input", show);
+  blink.addEventListener("click", () => {
+    blink.setAttribute("aria-pressed", String(!turns));
+    if (turns) { clearInterval(turns); turns = null; show(); return; }
+    turns = setInterval(() => { top.style.opacity = top.style.opacity === "1" ? 0 : 1; }, 700);
+  });
+  show();
+}
