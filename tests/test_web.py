@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import csv
+import hashlib
 import html
 import json
 import os
@@ -31,13 +32,21 @@ from lmr.web.crew import Crew, CrewBusy
 from lmr.web.guard import Access
 from lmr.web.jobs import NOTES, Jobs
 from lmr.web.kept import Kept, PhotosInHand
+from lmr.web.mapped import View, gathered
+from lmr.web.outline import FILE, land
 from tests.conftest import ROOT, forget, that_hears_interrupts
+from tests.photos.tagged import xmp
 
 PLACES = {"bank": 6, "mill": 4}
 NAMES = {
     "bank-1.jpg": '"><img src=x onerror=alert(1)>.jpg',
     "bank-2.jpg": "bank'2' onload='alert(2)' {{7*7}} &amp;.jpg",
     "bank-3.jpg": "line\nbreak \u202egpj.jpg",
+}
+PLACED = {
+    "bank-0": ((52.5, 13.4), "1905"),
+    "bank-4": ((52.501, 13.401), "2004"),
+    "mill-corner-4": ((-33.9, 18.4), "2004-07-14"),
 }
 LABELS = {"bank": "</a><script>alert(3)</script>", "mill": "javascript:alert(4)\"'&"}
 
@@ -52,6 +61,10 @@ def home(little: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         for path in sorted(little.glob(f"{place}-*.jpg"))[:count]:
             name = NAMES.get(path.name, path.name)
             shutil.copy(path, photos / name)
+            if path.stem in PLACED:
+                at, when = PLACED[path.stem]
+                values = f'exif:GPSLatitude="{at[0]}" exif:GPSLongitude="{at[1]}" photoshop:DateCreated="{when}"'
+                (photos / f"{path.stem}.xmp").write_bytes(xmp(attributes=values))
             rows.append((name, LABELS[place], "index"))
     (photos / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 no photo")
     with (folder / "labels.csv").open("w", newline="") as file:
@@ -352,6 +365,47 @@ def test_the_review_goes_on_by_keys(browser: httpx.Client, c: lmr.Collection) ->
     assert seen == len(whole) and "what was put off" in text
 
 
+# ------------------------------------------------------------ where photos were taken
+
+
+def test_the_map_shows_where_and_when(browser: httpx.Client, c: lmr.Collection) -> None:
+    placed = c.positions()
+    assert sorted(place[0] for place in placed.values()) == [-33.9, 52.5, 52.501]
+    shown = browser.get("/map").text
+    assert "3 of 3 photos" in shown and shown.count("<circle") == 2
+    assert set(ids_on(shown)) == set(placed) and 'class="land"' in shown
+    nearer = next(link for link in re.findall(r'href="(/map\?view=[^"]*)"', shown) if "52.5" in link)
+    text = browser.get(html.unescape(nearer)).text
+    assert "2 of 3 photos" in text and text.count("<circle") == 2 and len(ids_on(text)) == 2
+    assert "1 of 1 photos" in browser.get("/map?from=1900&to=1910").text
+    assert "0 of 0 photos" in browser.get("/map?label=nothing").text
+    for wrong in ("1,2,3", "9,9,1,1", "nan,0,1,1", "-181,0,0,1", "a,b,c,d"):
+        assert browser.get(f"/map?view={wrong}").status_code == 400, wrong
+    alone = next(image for image in c.images() if image.location is None and c.locate(image.id)[0].place)
+    assert "By the photos that it matches it was taken near" in browser.get(f"/photos/{alone.id}").text
+
+
+def test_circles_hold_every_photo_and_lead_nearer() -> None:
+    import random
+
+    rng = random.Random(0)
+    places = {lmr.ImageId(str(k)): (rng.gauss(48, 0.5), rng.gauss(2, 0.5)) for k in range(500)}
+    view = View.around(places.values())
+    circles = gathered(places, view)
+    assert sum(circle.count for circle in circles) == 500 and len(circles) < 500
+    nearer = View.read({"view": circles[0].view})
+    assert sum(map(nearer.holds, places.values())) >= circles[0].count
+    assert nearer.size < view.size
+    assert View.around([]) == View()
+
+
+def test_the_outline_of_the_world_is_what_the_notice_says() -> None:
+    digest = hashlib.sha256(FILE.read_bytes()).hexdigest()
+    assert digest in (ROOT / "NOTICE").read_text()
+    xs, ys = zip(*((float(x), float(y)) for x, y in re.findall(r"(-?\d+\.\d),(-?\d+\.\d)", land())))
+    assert (min(xs), max(xs)) == (-180, 180) and -84 < min(ys) < -80 and 85 < max(ys) < 90
+
+
 # ------------------------------------------------------------ the interface for programs
 
 
@@ -614,7 +668,7 @@ def test_in_a_browser(page, c: lmr.Collection, home: Path) -> None:
         assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth"), "it is as wide as a phone"
         tab.click("text=Why?")
         tab.wait_for_selector("section.hop img")
-        for path in ("/", f"/photos/{wanted[0]}?hidden=1", "/places", "/collection", "/review"):
+        for path in ("/", f"/photos/{wanted[0]}?hidden=1", "/map", "/places", "/collection", "/review"):
             tab.goto(base(page) + path)
             tab.wait_for_load_state("networkidle" if path != "/collection" else "load")
         if c.review(1):

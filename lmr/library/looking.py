@@ -10,6 +10,7 @@ from lmr.values import ImageId, Unused
 
 if TYPE_CHECKING:
     from lmr.store.verdicts import Ruling
+    from lmr.where import Where
 
 
 class Looking(Held):
@@ -87,6 +88,14 @@ class Looking(Held):
         from lmr.text import text_of
 
         return [Unused(text_of(one.path), one.reason) for one in self._stores.ledger.files.all() if one.reason]
+
+    def positions(self, where: Where | None = None) -> dict[ImageId, tuple[float, float]]:
+        """Latitude and longitude in degrees of each image that has a position, or of those that a filter lets pass.
+
+        >>> c.positions()  # none of these photos has one
+        {}
+        """
+        return {ImageId(id): place for id, place in self._stores.ledger.images.located(where)}
 
     def image_ids(self, after: str = "", limit: int = 100) -> list[ImageId]:
         """Ids of images in their order, those after one: a way to go through all of them in parts.

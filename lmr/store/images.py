@@ -139,6 +139,15 @@ class Images:
         select = "SELECT number, latitude, longitude FROM images WHERE latitude IS NOT NULL"
         return {number: (latitude, longitude) for number, latitude, longitude in self._db.execute(select)}
 
+    def located(self, where: Where | None) -> Iterator[tuple[str, tuple[float, float]]]:
+        """(id, position) of the images that have one and that a filter lets pass, by id."""
+        select = (
+            "SELECT id, taken_at, latitude, longitude, landmark FROM images WHERE latitude IS NOT NULL ORDER BY +id"
+        )
+        for id, taken_at, latitude, longitude, landmark in self._db.execute(select):
+            if where is None or where.passes(taken_at, latitude, longitude, landmark):
+                yield id, (latitude, longitude)
+
     def taken(self, where: Where) -> list[int]:
         """Numbers of the images that a filter lets pass, in their order."""
         conditions, values = [], list[float | str]()

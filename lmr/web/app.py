@@ -10,7 +10,7 @@ from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from lmr.web import around, holding, places, reviewing, searching, why
+from lmr.web import around, holding, mapped, places, reviewing, searching, why
 from lmr.web.answers import FAILURES, endpoint
 from lmr.web.api import CALLS, description
 from lmr.web.calls import PREFIX
@@ -39,6 +39,7 @@ def app(site: Site, most_bytes: int) -> ASGIApp:
         Route("/graph/{id}", endpoint(around.graph)),
         Route("/places", endpoint(places.places)),
         Route("/places/{id}", endpoint(places.place)),
+        Route("/map", endpoint(mapped.mapped)),
         Route("/review", endpoint(reviewing.review)),
         Route("/collection", endpoint(holding.collection)),
         Route("/jobs", holding.ask_job, methods=["POST"], max_body_size=_FORM),

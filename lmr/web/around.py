@@ -6,6 +6,7 @@ from typing import Any
 
 from starlette.requests import Request
 
+from lmr.library.result import Image
 from lmr.web.asked import whole
 from lmr.web.searching import card_of
 from lmr.web.site import Site
@@ -30,8 +31,18 @@ def around(site: Site, request: Request) -> str:
         hidden=hidden,
         most=most,
         more=min(most * 2, _MOST) if most < _MOST else None,
+        suggested=_suggested(site, image),
         query=QUERY.format(id=image.id),
     )
+
+
+def _suggested(site: Site, image: Image) -> str | None:
+    """Where a photo without a position was taken, by those that it matches, in words."""
+    (found,) = site.c.locate(image.id) if image.location is None else (None,)
+    if found is None or found.place is None:
+        return None
+    near = "{:.5f}, {:.5f}".format(*found.place)
+    return f"{near}, within {found.spread or 0:,.0f} m (confidence {found.confidence or 0:.2f})"
 
 
 def matches_around(site: Site, id: str, most: int) -> list[dict[str, Any]]:
