@@ -10,6 +10,7 @@ from typing import Any
 
 FILE = Path(__file__).parent / "static" / "land-110m.json"
 Line = list[tuple[float, float]]
+_HALF = 180.0  # degrees
 
 
 @functools.cache
@@ -31,8 +32,23 @@ def _degrees(arc: list[list[int]], scale: list[float], translate: list[float]) -
 
 
 def _path(ring: list[int], arcs: list[Line]) -> str:
+    """A polygon, drawn again on the other side where it goes over the date line."""
     places: Line = []
     for number in ring:
         arc: Any = arcs[number] if number >= 0 else arcs[~number][::-1]
         places += arc[1:] if places else arc
-    return "M" + " ".join(f"{x:.1f},{y:.1f}" for x, y in places) + "Z"
+    whole = _unrolled(places)
+    if abs(whole[-1][0] - whole[0][0]) > _HALF:  # it goes around the south pole
+        whole += [(whole[-1][0], 90.0), (whole[0][0], 90.0)]
+    across = [x for x, _ in whole]
+    shifts = [0.0] + [_HALF * -2] * (max(across) > _HALF) + [_HALF * 2] * (min(across) < -_HALF)
+    return " ".join("M" + " ".join(f"{x + shift:.1f},{y:.1f}" for x, y in whole) + "Z" for shift in shifts)
+
+
+def _unrolled(places: Line) -> Line:
+    """The same places, each within half the world of the one before."""
+    turns, found = 0.0, [places[0]]
+    for (before, _), (x, y) in itertools.pairwise(places):
+        turns += 2 * _HALF * ((before - x > _HALF) - (x - before > _HALF))
+        found.append((x + turns, y))
+    return found
