@@ -19,7 +19,12 @@ from lmr.web.site import Missing, Site
 
 _FORM = 2**16  # bytes of a request without a photo
 _STATIC = Path(__file__).parent / "static"
-_TYPES = {"page.css": "text/css", "page.js": "text/javascript", "graph.js": "text/javascript"}
+_TYPES = {
+    "page.css": "text/css",
+    "page.js": "text/javascript",
+    "graph.js": "text/javascript",
+    "icon.svg": "image/svg+xml",
+}
 
 
 def app(site: Site, most_bytes: int) -> ASGIApp:

@@ -38,6 +38,10 @@ class Crew:
     def _done(self) -> None:
         self._at_hand -= 1
 
+    def begin(self, work: Callable[[], object]) -> None:
+        """Let something be done that nobody waits for, and whose failure whoever needs it next will meet again."""
+        self._pool.submit(work)
+
     def close(self) -> None:
         """Begin nothing any more, and wait for what is being done."""
         self._pool.shutdown(wait=True, cancel_futures=True)

@@ -36,7 +36,7 @@ def collection(site: Site, request: Request) -> str:
     return site.html(
         "collection.html",
         status=site.c.status(),
-        jobs=site.jobs.all(),
+        jobs=[(job, said(job)) for job in site.jobs.all()],
         folders=list(enumerate(map(str, site.folders))),
         aside=aside[begin : begin + PAGE],
         count_aside=len(aside),
@@ -45,6 +45,17 @@ def collection(site: Site, request: Request) -> str:
         checks=checks,
         lacks=site.c.lacks,
     )
+
+
+def said(job: Job) -> str:
+    """How far a job has come, or how it ended, in words."""
+    if job.error is not None:
+        return job.error
+    if job.is_open:
+        return f"{job.task} {job.done:,}/{job.total:,}" if job.total else ""
+    counts = job.outcome.items() if isinstance(job.outcome, dict) else ()
+    told = [f"{name.replace('_', ' ')} {value:,}" for name, value in counts if type(value) is int and value]
+    return ", ".join(told) or "nothing changed"
 
 
 def begin_job(site: Site, kind: str, folder: str = "") -> Job:
@@ -104,7 +115,8 @@ async def _changes(site: Site) -> AsyncIterator[str]:
         while not site.jobs.closing:
             if site.jobs.version != seen:
                 seen, quiet = site.jobs.version, 0.0
-                yield f"data: {json.dumps([asdict(job) for job in site.jobs.all()])}\n\n"
+                told = [{**asdict(job), "said": said(job)} for job in site.jobs.all()]
+                yield f"data: {json.dumps(told)}\n\n"
             elif quiet >= _QUIET:
                 quiet = 0.0
                 yield ": nothing new\n\n"

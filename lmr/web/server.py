@@ -106,6 +106,7 @@ def serve(
         access = Access(port, tuple(known - set(_LOOPBACK)), numbers=host in _EVERYWHERE)
         jobs = Jobs(lambda told: open(c.home, create=False, progress=told, **settings), c.home / NOTES)
         site = Site(c, access, jobs, folders, rules=not look_only)
+        site.searching.begin(c.snapshot)  # starts the databases while the first page is looked at
     except BaseException:
         bound.close()
         raise

@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 _ID = re.compile(r"[0-9a-f]{6,64}")
 _GROWS = 8  # times as many results are fetched when those at hand are at an end
-_RESULTS = 200_000  # in finished searches
+_RESULTS = 50_000  # in finished searches: about 100 MB
 _WAYS = 500
 REVIEWED = 50  # matches that are worth a look, at once
 _PICTURE_BYTES = 64 * 2**20

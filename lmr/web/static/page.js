@@ -51,7 +51,7 @@ for (const table of document.querySelectorAll("[data-jobs]")) {
       if (!row) { location.reload(); return; }
       const before = row.querySelector("[data-part=state]").textContent;
       row.querySelector("[data-part=state]").textContent = job.state;
-      row.querySelector("[data-part=at]").textContent = job.error || (job.total ? `${job.task} ${job.done}/${job.total}` : "");
+      row.querySelector("[data-part=at]").textContent = job.said;
       if (before !== job.state && job.ended) { location.reload(); return; }
     }
   };
