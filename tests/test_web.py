@@ -581,6 +581,30 @@ def test_those_who_come_when_all_are_busy_are_told(page, browser: httpx.Client, 
     assert browser.get("/").status_code == 200
 
 
+def test_clients_that_are_slow_hold_nothing(page, browser: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some never end the head of their request, some stop amid a photo; all are let go, and others are answered."""
+    monkeypatch.setattr("lmr.web.patience.InTime.seconds", 0.5)
+    monkeypatch.setattr("lmr.web.guard._PATIENCE", 0.5)
+    port = urlsplit(page.address).port
+    token = f"Authorization: Bearer {page.token}\r\n"
+    halves = (
+        "GET / HTTP/1.1\r\nHost: 127.0.0.1",
+        f"POST {PREFIX}/search HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n{token}Content-Length: 1000\r\n\r\nabc",
+        "",
+    )
+    slow = [_connected(port) for _ in range(60)]
+    for k, client in enumerate(slow):
+        client.sendall(halves[k % len(halves)].encode())
+    assert browser.get("/static/page.css").status_code == 200
+    for client in slow:
+        client.settimeout(30)
+        with contextlib.suppress(ConnectionError):
+            while client.recv(4096):
+                pass
+        client.close()
+    assert browser.get("/static/page.css").status_code == 200
+
+
 def test_work_is_bounded() -> None:
     async def main() -> None:
         crew, held = Crew("test", 1, 1), threading.Event()

@@ -92,6 +92,7 @@ def serve(
     from lmr.web.app import app
     from lmr.web.guard import Access
     from lmr.web.jobs import NOTES, Jobs
+    from lmr.web.patience import InTime
     from lmr.web.site import Site
 
     folders = tuple(Path(one).resolve() for one in photos)
@@ -113,6 +114,7 @@ def serve(
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     config = uvicorn.Config(
         app(site, most),
+        http=InTime,
         log_config=None,
         access_log=False,
         lifespan="off",
