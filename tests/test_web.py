@@ -148,6 +148,33 @@ def test_only_those_with_the_token_from_our_own_pages_are_answered(page, browser
     assert without.post("/jobs", data={"kind": "link"}).status_code == 403, "a cookie without an origin"
 
 
+def test_roles_look_rule_and_manage(page, home: Path, bank: lmr.ImageId) -> None:
+    """What each address is for, by its token and by the cookie that it becomes."""
+    data = (home / "one.jpg").read_bytes()
+    changes = (
+        ("look", "/photos", {"files": {"photo": ("one.jpg", data)}}),
+        ("look", f"{PREFIX}/search", {"content": data}),
+        ("rule", "/rule", {"data": {"a": bank, "b": bank, "verdict": "reject"}}),
+        ("rule", f"{PREFIX}/rulings", {"json": {"a": bank, "b": bank, "verdict": "reject"}}),
+        ("manage", "/jobs", {"data": {"cancel": "none"}}),
+        ("manage", f"{PREFIX}/jobs", {"json": {"kind": "none"}}),
+    )
+    roles = ("look", "rule", "manage")
+    for rank, role in enumerate(roles):
+        token = page.addresses[role].partition("token=")[2]
+        with httpx.Client(base_url=base(page), timeout=60, headers={"origin": base(page)}) as client:
+            client.get(page.addresses[role])
+            shown = client.get("/collection").text, client.get(f"/pair/{bank}/{bank}").text
+            assert ('action="/jobs"' in shown[0], 'action="/rule"' in shown[1]) == (rank == 2, rank >= 1)
+            for needed, path, body in changes:
+                allowed = rank >= roles.index(needed)
+                assert (client.post(path, **body).status_code != 403) == allowed, (role, path)
+                bearer = httpx.post(base(page) + path, headers={"authorization": f"Bearer {token}"}, timeout=60, **body)
+                assert (bearer.status_code != 403) == allowed, (role, path)
+            deleted = client.delete(f"{PREFIX}/jobs/none").status_code
+            assert deleted == (404 if rank == 2 else 403)
+
+
 def test_hosts_beyond_loopback() -> None:
     listening = Access(8765, ("photos.example",), numbers=True)
     for host in ("photos.example", "photos.example:443", "192.168.1.7:8765", "[fe80::1]:8765", "localhost:8765"):
@@ -656,7 +683,7 @@ def test_the_command_serves_until_it_is_interrupted(page, home: Path) -> None:
             with httpx.Client(base_url=where, headers={"authorization": f"Bearer {token}"}, timeout=60) as client:
                 assert client.get(f"{PREFIX}/status").json()["counts"]["images"] == sum(PLACES.values())
                 refused = client.post(f"{PREFIX}/jobs", json={"kind": "link"})
-                assert refused.status_code == 400 and "--look-only" in refused.json()["error"]
+                assert refused.status_code == 403 and "look alone" in refused.text
                 assert 'action="/jobs"' not in client.get("/collection").text
         finally:
             served.send_signal(signal.SIGINT)

@@ -22,6 +22,7 @@ Folders = Annotated[
 ]
 Look = Annotated[bool, typer.Option("--look-only", help="Let nothing be changed from the page.")]
 Open = Annotated[bool, typer.Option("--open/--no-open", help="Open a web browser.")]
+_ROLES = {"rule": "look and rule on matches", "look": "look alone"}
 
 
 @app.command()
@@ -50,6 +51,9 @@ def serve(
         if page.warning:
             say(page.warning)
         print(page.address, flush=True)
+        for role, address in page.addresses.items():
+            if page.warning and address != page.address:
+                say(f"for others, to {_ROLES[role]}: {address}")
         say("the page is served until Ctrl-C; programs send the token as `Authorization: Bearer TOKEN`")
         if open_:
             import webbrowser

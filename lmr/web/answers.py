@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Literal
 
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from lmr.errors import (
@@ -20,8 +20,9 @@ from lmr.errors import (
 )
 from lmr.plain import plain
 from lmr.web.crew import CrewBusy
+from lmr.web.guard import ROLE
 from lmr.web.jobs import QueueFull
-from lmr.web.site import Missing, Site
+from lmr.web.site import ASKING, Missing, Site
 
 Handler = Callable[[Site, Request], Any]
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -32,6 +33,7 @@ _CODES: tuple[tuple[type[Exception], int], ...] = (
     (Missing, 404),
     (UsageError, 400),
     (PhotoError, 422),
+    (ClientDisconnect, 408),
     (BusyError, 409),
     (OutdatedError, 409),
     (CollectionError, 503),
@@ -50,7 +52,12 @@ def endpoint(handler: Handler, crew: Literal["searching", "drawing"] = "searchin
 
     async def answer(request: Request) -> Response:
         site = site_of(request)
-        return answer_of(await getattr(site, crew).do(lambda: handler(site, request)))
+
+        def work() -> Any:
+            ASKING.set(request.scope[ROLE])
+            return handler(site, request)
+
+        return answer_of(await getattr(site, crew).do(work))
 
     return answer
 
@@ -93,6 +100,6 @@ def _about(code: int, detail: str) -> str:
 
 
 FAILURES: dict[Any, Any] = dict.fromkeys(
-    (HTTPException, Missing, LmrError, CrewBusy, QueueFull),
+    (HTTPException, ClientDisconnect, Missing, LmrError, CrewBusy, QueueFull),
     failed,
 )

@@ -55,7 +55,8 @@ def app(site: Site, most_bytes: int) -> ASGIApp:
     ]
     made = Starlette(routes=pages, exception_handlers=FAILURES, max_body_size=_FORM)
     made.state.site = site
-    return Guard(made, site.access)
+    look = {"/photos", *(PREFIX + call.path for call in CALLS if call.body == "photo")}
+    return Guard(made, site.access, {"look": look, "rule": {*look, "/rule", f"{PREFIX}/rulings"}})
 
 
 async def _static(request: Request) -> Response:

@@ -11,7 +11,9 @@ import asyncio
 import hmac
 import ipaddress
 import secrets
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
+from typing import Literal
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders, QueryParams
@@ -19,6 +21,10 @@ from starlette.requests import cookie_parser
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+Role = Literal["manage", "rule", "look"]
+ROLES: tuple[Role, ...] = ("manage", "rule", "look")
+ROLE = "lmr.role"  # under which a request's scope has it
+_MAY: dict[Role, str] = {"manage": "do anything", "rule": "look and rule on matches alone", "look": "look alone"}
 _LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 _SAFE = ("GET", "HEAD")
 _PATIENCE = 30.0  # seconds for the next part of a request
@@ -38,14 +44,22 @@ _HEADERS = {
 # and browsers would not send the cookie
 _ENTRY = (
     '<!doctype html><html lang="en"><meta charset="utf-8"><meta http-equiv="refresh" content="0;url=/">'
-    '<title>lmr</title><p><a href="/">Go on to the collection</a></p></html>'
+    '<link rel="icon" href="/static/icon.svg"><title>lmr</title><p><a href="/">Go on to the collection</a></p></html>'
 )
 _LOCKED = "This page needs the address that `lmr serve` printed when it was started, with the token in it.\n"
 
 
 @dataclass(frozen=True, slots=True)
+class Key:
+    """A token, and the cookie that it becomes: programs send the one, browsers the other."""
+
+    token: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
+    session: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Access:
-    """What lets a request in: the token, the cookie that it becomes, and the hosts under which the server is reached.
+    """What lets a request in: a key for each role, and the hosts under which the server is reached.
 
     names: besides loopback, in lower case, without the port; numbers: whether any address in digits will do, as for a
     server that listens on all of them (no page of others can be reached under one of ours).
@@ -54,8 +68,7 @@ class Access:
     port: int
     names: tuple[str, ...] = ()
     numbers: bool = False
-    token: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
-    session: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
+    keys: Mapping[Role, Key] = field(default_factory=lambda: {role: Key() for role in ROLES})
 
     @property
     def cookie(self) -> str:
@@ -76,20 +89,26 @@ class Access:
         shown = f"[{name}]" if ":" in name else name
         return (port or 80) == self.port and (shown in _LOOPBACK or (self.numbers and _is_number(name)))
 
-    def admits(self, headers: Headers) -> bool:
-        """Whether a request carries the cookie, or the token as programs send it."""
-        given = cookie_parser(headers.get("cookie", "")).get(self.cookie, "")
-        if _same(given, self.session):
-            return True
+    def role(self, headers: Headers) -> Role | None:
+        """Whose cookie, or token, a request carries; None: nobody's."""
+        cookie = cookie_parser(headers.get("cookie", "")).get(self.cookie, "")
         scheme, _, token = headers.get("authorization", "").partition(" ")
-        return scheme.lower() == "bearer" and _same(token, self.token)
+        for role, key in self.keys.items():
+            if _same(cookie, key.session) or (scheme.lower() == "bearer" and _same(token, key.token)):
+                return role
+        return None
+
+    def entered(self, token: str) -> Key | None:
+        """The key whose token an address carries."""
+        return next((key for key in self.keys.values() if _same(token, key.token)), None)
 
 
 class Guard:
     """Middleware that refuses what it should not answer, and adds to every answer what browsers are to keep to."""
 
-    def __init__(self, app: ASGIApp, access: Access) -> None:
-        self._app, self._access = app, access
+    def __init__(self, app: ASGIApp, access: Access, open_to: Mapping[Role, Set[str]]) -> None:
+        """open_to: the paths by which each role may change something, or hand a photo over; missing: all of them."""
+        self._app, self._access, self._open_to = app, access, open_to
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See ASGI."""
@@ -117,12 +136,16 @@ class Guard:
         if method not in _SAFE and not _is_ours(headers, host):
             return PlainTextResponse("This request comes from a page that is not this server's.\n", 403)
         token = QueryParams(scope["query_string"]).get("token") if method in _SAFE else None
-        if token is not None and _same(token, access.token):
+        if token is not None and (key := access.entered(token)) is not None:
             entry = HTMLResponse(_ENTRY)
-            entry.set_cookie(access.cookie, access.session, httponly=True, samesite="strict", path="/")
+            entry.set_cookie(access.cookie, key.session, httponly=True, samesite="strict", path="/")
             return entry
-        if not access.admits(headers):
+        role = access.role(headers)
+        if role is None:
             return PlainTextResponse(_LOCKED, 401, {"WWW-Authenticate": "Bearer"})
+        if method not in _SAFE and scope["path"] not in self._open_to.get(role, {scope["path"]}):
+            return PlainTextResponse(f"With this address one may {_MAY[role]}.\n", 403)
+        scope[ROLE] = role
         return None
 
 

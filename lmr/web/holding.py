@@ -60,8 +60,6 @@ def said(job: Job) -> str:
 
 def begin_job(site: Site, kind: str, folder: str = "") -> Job:
     """Let a job be done in its turn. Raises UsageError, Missing for a folder that the owner did not name."""
-    if not site.rules:
-        raise UsageError("this server only looks: it was started with --look-only")
     if kind == "link":
         return site.jobs.ask(kind, "compare photos (link)", lambda c: c.link())
     if kind == "cluster":
@@ -91,9 +89,7 @@ async def ask_job(request: Request) -> Response:
 
 
 def cancelled(site: Site, id: str) -> Job:
-    """A job that is not to go on. Raises Missing, UsageError where this server only looks."""
-    if not site.rules:
-        raise UsageError("this server only looks: it was started with --look-only")
+    """A job that is not to go on. Raises Missing."""
     job = site.jobs.cancel(id)
     if job is None:
         raise Missing("There is no such job.")

@@ -30,11 +30,13 @@ _GRACE = 3  # seconds for answers that are being given when the server ends
 class Served:
     """A page that is being served; use it as a context manager, or close it.
 
-    address: with the token that lets a browser in; warning: what it means that others can reach it, if they can.
+    addresses: with the token that lets a browser in, for each role: who may look alone, who may also rule on matches,
+    who may also begin jobs (manage). warning: what it means that others can reach it, if they can.
     """
 
-    def __init__(self, site: Site, server: uvicorn.Server, bound: socket.socket, address: str, warning: str) -> None:
-        self._site, self._server, self.address, self.warning = site, server, address, warning
+    def __init__(self, site: Site, server: uvicorn.Server, bound: socket.socket, base: str, warning: str) -> None:
+        self._site, self._server, self.warning = site, server, warning
+        self.addresses = {role: f"{base}/?token={key.token}" for role, key in site.access.keys.items()}
         self._thread = threading.Thread(target=server.run, args=([bound],), name="lmr-web", daemon=True)
         self._thread.start()
         while not server.started and self._thread.is_alive():
@@ -50,9 +52,14 @@ class Served:
         self.close()
 
     @property
+    def address(self) -> str:
+        """That of the one who may do most."""
+        return next(iter(self.addresses.values()))
+
+    @property
     def token(self) -> str:
-        """What programs send as `Authorization: Bearer TOKEN`."""
-        return self._site.access.token
+        """What programs send as `Authorization: Bearer TOKEN`; with it one may do as much."""
+        return self.address.partition("token=")[2]
 
     def wait(self) -> None:
         """Go on until the server ends, or Ctrl-C."""
@@ -90,7 +97,7 @@ def serve(
     """
     uvicorn = _uvicorn()
     from lmr.web.app import app
-    from lmr.web.guard import Access
+    from lmr.web.guard import ROLES, Access, Key, Role
     from lmr.web.jobs import NOTES, Jobs
     from lmr.web.patience import InTime
     from lmr.web.site import Site
@@ -104,9 +111,10 @@ def serve(
         c = open(home, create=False, progress=progress, **settings)
         port = bound.getsockname()[1]
         known = {one.lower() for one in names} | ({host.lower()} if host not in _EVERYWHERE else {socket.gethostname()})
-        access = Access(port, tuple(known - set(_LOOPBACK)), numbers=host in _EVERYWHERE)
+        keys: dict[Role, Key] = {role: Key() for role in (ROLES if not look_only else ROLES[-1:])}
+        access = Access(port, tuple(known - set(_LOOPBACK)), host in _EVERYWHERE, keys)
         jobs = Jobs(lambda told: open(c.home, create=False, progress=told, **settings), c.home / NOTES)
-        site = Site(c, access, jobs, folders, rules=not look_only)
+        site = Site(c, access, jobs, folders)
         site.searching.begin(c.snapshot)  # starts the databases while the first page is looked at
     except BaseException:
         bound.close()
@@ -124,8 +132,8 @@ def serve(
         timeout_graceful_shutdown=_GRACE,
     )
     shown = f"[{host}]" if ":" in host else host
-    address = f"http://{'127.0.0.1' if host in _EVERYWHERE else shown}:{port}/?token={access.token}"
-    return Served(site, uvicorn.Server(config), bound, address, _warning(host))
+    base = f"http://{'127.0.0.1' if host in _EVERYWHERE else shown}:{port}"
+    return Served(site, uvicorn.Server(config), bound, base, _warning(host))
 
 
 def _uvicorn() -> Any:
@@ -158,7 +166,7 @@ def _warning(host: str) -> str:
     if host in _LOOPBACK:
         return ""
     return (
-        f"Others can reach this page: whoever comes to {host} with the token in the address sees all photos of the "
-        "collection and can rule on matches (--look-only: nothing can be changed). Nothing is encrypted, the token "
-        "included: put a proxy with TLS in front of it, and name it with --name"
+        f"Others can reach this page: whoever comes to {host} with a token in the address sees all photos of the "
+        "collection, and can do what that token is for. Nothing is encrypted, the token included: put a proxy with TLS "
+        "in front of it, and name it with --name"
     )

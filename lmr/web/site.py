@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,12 +21,13 @@ from lmr.library.review import Review
 from lmr.values import ImageId, PhotoFile
 from lmr.web.asked import MOST, PAGE, Asked
 from lmr.web.crew import Crew
-from lmr.web.guard import Access
+from lmr.web.guard import Access, Role
 from lmr.web.jobs import Jobs
 from lmr.web.kept import IN_HAND, Kept, PhotosInHand
 
 T = TypeVar("T")
 
+ASKING: ContextVar[Role] = ContextVar("ASKING", default="look")  # whom this thread works for
 _ID = re.compile(r"[0-9a-f]{6,64}")
 _GROWS = 8  # times as many results are fetched when those at hand are at an end
 _RESULTS = 50_000  # in finished searches: about 100 MB
@@ -42,14 +44,13 @@ class Missing(Exception):
 class Site:
     """One server's. Handlers run in threads of the crews; what they share is safe in threads.
 
-    folders: those whose photos may be taken in from the page; rules: whether anything may be changed at all.
+    folders: those whose photos may be taken in from the page.
     """
 
     c: Collection
     access: Access
     jobs: Jobs
     folders: tuple[Path, ...] = ()
-    rules: bool = True
 
     def __post_init__(self) -> None:
         cores = os.cpu_count() or 1
@@ -74,8 +75,11 @@ class Site:
         )
 
     def html(self, template: str, **values: Any) -> str:
-        """A page, or a part of one."""
-        return self.templates.get_template(template).render(version=__version__, rules=self.rules, **values)
+        """A page, or a part of one, with what the one who asks may do."""
+        role = ASKING.get()
+        return self.templates.get_template(template).render(
+            version=__version__, rules=role != "look", manages=role == "manage", **values
+        )
 
     def photo(self, of: str) -> ImageId | PhotoFile:
         """What a page names: a stored image by its id, or a photo in hand by its key. Raises Missing."""

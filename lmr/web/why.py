@@ -131,8 +131,6 @@ def later(put_off: str) -> str:
 
 def ruled(site: Site, verdict: str, told: dict[str, Any]) -> Job:
     """What becomes of a ruling: it is done when all jobs before it are; waits a while for that."""
-    if not site.rules:
-        raise UsageError("this server only looks: it was started with --look-only")
     if verdict not in _VERBS:
         raise UsageError(f"a match is one of {', '.join(_VERBS)}, not {verdict[:40]!r}")
     a, b = (site.image(str(told.get(name, ""))) for name in ("a", "b"))
