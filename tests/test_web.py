@@ -558,6 +558,34 @@ def test_jobs_are_done_in_order_with_progress(page, browser: httpx.Client, progr
     assert "find places (cluster)" in browser.get("/collection").text
 
 
+def test_rulings_wait_for_jobs_and_hold_nobody_up(
+    page, browser: httpx.Client, program: httpx.Client, home: Path, bank: lmr.ImageId, c: lmr.Collection
+) -> None:
+    """Behind a long job, and where another process is writing: then they are refused, and may be asked for again."""
+    held = threading.Event()
+    long = page._site.jobs.ask("link", "long", lambda c: held.wait(60))
+    other = c.search(bank)[0].image.id
+    asked = {"verdict": "confirm", "a": bank, "b": other}
+    answers: list[httpx.Response] = []
+    headers = {"authorization": f"Bearer {page.token}"}
+    waiting = [
+        threading.Thread(target=lambda: answers.append(httpx.post(f"{program.base_url}rulings", json=asked, headers=headers, timeout=60)))
+        for _ in range(8)
+    ]  # fmt: skip
+    for one in waiting:
+        one.start()
+    time.sleep(0.5)
+    assert browser.get(f"/search?of={bank}").status_code == 200 and long.is_open
+    held.set()
+    for one in waiting:
+        one.join()
+    assert [answer.json()["state"] for answer in answers] == ["done"] * 8
+    with c._stores.writing():
+        refused = program.post("/rulings", json=asked)
+        assert refused.status_code == 409 and refused.json()["error"]
+    assert program.post("/rulings", json={**asked, "verdict": "withdraw"}).json()["state"] == "done"
+
+
 def test_a_job_is_cancelled_or_cut_short_and_told_so(page, home: Path, tmp_path: Path) -> None:
     begun, where = threading.Event(), page.where
 

@@ -87,7 +87,7 @@ class Looking(Held):
         """
         from lmr.text import text_of
 
-        return [Unused(text_of(one.path), one.reason) for one in self._stores.ledger.files.all() if one.reason]
+        return [Unused(text_of(path), reason) for path, reason in self._stores.ledger.files.set_aside()]
 
     def positions(self, where: Where | None = None) -> dict[ImageId, tuple[float, float]]:
         """Latitude and longitude in degrees of each image that has a position, or of those that a filter lets pass.

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from starlette.exceptions import HTTPException
@@ -21,7 +24,7 @@ from lmr.errors import (
 from lmr.plain import plain
 from lmr.web.crew import CrewBusy
 from lmr.web.guard import ROLE
-from lmr.web.jobs import QueueFull
+from lmr.web.jobs import Job, QueueFull
 from lmr.web.site import ASKING, Missing, Site
 
 Handler = Callable[[Site, Request], Any]
@@ -29,6 +32,7 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 API = "/api/"
 _LATER = "2"  # seconds
+_TICK = 0.05
 _CODES: tuple[tuple[type[Exception], int], ...] = (
     (Missing, 404),
     (UsageError, 400),
@@ -57,9 +61,29 @@ def endpoint(handler: Handler, crew: Literal["searching", "drawing"] = "searchin
             ASKING.set(request.scope[ROLE])
             return handler(site, request)
 
-        return answer_of(await getattr(site, crew).do(work))
+        found = await getattr(site, crew).do(work)
+        return answer_of(await found.ended() if isinstance(found, Awaited) else found)
 
     return answer
+
+
+@dataclass(frozen=True, slots=True)
+class Awaited:
+    """A job that an answer waits for, so many seconds at most; told: what the answer is, from the job as it is then.
+
+    It is waited for in the server's loop: jobs may take long, and no thread is held meanwhile.
+    """
+
+    job: Job
+    seconds: float
+    told: Callable[[Job], Any]
+
+    async def ended(self) -> Any:
+        """The answer."""
+        until = time.monotonic() + self.seconds
+        while self.job.is_open and time.monotonic() < until:
+            await asyncio.sleep(_TICK)
+        return self.told(self.job)
 
 
 def answer_of(found: Any) -> Response:

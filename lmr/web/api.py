@@ -11,12 +11,14 @@ from lmr.errors import UsageError
 from lmr.library.homes import queries as all_queries
 from lmr.plain import plain
 from lmr.values import ImageId, PhotoFile
+from lmr.web.answers import Awaited
 from lmr.web.asked import MOST, Asked, whole
 from lmr.web.calls import Call, Parameter, openapi
 from lmr.web.holding import KINDS, begin_job, cancelled
+from lmr.web.jobs import Job
 from lmr.web.searching import thumbnail
 from lmr.web.site import Missing, Site
-from lmr.web.why import pair_picture, ruled
+from lmr.web.why import PATIENCE, pair_picture, ruled
 
 _TOP, _LISTED = 20, 100
 
@@ -83,10 +85,12 @@ def _review(site: Site, request: Request, data: bytes) -> Any:
 
 def _rule(site: Site, request: Request, data: bytes) -> Any:
     told = _object(data)
-    job = ruled(site, str(told.get("verdict", "")), told)
-    if job.state == "failed":
-        raise UsageError(job.error or "it failed")
-    return {"job": job.id, "state": job.state, **(job.outcome or {})}
+
+    def answer(job: Job) -> Any:
+        job.raise_failure()
+        return {"job": job.id, "state": job.state, **(job.outcome or {})}
+
+    return Awaited(ruled(site, str(told.get("verdict", "")), told), PATIENCE, answer)
 
 
 def _rulings(site: Site, request: Request, data: bytes) -> Any:
@@ -126,7 +130,7 @@ def _job(site: Site, request: Request, data: bytes) -> Any:
     job = site.jobs.get(request.path_params["id"])
     if job is None:
         raise Missing("There is no such job.")
-    return site.jobs.finished(job, min(whole(request.query_params, "wait", 0, 30), 30))
+    return Awaited(job, whole(request.query_params, "wait", 0, 30), lambda job: job)
 
 
 def _cancel_job(site: Site, request: Request, data: bytes) -> Any:

@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from lmr import errors
 from lmr.errors import LmrError
 from lmr.library.collection import Collection
 from lmr.library.telling import Told
@@ -44,7 +45,8 @@ class _Cancelled(Exception):
 class Job:
     """One job: what it is in words, how far it has come, and how it ended. Times are UTC, ISO 8601.
 
-    task, done, total: what it is at. outcome: what the library's call returned, as plain values; error: why it failed.
+    task, done, total: what it is at. outcome: what the library's call returned, as plain values; error: why it failed,
+    failure: the name of that error.
     """
 
     about: str
@@ -58,6 +60,12 @@ class Job:
     total: int = 0
     outcome: Any = None
     error: str | None = None
+    failure: str | None = None
+
+    def raise_failure(self) -> None:
+        """Raise the error that it failed with, if it did."""
+        if self.state == "failed":
+            raise getattr(errors, self.failure or "", errors.LmrError)(self.error)
 
     @property
     def is_open(self) -> bool:
@@ -154,7 +162,7 @@ class Jobs:
             state = "cut short" if self.closing else "cancelled"
             job.error = _CUT_SHORT if self.closing else "asked for again, it goes on where it stopped"
         except (LmrError, OSError) as error:
-            job.error = str(error)
+            job.error, job.failure = str(error), type(error).__name__
         except Exception as error:  # a job that fails must not end the queue
             job.error = f"{type(error).__name__}: {error}"
         with self._changed:

@@ -14,7 +14,7 @@ from lmr.library.collection import Collection
 from lmr.library.explanation import Explanation
 from lmr.library.match import Match
 from lmr.values import Hop, ImageId
-from lmr.web.answers import jpeg, site_of
+from lmr.web.answers import Awaited, jpeg, site_of
 from lmr.web.asked import Asked, whole
 from lmr.web.jobs import Job
 from lmr.web.searching import card_of
@@ -110,11 +110,12 @@ async def rule(request: Request) -> Response:
         told = {name: value for name, value in form.items() if isinstance(value, str)}
     asked = Asked.read(told)
     job = await site.searching.do(lambda: ruled(site, told.get("verdict", ""), told))
-    if job.state == "failed":
-        raise UsageError(job.error or "it failed")
-    if job.is_open:
-        return RedirectResponse("/collection", 303)
-    return RedirectResponse(_back(asked, told), 303)
+
+    def answer(job: Job) -> Response:
+        job.raise_failure()
+        return RedirectResponse("/collection" if job.is_open else _back(asked, told), 303)
+
+    return await Awaited(job, PATIENCE, answer).ended()
 
 
 def _back(asked: Asked, told: dict[str, str]) -> str:
@@ -130,7 +131,7 @@ def later(put_off: str) -> str:
 
 
 def ruled(site: Site, verdict: str, told: dict[str, Any]) -> Job:
-    """What becomes of a ruling: it is done when all jobs before it are; waits a while for that."""
+    """A ruling as a job, which is done when all before it are. Raises UsageError, Missing."""
     if verdict not in _VERBS:
         raise UsageError(f"a match is one of {', '.join(_VERBS)}, not {verdict[:40]!r}")
     a, b = (site.image(str(told.get(name, ""))) for name in ("a", "b"))
@@ -142,4 +143,4 @@ def ruled(site: Site, verdict: str, told: dict[str, Any]) -> Job:
         return (c.confirm if verdict == "confirm" else c.reject)(a.id, b.id, reason)
 
     about = f"{_VERBS[verdict]}: {a.id[:12]} and {b.id[:12]}"
-    return site.jobs.finished(site.jobs.ask(verdict, about, work), PATIENCE)
+    return site.jobs.ask(verdict, about, work)
