@@ -19,6 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import psutil
 
 import lmr
 from benchmarks.data import SHARED, percentiles
@@ -50,6 +51,12 @@ def make(home: Path, count: int | None) -> None:
         bring_up(collection)
 
 
+def held() -> tuple[int, int]:
+    """Memory of this process, in MB, and how many files it holds open."""
+    process = psutil.Process()
+    return process.memory_info().rss // 10**6, process.num_fds()
+
+
 def measure(home: Path, count: int, pages: int) -> None:
     """Ask for pages and print how long they took."""
     timed("databases started", lambda: lmr.up(home) and None)
@@ -70,11 +77,13 @@ def measure(home: Path, count: int, pages: int) -> None:
         print(f"from the start of the server to the first page: {time.perf_counter() - begin:.1f} s")
         chosen = np.random.default_rng(0).permutation(np.arange(1, count))[: 2 * pages].tolist()
         print(f"one person, {pages} pages: {percentiles([page(number) for number in chosen[:pages]])}")
+        before = held()
         begin = time.perf_counter()
         with ThreadPoolExecutor(_PEOPLE) as people:
             seconds = list(people.map(page, chosen[pages:]))
         rate = len(seconds) / (time.perf_counter() - begin)
         print(f"{_PEOPLE} people at once: {rate:.1f} searches/s, {percentiles(seconds)}")
+        print("memory and open files: {} MB, {}; before: {} MB, {}".format(*held(), *before))
 
 
 def main() -> None:
