@@ -10,6 +10,7 @@ import html
 import itertools
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -20,7 +21,7 @@ from collections import Counter
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
-from urllib.parse import parse_qs, urljoin, urlsplit
+from urllib.parse import parse_qs, quote, urljoin, urlsplit
 
 import httpx
 import pytest
@@ -277,6 +278,23 @@ def test_what_is_not_there(browser: httpx.Client, bank: lmr.ImageId) -> None:
     assert browser.get("/rule").status_code == 405
 
 
+def test_nothing_that_is_asked_breaks_the_server(program: httpx.Client, page, bank: lmr.ImageId) -> None:
+    """Whatever stands in an address: an answer, or a word about what is wrong with it."""
+    rng = random.Random(7)
+    values = ["", "0", "-1", "1e400", "nan", "9" * 30, "\x00", "../../etc/passwd", "<b>\"'", "\u202e", "😀" * 50, "a" * 4000,
+              "1,2,3,4", "-1e308,0,1e308,1", "true", "[]", bank, bank[:6], "0" * 64, "photo-x", "٣", "1990-13", "91,0"]  # fmt: skip
+    names = ["start", "part", "max_depth", "min_weight", "verified_only", "label", "near", "within", "from", "to", "box",
+             "hop", "later", "hidden", "most", "after", "limit", "top", "view", "a", "b", "wait", "name", "goal"]  # fmt: skip
+    paths = ["/", "/search", "/why", "/why/picture", "/places", "/map", "/review", "/collection", "/photos/{}", "/graph/{}",
+             "/photos/{}/small", "/places/{}", "/pair/{}/{}", "/matches/{}/{}", "/matches/{}/{}/over"]  # fmt: skip
+    paths += [PREFIX + call.path for call in CALLS if call.method == "GET"]
+    for _ in range(200):
+        path = re.sub(r"\{\w*\}", lambda _: quote(rng.choice([bank, *values]), safe=""), rng.choice(paths))
+        asked = {name: rng.choice(values) for name in rng.sample(names, rng.randint(0, 3))} | {"of": bank}
+        answer = program.get(base(page) + path, params=asked)
+        assert answer.status_code < 500, (path, asked, answer.text)
+
+
 # ------------------------------------------------------------ searching
 
 
@@ -422,8 +440,6 @@ def test_the_map_shows_where_and_when(browser: httpx.Client, c: lmr.Collection) 
 
 
 def test_circles_hold_every_photo_and_lead_nearer() -> None:
-    import random
-
     rng = random.Random(0)
     places = {lmr.ImageId(str(k)): (rng.gauss(48, 0.5), rng.gauss(2, 0.5)) for k in range(500)}
     view = View.around(places.values())
@@ -496,6 +512,8 @@ def test_programs_are_told_what_is_wrong(program: httpx.Client, bank: lmr.ImageI
         (400, program.get("/queries/path?a=1")),
         (400, program.get("/queries/near?latitude=1&longitude=2&metres=3&limit=1&id=') DETACH DELETE n //")),
         (400, program.post("/rulings", content=b"no json")),
+        (400, program.post("/rulings", content=b"[" * 50_000)),
+        (400, program.post("/rulings", json=[1])),
         (400, program.post("/jobs", json={"kind": "format"})),
         (404, program.post("/jobs", json={"kind": "ingest", "folder": "/etc"})),
         (404, program.delete("/jobs/none")),

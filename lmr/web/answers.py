@@ -124,6 +124,6 @@ def _about(code: int, detail: str) -> str:
 
 
 FAILURES: dict[Any, Any] = dict.fromkeys(
-    (HTTPException, ClientDisconnect, Missing, LmrError, CrewBusy, QueueFull),
+    (HTTPException, ClientDisconnect, Missing, LmrError, CrewBusy, QueueFull, Exception),
     failed,
 )

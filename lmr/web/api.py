@@ -140,8 +140,8 @@ def _cancel_job(site: Site, request: Request, data: bytes) -> Any:
 def _object(data: bytes) -> dict[str, Any]:
     try:
         told = json.loads(data)
-    except ValueError as error:
-        raise UsageError(f"the body is no JSON: {error}") from error
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"the body is no JSON that can be read: {error}") from error
     if not isinstance(told, dict):
         raise UsageError("the body is one JSON object")
     return told
