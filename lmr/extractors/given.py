@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from lmr.errors import UsageError
+from lmr.extractors.checkpoints.needed import need
 from lmr.extractors.checkpoints.store import Kept, Store
 from lmr.method.features.neural import Engine
 from lmr.settings import Settings
@@ -30,11 +31,5 @@ class Given:
 
     def engine(self) -> Engine:
         """The network of these weights, on the device that the settings name."""
-        try:
-            import torch  # noqa: F401
-        except ImportError as error:
-            raise UsageError(
-                f"{self.name!r} needs PyTorch: install lmr with its extra `deep` (`make setup`), or use the preset "
-                "classic"
-            ) from error
+        need(f"{self.name!r}", "deep", "torch")
         return Engine(self.weights(), self.settings.device)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lmr.extractors.given import Given
+from lmr.method.features.any_network import AnyNetwork
 from lmr.method.features.learned import Learned
 from lmr.method.features.neural import GlobalPart, LocalPart
 from lmr.method.features.sift import RootSift
@@ -49,5 +50,10 @@ def vlad(given: Given) -> Vlad:
 
 
 def whole(given: Given) -> GlobalPart:
-    """The global descriptor of DIR, GeM, DELG or a ResNet."""
+    """The global descriptor of DIR, GeM, EigenPlaces, DELG or a ResNet."""
     return GlobalPart(given.engine(), given.settings.network_side)
+
+
+def any_network(given: Given) -> AnyNetwork:
+    """The global descriptor of a network in ONNX, of the size that its manifest says."""
+    return AnyNetwork(given.weights())

@@ -1,7 +1,7 @@
 """Presets by name: a name, or LOCAL+GLOBAL.
 
-A part that is a network may name its checkpoint after a colon, as in `delf:delf_gld_20190411+dir`. How to add an
-extractor: docs/extractors.md.
+A part that is a network may name its checkpoint after a colon, as in `delf:delf_gld_20190411+dir` or
+`rootsift+onnx:mine`. How to add an extractor: docs/extractors.md.
 """
 
 from __future__ import annotations
@@ -13,6 +13,9 @@ from lmr.settings import Settings
 
 PRESETS = {"classic": "rootsift+vlad", "dir-delf": "delf+dir", "gem-delf": "delf+gem", "delg": "delg+delg"}
 PRESETS |= {name: f"{name}+vlad" for name in ("aliked", "disk", "xfeat")}
+PRESETS |= {"eigenplaces": "rootsift+eigenplaces"}
+_ANY = {"megaloc": "megaloc", "dinov2": "dinov2-base", "siglip": "siglip-base-224"}  # networks in ONNX
+PRESETS |= {name: f"rootsift+onnx:{checkpoint}" for name, checkpoint in _ANY.items()}
 
 
 def preset(name: str, settings: Settings = Settings()) -> Preset:

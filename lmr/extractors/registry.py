@@ -21,13 +21,15 @@ _OWN = {  # not among lmr's own metadata, so that they are there however lmr is 
     LOCAL_GROUP: {"rootsift": "root_sift"}
     | dict.fromkeys(("delf", "delg"), "places")
     | dict.fromkeys(("aliked", "disk", "xfeat", "dedode", "keynet"), "points"),
-    WHOLE_GROUP: {"vlad": "vlad", "dir": "whole", "gem": "whole", "delg": "whole", "imagenet": "whole"},
+    WHOLE_GROUP: {"vlad": "vlad"}
+    | dict.fromkeys(("dir", "gem", "eigenplaces", "delg", "imagenet"), "whole")
+    | {"onnx": "any_network"},
 }
 _NEEDED = {
     LOCAL_GROUP: ("name", "parameters", "max_side", "on_device", "verifier", "prepare", "extract"),
     WHOLE_GROUP: (
         *("name", "parameters", "max_side", "on_device", "training_photos", "prepare", "extract"),
-        *("material_from", "train", "model_from", "describe", "outgrown"),
+        *("raw_global_from", "train", "model_from", "describe", "outgrown"),
     ),
 }
 

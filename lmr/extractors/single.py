@@ -10,7 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from lmr.errors import UsageError
+from lmr.extractors.checkpoints.needed import need
 from lmr.extractors.checkpoints.store import Kept, Store
+from lmr.method.features.any_network import AnyNetwork
 from lmr.method.features.neural import (
     QUANTUM,
     chosen_device,
@@ -74,6 +76,8 @@ def _find(what: str, given: Store, settings: Settings) -> Kept:
     """Among the files that were given first, then in the user's store."""
     kept = next((one for one in given.all() if what in (one.name, one.about.kind)), None)
     kept = kept or Store.of(settings).find(what)
+    if kept.about.kind != "onnx":
+        need(kept.name, "deep", "torch")
     if kept.about.local and kept.about.kind not in ("delf", "delg"):
         raise UsageError(
             f"{kept.name} is of {kept.about.kind}: of local features those of DELF and DELG can be written"
@@ -108,6 +112,10 @@ def _global(pixels: Array, kept: Kept, wanted: Wanted, device: str) -> dict[str,
     from lmr.method.features.networks import delf, gem
     from lmr.method.features.networks.build import build
 
+    if kept.about.kind == "onnx":
+        whole = AnyNetwork(kept)
+        (raw,) = whole.extract([whole.seen(pixels)])
+        return {"global_raw": raw, "global": raw}
     arrays = kept.arrays()
     network = build(kept.about, arrays, exact=True)
     network.to(chosen_device(device))

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lmr.errors import UsageError
 from lmr.library.homes import FilePath, Home, settings_of
 
 if TYPE_CHECKING:
@@ -18,19 +17,14 @@ if TYPE_CHECKING:
 def checkpoints(home: Home = None) -> Store:
     """The weights of networks at hand: `all()`, `add(file)`, `fetch(name)`, `check()`; each describes itself.
 
-    Raises UsageError where PyTorch is not installed.
+    Raises UsageError where the package safetensors is not installed.
 
     >>> [kept.name for kept in lmr.checkpoints("paris").all()]
     []
     """
-    try:
-        import google_crc32c  # noqa: F401
-        import safetensors  # noqa: F401
-        import torch  # noqa: F401
-    except ImportError as error:
-        raise UsageError(
-            f"this needs {error.name}: install lmr with its extra `deep` (`make setup` does for this folder)"
-        ) from error
+    from lmr.extractors.checkpoints.needed import need
+
+    need("keeping weights of networks", "deep` or `onnx", "safetensors")
     from lmr.extractors.checkpoints.store import Store
 
     return Store.of(settings_of(home))
@@ -41,6 +35,13 @@ def published() -> list[Published]:
     from lmr.extractors.checkpoints.published import PUBLISHED
 
     return list(PUBLISHED.values())
+
+
+def exported() -> list[str]:
+    """Networks of which a manifest is known, but no published file in ONNX."""
+    from lmr.extractors.checkpoints.published import EXPORTED
+
+    return list(EXPORTED)
 
 
 def features(

@@ -8,7 +8,6 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Sequence
@@ -272,7 +271,7 @@ class LocalNeo4j(proc.LocalServer):
             try:
                 with _quiet(), _driver(state.address, access.password) as driver:
                     driver.verify_connectivity()
-                _reach(state.http)  # the Browser's pages come a moment later
+                _check_pages(state)  # the Browser's pages come a moment later
                 return access
             except AuthError:
                 try:
@@ -395,11 +394,14 @@ def _driver(address: str, password: str) -> neo4j.Driver:
     )
 
 
-def _reach(http: str) -> None:
-    """Raise OSError where nothing listens at an address."""
-    address = urlsplit(http)
-    if address.hostname and address.port:
-        socket.create_connection((address.hostname, address.port), timeout=5).close()
+def _check_pages(state: proc.State) -> None:
+    """Raise OSError where the server serves no pages, also where another program does: it will then end by itself."""
+    process, port = state.process(), urlsplit(state.http).port
+    if process is None or port is None:
+        return
+    open_ = process.net_connections("tcp")
+    if not any(one.status == psutil.CONN_LISTEN and one.laddr.port == port for one in open_):
+        raise OSError(f"Neo4j does not listen at {state.http} yet")
 
 
 def _set_password(address: str, password: str) -> None:

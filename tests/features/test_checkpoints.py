@@ -8,6 +8,7 @@ import socketserver
 import struct
 import tarfile
 import threading
+import warnings
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,16 +20,20 @@ from hypothesis import strategies as st
 
 torch = pytest.importorskip("torch", reason="needs PyTorch (`make setup`)")
 
+from safetensors.torch import save_file  # noqa: E402
+
 from lmr.errors import CheckpointError, DownloadError, UsageError  # noqa: E402
 from lmr.extractors.checkpoints import store as store_module  # noqa: E402
 from lmr.extractors.checkpoints.published import CARRIED, PREFERRED, PUBLISHED, Published  # noqa: E402
 from lmr.extractors.checkpoints.recognise import recognise  # noqa: E402
 from lmr.extractors.checkpoints.store import Store, plain_name  # noqa: E402
 from lmr.extractors.checkpoints.tensorflow import datum, message, read_datum, read_delf, read_variables  # noqa: E402
+from lmr.extractors.presets import preset  # noqa: E402
 from lmr.method.features.networks import delf  # noqa: E402
 from lmr.method.features.networks.build import build  # noqa: E402
 from lmr.method.features.networks.gem import describe  # noqa: E402
 from lmr.method.features.neural import preparation, reduced_features, whitening_named  # noqa: E402
+from lmr.settings import Settings  # noqa: E402
 from tests.features.bundle import write_bundle  # noqa: E402
 from tests.features.weights import dir_checkpoint, gem_checkpoint, state, variables  # noqa: E402
 
@@ -72,6 +77,53 @@ def test_cirtorch_from_its_file(parity: Path, files: Path, empty: Store) -> None
     expected, pictures = np.load(parity / "cirtorch_expected.npz"), np.load(parity / "images.npz")
     found = describe(build(kept.about, kept.arrays()), [pictures["img0"]], preparation(kept))
     assert np.abs(found - expected["resnet50_gem_w__ms__vecs"][:1]).max() < 1e-5
+
+
+def test_eigenplaces_from_its_file(empty: Store, tmp_path: Path) -> None:
+    """Against torchvision's ResNet with what its authors put behind it: length 1, GeM, a linear layer, length 1."""
+    torchvision = pytest.importorskip("torchvision")
+    torch.manual_seed(0)
+    trunk = torch.nn.Sequential(*list(torchvision.models.resnet50(weights=None).children())[:-2]).eval()
+    linear, power = torch.nn.Linear(2048, 128), torch.tensor([2.7])
+    state = {f"backbone.{name}": tensor for name, tensor in trunk.state_dict().items()}
+    state |= {"aggregation.1.p": power, **{f"aggregation.3.{name}": t for name, t in linear.state_dict().items()}}
+    torch.save(state, tmp_path / "ResNet50_128_eigenplaces.pth")
+    kept = empty.add(tmp_path / "ResNet50_128_eigenplaces.pth")
+    assert (kept.about.kind, kept.about.architecture, kept.about.dimensions) == ("eigenplaces", "resnet50", 128)
+    picture = np.random.default_rng(0).integers(0, 255, (90, 130, 3)).astype(np.uint8)
+    found = describe(build(kept.about, kept.arrays(), exact=True), [picture], preparation(kept))
+    mean, deviation = (torch.tensor(values).view(1, 3, 1, 1) for values in (kept.about.mean, kept.about.deviation))
+    with torch.inference_mode():
+        places = trunk((torch.from_numpy(picture).permute(2, 0, 1)[None] / 255 - mean) / deviation)
+        places = torch.nn.functional.normalize(places)
+        expected = torch.nn.functional.normalize(linear(places.clamp(min=1e-6).pow(power).mean((2, 3)).pow(1 / power)))
+    assert np.abs(found - expected.numpy()).max() < 1e-5
+    made = preset("eigenplaces", Settings(checkpoints=empty.folder, device="cpu"))
+    assert made.descriptor.training_photos == 0 and made.mark.startswith("rootsift+eigenplaces-")
+    # the same in safetensors is the same; of another ResNet, and of a network that lmr has no code of, it is said
+    save_file({name: tensor.contiguous() for name, tensor in state.items()}, tmp_path / "same.safetensors")
+    assert empty.add(tmp_path / "same.safetensors").digest == kept.digest
+    small = {name: tensor for name, tensor in state.items() if not name.startswith("backbone.6.5")}
+    for what, told in ((small, "of no known ResNet"), ({"encoder.layer.0": torch.zeros(2)}, "exported to ONNX")):
+        save_file({name: tensor.contiguous() for name, tensor in what.items()}, tmp_path / "other.safetensors")
+        with pytest.raises(CheckpointError, match=told):
+            empty.add(tmp_path / "other.safetensors")
+    (tmp_path / "cut.safetensors").write_bytes((tmp_path / "same.safetensors").read_bytes()[:5000])
+    with pytest.raises(CheckpointError, match="cannot be read as safetensors"):
+        empty.add(tmp_path / "cut.safetensors")
+
+
+def test_programs_stay_closed(empty: Store, tmp_path: Path) -> None:
+    """TorchScript, and what torch.export writes: opening these may run anything."""
+    network, picture = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3)).eval(), torch.zeros(1, 3, 8, 8)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it is going out of use
+        torch.jit.save(torch.jit.trace(network, picture), tmp_path / "script.pt")
+    torch.export.save(torch.export.export(network, (picture,)), tmp_path / "exported.pt2")
+    (tmp_path / "exported.pt").write_bytes((tmp_path / "exported.pt2").read_bytes())
+    for name, form in (("script.pt", "TorchScript"), ("exported.pt2", "torch.export"), ("exported.pt", "torch.export")):
+        with pytest.raises(CheckpointError, match=rf"{form}: .* never opened; export the network to ONNX"):
+            empty.add(tmp_path / name)
 
 
 def test_the_containers_of_2019_and_of_today(parity: Path) -> None:
@@ -262,7 +314,7 @@ def test_names_after_files() -> None:
 def test_what_is_published_is_complete() -> None:
     assert {"dir", "gem", "delf", "delg"} <= set(PREFERRED)
     for kind, names in PREFERRED.items():
-        if kind not in {*CARRIED, "dedode", "keynet"}:  # in packages, or the user's own
+        if kind not in {*CARRIED, "dedode", "keynet", "onnx"}:  # in packages, or the user's own
             assert names and all(PUBLISHED[name].kind == kind for name in names)
     assert all(item.address.startswith("http") and item.about_mb > 0 for item in PUBLISHED.values())
 

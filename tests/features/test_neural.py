@@ -67,12 +67,12 @@ def test_presets_describe_photos(settings: Settings, photos: list[Photo], name: 
     made = preset(name, settings)
     described = made.finish([made.prepare(photo) for photo in photos])
     assert len(described) == len(photos) > 1
-    for features, material in described:
+    for features, raw_global in described:
         assert len(features) > 50 and features.extractor == made.local.name
         assert (features.keypoints >= 0).all() and (features.keypoints <= [features.view[2], features.view[3]]).all()
         assert unpack(pack(features)).descriptors.tobytes() == features.descriptors.tobytes()
         if "vlad" not in name:
-            vector = made.descriptor.describe(features, made.descriptor.material_from(material.tobytes()), None)
+            vector = made.descriptor.describe(features, made.descriptor.raw_global_from(raw_global.tobytes()), None)
             assert abs(np.linalg.norm(vector) - 1) < 1e-4 and vector.dtype == np.float32
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import http.server
 import os
 import signal
 import socket
 import stat
+import threading
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -142,7 +144,11 @@ def test_a_stale_state_and_a_taken_port_do_no_harm(home: Path) -> None:
     assert moved.uri != access.uri
 
 
-def test_a_port_of_pages_that_is_taken_while_it_starts(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("answers", [False, True])
+def test_a_port_of_pages_that_is_taken_while_it_starts(
+    home: Path, monkeypatch: pytest.MonkeyPatch, answers: bool
+) -> None:
+    """Also by another program that serves pages of its own."""
     server, chosen, asked = neo4j(home), LocalNeo4j._ports, []
 
     def ports(self: LocalNeo4j, previous: proc.State | None) -> tuple[int, int]:
@@ -151,10 +157,16 @@ def test_a_port_of_pages_that_is_taken_while_it_starts(home: Path, monkeypatch: 
         return (bolt, taken.getsockname()[1]) if len(asked) == 1 else (bolt, http)
 
     server.stop()
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
+    with http.server.HTTPServer(("127.0.0.1", 0), http.server.SimpleHTTPRequestHandler, answers) as other:
+        taken = other.socket
+        if answers:
+            threading.Thread(target=other.serve_forever, daemon=True).start()
+        else:
+            taken.bind(("127.0.0.1", 0))
         monkeypatch.setattr(LocalNeo4j, "_ports", ports)
         assert server.start(Silent()).http.rsplit(":", 1)[1] != str(taken.getsockname()[1])
+        if answers:
+            other.shutdown()
     assert len(asked) == 2
 
 

@@ -23,7 +23,7 @@ def ledger(tmp_path: Path) -> Ledger:
 
 def add(ledger: Ledger, id: str) -> int:
     with ledger.transaction():
-        number = ledger.images.add(id, 10, 20, "index", b"features", b"material")
+        number = ledger.images.add(id, 10, 20, "index", b"features", b"raw_global")
         ledger.descriptors.put([(number, np.ones(4, np.float32))])
     return number
 

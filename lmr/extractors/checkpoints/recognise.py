@@ -1,4 +1,4 @@
-"""What a file or folder holds: DIR, cirtorch, DELF, DELG or torchvision weights, told by their contents alone."""
+"""What a file or folder holds: DIR, cirtorch, EigenPlaces, DELF, DELG or torchvision, told by the contents alone."""
 
 from __future__ import annotations
 
@@ -39,9 +39,10 @@ def recognise(path: Path, *, called: str = "", old_attention: bool | None = None
     if tarfile.is_tarfile(path):
         with _unpacked(path) as folder:
             return _saved_model(folder, called or path.name, old_attention)
-    from lmr.extractors.checkpoints.torch_files import load
+    from lmr.extractors.checkpoints.torch_files import load, load_safetensors
 
-    return _of_torch(load(path), path, called or path.name)
+    value = load_safetensors(path) if path.suffix == ".safetensors" else load(path)
+    return _of_torch(value, path, called or path.name)
 
 
 def _of_torch(value: Any, path: Path, called: str) -> tuple[About, dict[str, Array]]:
@@ -50,9 +51,14 @@ def _of_torch(value: Any, path: Path, called: str) -> tuple[About, dict[str, Arr
     if points := points_of(value) or matcher_of(value, called):
         return points
     if "state_dict" not in value:
+        if {"backbone.0.weight", "aggregation.1.p", "aggregation.3.weight"} <= set(value):
+            return _eigenplaces(value, path)
         if {"conv1.weight", "fc.weight", "layer4.0.conv1.weight"} <= set(value):
             return _imagenet(value)
-        raise CheckpointError(f"{path} holds no weights of DIR, cirtorch or torchvision")
+        raise CheckpointError(
+            f"{path} holds no weights of a network that lmr has the code of (DIR, cirtorch, EigenPlaces, torchvision, "
+            "local features); any other describes photos once it is exported to ONNX (docs/networks.md)"
+        )
     if "meta" in value:
         return _cirtorch(value, path)
     if "model_options" in value:
@@ -101,6 +107,16 @@ def _cirtorch(value: Mapping[str, Any], path: Path) -> tuple[About, dict[str, Ar
             parts = {"mean": np.ravel(learned["m"]), "basis": learned["P"]}
             _whitening(about, arrays, f"{name}-{scales}", parts)
     return about, arrays
+
+
+def _eigenplaces(value: Mapping[str, Any], path: Path) -> tuple[About, dict[str, Array]]:
+    """EigenPlaces, or CosPlace, which is the same network."""
+    units = len({str(name).split(".")[2] for name in value if str(name).startswith("backbone.6.")})
+    if units not in _ARCHITECTURES or "backbone.4.0.conv3.weight" not in value:
+        raise CheckpointError(f"{path} is an EigenPlaces or CosPlace of no known ResNet: 50, 101 and 152 are")
+    arrays = arrays_of(value)
+    dimensions = len(arrays["aggregation.3.weight"])
+    return About("eigenplaces", _ARCHITECTURES[units], whole=True, linear=True, dimensions=dimensions), arrays
 
 
 def _imagenet(value: Mapping[str, Any]) -> tuple[About, dict[str, Array]]:

@@ -15,8 +15,12 @@ from typing import Any, TypeAlias
 
 from lmr.download import download
 from lmr.errors import CheckpointError, DownloadError, UsageError
+from lmr.extractors.checkpoints.manifest import Manifest, beside
+from lmr.extractors.checkpoints.needed import need
+from lmr.extractors.checkpoints.onnx_files import SUFFIX as ONNX
+from lmr.extractors.checkpoints.onnx_files import read_onnx
 from lmr.extractors.checkpoints.packages import package, weights_of
-from lmr.extractors.checkpoints.published import CARRIED, PREFERRED, PUBLISHED
+from lmr.extractors.checkpoints.published import CARRIED, EXPORTED, NOT_PUBLISHED, PREFERRED, PUBLISHED, manifest_of
 from lmr.method.features.networks.about import About
 from lmr.progress import Progress, Silent
 from lmr.settings import Settings
@@ -25,7 +29,7 @@ from lmr.values import Array
 FORMAT = 1
 _WEIGHTS, _MANIFEST, _TRUSTED = "weights.safetensors", "manifest.json", "trusted.json"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-_SUFFIXES = (".tar.gz", ".tgz", ".tar", ".pth", ".pt")
+_SUFFIXES = (".tar.gz", ".tgz", ".tar", ".pth", ".pt", ".safetensors", ".onnx")
 _ATTEMPTS = 3
 
 Source: TypeAlias = dict[str, Any]  # file, bytes, sha256; address if it was fetched, package if one carried it
@@ -90,6 +94,7 @@ class Store:
                 if name in PUBLISHED
                 else "`lmr checkpoints add FILE` adds one"
             )
+            known = f"{NOT_PUBLISHED}, then `lmr checkpoints add {name}.onnx` adds it" if name in EXPORTED else known
             raise CheckpointError(f"there is no checkpoint {name!r} (at hand: {at_hand}); {known}")
         try:
             values = json.loads((folder / _MANIFEST).read_text("utf-8"))
@@ -122,8 +127,8 @@ class Store:
                 f"which checkpoint of {what}? There are: {', '.join(kept.name for kept in of_kind)}; "
                 f"name one, as in {what}:{of_kind[0].name}"
             )
-        published = PREFERRED[what][0] in PUBLISHED
-        gets = f"`lmr checkpoints fetch {PREFERRED[what][0]}` gets some, " if published else ""
+        published = next((name for name in PREFERRED[what] if name in PUBLISHED), "")
+        gets = f"`lmr checkpoints fetch {published}` gets some, " if published else ""
         gets = f"the package {CARRIED[what]} carries some, " if what in CARRIED else gets
         raise CheckpointError(
             f"no weights of {what} are at hand; {gets}`lmr checkpoints add FILE` adds a file that you have"
@@ -155,25 +160,23 @@ class Store:
         name: str | None = None,
         *,
         old_attention: bool | None = None,
+        manifest: Path | None = None,
         address: str = "",
         origin: str = "",
     ) -> Kept:
         """Recognise a file or folder, convert it and keep it. The same file again changes nothing.
 
-        address: that it was fetched from; origin: the package that carried it. Raises CheckpointError where it is
-        damaged, unknown, or its weights do not make a network.
+        manifest: of a network in ONNX, if it is not the file of the same name beside it; address: that it was fetched
+        from; origin: the package that carried it. Raises CheckpointError where it is damaged, unknown, or its weights
+        do not make a network, UsageError where the manifest does not fit.
         """
-        from safetensors.numpy import save  # what reads files of networks comes with the extra `deep`
-
-        from lmr.extractors.checkpoints.recognise import recognise
-        from lmr.method.features.networks.build import any_network
+        from safetensors.numpy import save  # what reads files of networks comes with the extras
 
         name = name or plain_name(path)
         if not _NAME.fullmatch(name):
             raise UsageError(f"{name!r} is no name for a checkpoint (letters, digits, . _ -); give one with --name")
         self._check_free(name)
-        about, arrays = recognise(path, called=name, old_attention=old_attention)
-        any_network(about, arrays)
+        about, arrays = _read(path, name, old_attention, manifest)
         source: Source = {"file": path.name, "bytes": _size(path), "sha256": digest_of(path)}
         source |= {key: value for key, value in (("address", address), ("package", origin)) if value}
         data = save(dict(sorted(arrays.items())))
@@ -192,6 +195,8 @@ class Store:
         address: another place to fetch it from. The SHA-256 of a first fetch is remembered; another file under the
         name is then refused unless `trust`. Raises DownloadError, CheckpointError.
         """
+        if name in EXPORTED:
+            raise UsageError(f"{NOT_PUBLISHED}, then `lmr checkpoints add {name}.onnx` adds it")
         if name not in PUBLISHED:
             raise UsageError(f"{name!r} is not published that I know; there are: {', '.join(PUBLISHED)}")
         known, progress = PUBLISHED[name], progress or Silent()
@@ -282,6 +287,23 @@ class Store:
             target.rename(old)
         part.rename(target)
         shutil.rmtree(old, ignore_errors=True)
+
+
+def _read(path: Path, name: str, old_attention: bool | None, manifest: Path | None) -> tuple[About, dict[str, Array]]:
+    """What a file or folder holds, after it has made a network once."""
+    if path.suffix == ONNX:
+        given = manifest or beside(path)
+        known = None if given else manifest_of(name)
+        return read_onnx(path, Manifest.read(given) if given else known)
+    if manifest is not None:
+        raise UsageError(f"{path} is no file in ONNX ({ONNX}), and needs no manifest")
+    need(f"adding {path}", "deep", "google_crc32c", "torch")
+    from lmr.extractors.checkpoints.recognise import recognise
+    from lmr.method.features.networks.build import any_network
+
+    about, arrays = recognise(path, called=name, old_attention=old_attention)
+    any_network(about, arrays)
+    return about, arrays
 
 
 def plain_name(path: Path) -> str:

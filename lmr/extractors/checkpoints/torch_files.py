@@ -20,7 +20,7 @@ class Pca:
 
 def load(path: Path) -> Any:
     """The value in a file of torch.save. Raises CheckpointError; nothing of the file is ever executed."""
-    _refuse_bombs(path)
+    _refuse_archives(path)
     try:
         with safe_globals(_known()), warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -43,10 +43,35 @@ def _known() -> list[Any]:
     return names
 
 
-def _refuse_bombs(path: Path) -> None:
-    """torch.save never compresses, so a compressed file is not its own, and may become any size."""
+def load_safetensors(path: Path) -> dict[str, Any]:
+    """Tensors by name of a file in safetensors, which holds nothing but numbers. Raises CheckpointError."""
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except Exception as error:  # a damaged file raises nearly anything
+        raise CheckpointError(f"{path} cannot be read as safetensors: {error}") from error
+
+
+def _refuse_archives(path: Path) -> None:
+    """Refuse programs, and what is compressed.
+
+    TorchScript runs whatever it holds; torch.export.load falls back on a full unpickler and evaluates expressions, as
+    its own documentation warns. torch.save never compresses, so a compressed file may become any size.
+    """
     if not zipfile.is_zipfile(path):
         return
     with zipfile.ZipFile(path) as archive:
+        inside = {name.partition("/")[2] for name in archive.namelist()}
+        exported = "archive_format" in inside or any(
+            name.endswith("serialized_exported_program.json") for name in inside
+        )
+        script = any(name.startswith("code/") or name == "constants.pkl" for name in inside)
+        if exported or script or path.suffix == ".pt2":
+            form = "TorchScript" if script and not exported else "a program of torch.export"
+            raise CheckpointError(
+                f"{path} is {form}: loading it may run anything, so it is never opened; export the network to ONNX "
+                "(docs/networks.md shows how)"
+            )
         if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
             raise CheckpointError(f"{path} is a compressed archive, which torch.save does not make")

@@ -44,7 +44,7 @@ class Taken:
 
     id: of the image that the file is read as, if that was given; digest: SHA-256 of the bytes; pixels: hash of what
     they show; reason: why it is set aside; again: whether it may be readable another time; prepared: what a network on
-    a device makes features and material of, in the main process.
+    a device makes features and raw global descriptor of, in the main process.
     """
 
     digest: str | None = None
@@ -53,7 +53,7 @@ class Taken:
     width: int = 0
     height: int = 0
     features: bytes | None = None
-    material: bytes = b""
+    raw_global: bytes = b""
     reason: str | None = None
     prepared: Any = None
     again: bool = False
@@ -183,8 +183,8 @@ def _described(intake: Intake, photo: Photo, found: Taken) -> Taken:
     found = replace(found, width=photo.width, height=photo.height)
     if made.on_device:
         return replace(found, prepared=made.prepare(photo))
-    features, material = made.extract(photo)
-    return replace(found, features=pack(features), material=material.tobytes())
+    features, raw_global = made.extract(photo)
+    return replace(found, features=pack(features), raw_global=raw_global.tobytes())
 
 
 def _cannot_be_described(error: Exception) -> str:
@@ -211,6 +211,6 @@ def _on_device(made: Preset, waiting: list[Taken]) -> list[Taken]:
             return [replace(waiting[0], prepared=None, reason=_cannot_be_described(error))]
         return [done for one in waiting for done in _on_device(made, [one])]
     return [
-        replace(one, features=pack(features), material=material.tobytes(), prepared=None)
-        for one, (features, material) in zip(waiting, found, strict=True)
+        replace(one, features=pack(features), raw_global=raw_global.tobytes(), prepared=None)
+        for one, (features, raw_global) in zip(waiting, found, strict=True)
     ]

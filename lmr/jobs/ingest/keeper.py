@@ -61,7 +61,7 @@ class Keeper:
         label = self._label_of(item)
         split = (label.split if label else None) or self._split or "index"
         size = made.width, made.height
-        number = ledger.images.add(id, *size, split, made.features, made.material, made.turn, made.pixels)
+        number = ledger.images.add(id, *size, split, made.features, made.raw_global, made.turn, made.pixels)
         self._counts.new += 1
         if before and before.image is not None and self._is_edited(before.image, made):
             self._pass_on(before.image, number, label)
@@ -107,8 +107,8 @@ class Keeper:
         features, theirs = unpack(made.features), prepare(unpack(ledger.features.local(old)), by.matching)
         seen, size = [features], (made.width, made.height)
         if preset.turns_cheaply:
-            material = preset.descriptor.material_from(made.material)
-            seen += [preset.turned(features, material, turn, size)[0] for turn in TURNS[1:]]
+            raw_global = preset.descriptor.raw_global_from(made.raw_global)
+            seen += [preset.turned(features, raw_global, turn, size)[0] for turn in TURNS[1:]]
         return any(verify(theirs, prepare(one, by.matching), by).nfa >= CERTAIN for one in seen)
 
     def _pass_on(self, old: int, new: int, label: Label | None) -> None:

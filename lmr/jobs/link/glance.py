@@ -83,7 +83,7 @@ class Compared:
 def glance(image: Glanced, shared: tuple[Preset, Any]) -> Array:
     """About the descriptor (T, D) in each turn that is tried; shared: the preset and what it has learned."""
     made, model = shared
-    raw = made.descriptor.material_from(image.raw)
+    raw = made.descriptor.raw_global_from(image.raw)
     few = turning.fewer(unpack(image.features), _POINTS), raw[:: max(1, len(raw) // _PATCHES)]
     turned = [made.turned(*few, turn, image.size) for turn in TRIED]
     return np.stack([made.descriptor.describe(*each, model) for each in turned])

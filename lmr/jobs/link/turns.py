@@ -96,7 +96,7 @@ def _of_image(
     ledger, made = stores.ledger, stores.preset
     own = not_to_be_matched(stores, groups, image)
     features = unpack(ledger.features.local(image.number))
-    raw = made.descriptor.material_from(ledger.features.raw_global(image.number))
+    raw = made.descriptor.raw_global_from(ledger.features.raw_global(image.number))
     if made.turns_cheaply:
         size = image.width, image.height
         seen = [turning.seen_as(stores, turn, *made.turned(features, raw, turn, size)) for turn in turns]

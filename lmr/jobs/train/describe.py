@@ -16,7 +16,7 @@ from lmr.store.reviewing import review
 from lmr.store.stores import Stores
 from lmr.values import Array, batches
 
-Stored = tuple[bytes, bytes]  # of a photo: packed local features, and material
+Stored = tuple[bytes, bytes]  # of a photo: packed local features, and its raw global descriptor
 _CHUNK = 16
 
 
@@ -77,7 +77,7 @@ def _learn(stores: Stores) -> None:
     photos = []
     for number in islice(known, descriptor.training_photos):
         photos.append(
-            (unpack(ledger.features.local(number)), descriptor.material_from(ledger.features.raw_global(number)))
+            (unpack(ledger.features.local(number)), descriptor.raw_global_from(ledger.features.raw_global(number)))
         )
 
     def each(function: Callable, jobs: Iterable) -> list:
@@ -118,4 +118,4 @@ def reweigh(stores: Stores) -> None:
 def describe(photos: Sequence[Stored], learned: tuple[GlobalDescriptor, Any]) -> list[Array]:
     """The vector of each photo; learned: the descriptor with its model (None where nothing is learned)."""
     descriptor, model = learned
-    return [descriptor.describe(unpack(local), descriptor.material_from(rest), model) for local, rest in photos]
+    return [descriptor.describe(unpack(local), descriptor.raw_global_from(rest), model) for local, rest in photos]

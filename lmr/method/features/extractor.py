@@ -53,7 +53,7 @@ class LocalFeatures(Extractor, Protocol):
 class GlobalDescriptor(Extractor, Protocol):
     """Describes a whole photo by one vector, in two steps: what to keep of the photo, and the vector made of it.
 
-    A descriptor that needs no training keeps the finished vector as material.
+    A descriptor that needs no training keeps the finished vector as its raw one.
     """
 
     @property
@@ -65,19 +65,19 @@ class GlobalDescriptor(Extractor, Protocol):
         """What has to be kept of each prepared photo beside its local features."""
         ...
 
-    def material_from(self, stored: bytes) -> Array:
-        """The material from its bytes."""
+    def raw_global_from(self, stored: bytes) -> Array:
+        """The raw global descriptor from its bytes."""
         ...
 
     def train(self, photos: Sequence[tuple[Features, Array]], each: Callable[[Callable, Iterable], list]) -> Any:
-        """A model (with to_bytes and trained_on) learned from features and material of index photos."""
+        """A model (with to_bytes and trained_on) learned from features and raw global descriptor of index photos."""
         ...
 
     def model_from(self, stored: bytes) -> Any:
         """The model from its bytes."""
         ...
 
-    def describe(self, features: Features, material: Array, model: Any) -> Array:
+    def describe(self, features: Features, raw_global: Array, model: Any) -> Array:
         """The vector (D,) float32, of length 1, or zeros where there is nothing to describe."""
         ...
 

@@ -7,17 +7,17 @@ process, on a GPU in batches of one size in the main process.
 from __future__ import annotations
 
 import functools
-import io
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 
-from lmr.errors import CheckpointError, CollectionError, UsageError
+from lmr.errors import CheckpointError, UsageError
 from lmr.method.features.extractor import GlobalDescriptor
 from lmr.method.features.networks.about import Weights
-from lmr.method.features.whitening import Whitening, learned
+from lmr.method.features.vectors import LEARNED, MOST_LEARNED_FROM, PHOTOS_A_DIMENSION, LearnedWhitening, Vectors
+from lmr.method.features.whitening import Whitening
 from lmr.method.verification.parameters import VERIFIER
 from lmr.values import Array, Features, Photo, readonly, to_int8, unit_rows
 
@@ -34,7 +34,6 @@ ROOT2 = 2**0.5
 QUANTUM = 127.0  # int8 for each unit of a feature of length 1, so that nothing is clipped
 DELF_UNIT = 20.0 / 12.0  # px of the picture: in these DELF's tolerance of 20 px is verification's 12
 _BATCH = 16
-_LEARNED, _PHOTOS_A_DIMENSION, _MOST_LEARNED_FROM = 256, 4, 1200
 _DIR_WHITENING, _DIR_POWER = "Landmarks_clean", 0.25
 T = TypeVar("T")
 
@@ -65,9 +64,9 @@ class WholeParameters:
     version: int = 1
     whitening: str = _DIR_WHITENING
     whitening_power: float = _DIR_POWER
-    learned: int = _LEARNED
-    photos_a_dimension: int = _PHOTOS_A_DIMENSION
-    most_learned_from: int = _MOST_LEARNED_FROM
+    learned: int = LEARNED
+    photos_a_dimension: int = PHOTOS_A_DIMENSION
+    most_learned_from: int = MOST_LEARNED_FROM
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -209,10 +208,10 @@ class LocalPart:
         )
 
 
-class GlobalPart:
-    """The global descriptor of DIR, GeM, DELG or a ResNet; whitened as its checkpoint says, or as the collection does.
+class GlobalPart(Vectors):
+    """The global descriptor of DIR, GeM, EigenPlaces, DELG or a ResNet.
 
-    Its material is the descriptor before whitening.
+    It is whitened as its checkpoint says, or as the collection teaches.
     """
 
     def __init__(self, engine: Engine, side: int = SIDE) -> None:
@@ -220,7 +219,7 @@ class GlobalPart:
         self.name = engine.kept.mark
         self.max_side = side
         self.on_device = not engine.on_cpu
-        self._learns = engine.kept.about.kind == "imagenet"
+        self.learns = engine.kept.about.kind == "imagenet"
 
     @property
     def parameters(self) -> WholeParameters:
@@ -230,11 +229,6 @@ class GlobalPart:
         about = preparation(self.engine.kept)
         scales = GLOBAL_SCALES if self.engine.kept.about.kind == "delg" else about.scales
         return WholeParameters(self.name, self._side, tuple(scales), about.power)
-
-    @property
-    def training_photos(self) -> int:
-        """The most index photos to learn whitening from, where the checkpoint has none to offer."""
-        return _MOST_LEARNED_FROM if self._learns else 0
 
     def prepare(self, photo: Photo) -> Picture:
         """What the network is to see of a photo."""
@@ -264,33 +258,12 @@ class GlobalPart:
 
         return self.engine.each(run, batch)
 
-    def material_from(self, stored: bytes) -> Array:
-        """The material as kept in the ledger."""
-        return np.frombuffer(stored, np.float32)
-
-    def model_from(self, stored: bytes) -> LearnedWhitening:
-        """The model as kept in the ledger."""
-        return LearnedWhitening.from_bytes(stored)
-
-    def train(
-        self, photos: Sequence[tuple[Features, Array]], each: Callable[[Callable, Iterable], list]
-    ) -> LearnedWhitening:
-        """Whitening from the material of index photos."""
-        raw = np.stack([material for _, material in photos])
-        dimension = min(_LEARNED, max(1, len(raw) // _PHOTOS_A_DIMENSION))
-        return LearnedWhitening(*learned(raw, dimension), len(photos))
-
-    def describe(self, features: Features, material: Array, model: LearnedWhitening | None) -> Array:
+    def describe(self, features: Features, raw_global: Array, model: LearnedWhitening | None) -> Array:
         """The vector (D,) float32, of length 1."""
-        if self._learns:
-            assert model is not None
-            return unit_rows((material - model.mean) @ model.basis).astype(np.float32)
-        whitening = _whitening_of(self.engine)
-        return material if whitening is None else whitening(material).astype(np.float32)
-
-    def outgrown(self, model: LearnedWhitening, index_photos: int) -> bool:
-        """Whether the collection has outgrown what was learned."""
-        return model.trained_on < self.training_photos and index_photos >= 2 * model.trained_on
+        whitening = None if self.learns else _whitening_of(self.engine)
+        if whitening is None:
+            return super().describe(features, raw_global, model)
+        return whitening(raw_global).astype(np.float32)
 
 
 class BothParts:
@@ -300,7 +273,7 @@ class BothParts:
         self._local = local
 
     def extract(self, batch: Sequence[Picture]) -> list[tuple[Features, Array]]:
-        """Local features and material of each."""
+        """Local features and raw global descriptor of each."""
         from lmr.method.features.networks.delf import GLOBAL_SCALES, describe
 
         local, network = self._local, self._local.engine.network()
@@ -316,30 +289,6 @@ class BothParts:
             return [(local.features(p, places), row) for p, places, row in zip(pictures, found, whole, strict=True)]
 
         return local.engine.each(run, batch)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class LearnedWhitening:
-    """Whitening learned from a collection: mean (D,), basis (D, d)."""
-
-    mean: Array
-    basis: Array
-    trained_on: int
-
-    def to_bytes(self) -> bytes:
-        """For the ledger; see from_bytes."""
-        buffer = io.BytesIO()
-        np.savez(buffer, mean=self.mean, basis=self.basis, trained_on=self.trained_on)
-        return buffer.getvalue()
-
-    @classmethod
-    def from_bytes(cls, data: bytes) -> LearnedWhitening:
-        """Raises CollectionError if it cannot be read."""
-        try:
-            with np.load(io.BytesIO(data), allow_pickle=False) as stored:
-                return cls(stored["mean"], stored["basis"], int(stored["trained_on"]))
-        except (OSError, ValueError, KeyError) as error:
-            raise CollectionError("the stored whitening is damaged; `lmr train` learns it again") from error
 
 
 def preparation(kept: Weights, scales: tuple[float, ...] | None = None) -> Preparation:

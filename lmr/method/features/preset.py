@@ -60,7 +60,7 @@ class Preset:
         return self.local.prepare(photo), self.descriptor.prepare(photo)
 
     def finish(self, prepared: Sequence[Any]) -> list[tuple[Features, Array]]:
-        """Local features and material of each photo."""
+        """Local features and raw global descriptor of each photo."""
         if self.both is not None:
             return self.both(prepared)
         local = self.local.extract([part for part, _ in prepared])
@@ -71,10 +71,10 @@ class Preset:
         """Whether `turned` tells, without pixels, what a turned photo is described by."""
         return isinstance(self.local, RootSift) and isinstance(self.descriptor, Vlad)
 
-    def turned(self, features: Features, material: Array, turn: int, size: tuple[int, int]) -> tuple[Features, Array]:
-        """Features and material of a photo of a size (width, height) px as they about are in the turned one."""
-        return turned_features(features, turn, size), turned_descriptors(material, "dense", turn)
+    def turned(self, features: Features, raw_global: Array, turn: int, size: tuple[int, int]) -> tuple[Features, Array]:
+        """Features and raw global descriptor of a photo of (width, height) px about as they are in the turned one."""
+        return turned_features(features, turn, size), turned_descriptors(raw_global, "dense", turn)
 
     def extract(self, photo: Photo) -> tuple[Features, Array]:
-        """Local features and material of one photo."""
+        """Local features and raw global descriptor of one photo."""
         return self.finish([self.prepare(photo)])[0]

@@ -112,8 +112,8 @@ class Vlad:
         """All is done already."""
         return list(batch)
 
-    def material_from(self, stored: bytes) -> Array:
-        """The material as kept in the ledger."""
+    def raw_global_from(self, stored: bytes) -> Array:
+        """The raw global descriptor as kept in the ledger."""
         return np.frombuffer(stored, np.int8).reshape(-1, DENSE_DIMENSION)
 
     def model_from(self, stored: bytes) -> VladModel:
@@ -121,19 +121,19 @@ class Vlad:
         return VladModel.from_bytes(stored)
 
     def train(self, photos: Sequence[tuple[Features, Array]], each: Callable[[Callable, Iterable], list]) -> VladModel:
-        """Learn from (features, material) of index photos; `each(f, items)` is a map, perhaps over processes.
+        """Learn from (features, raw_global) of index photos; `each(f, items)` is a map, perhaps over processes.
 
         The same photos in the same order give the same model. Raises UsageError where there are none.
         """
         if not photos:
             raise UsageError("there are no index photos to learn the vocabulary from; ingest some with --split index")
         points = self._sample([features.descriptors for features, _ in photos])
-        grid = self._sample([material for _, material in photos])
+        grid = self._sample([raw_global for _, raw_global in photos])
         jobs = [(points, self.sparse.words, seed) for seed in range(self.sparse.books)]
         jobs += [(grid, self.dense.words, 100 + seed) for seed in range(self.dense.books)]
         books = each(k_means, jobs)
         sparse, dense = tuple(books[: self.sparse.books]), tuple(books[self.sparse.books :])
-        described = [(features, material) for features, material in photos if len(features) or len(material)]
+        described = [(features, raw_global) for features, raw_global in photos if len(features) or len(raw_global)]
         with threadpool_limits(1):  # sums of another order would make another model
             with ThreadPoolExecutor() as threads:
                 vectors = list(threads.map(lambda photo: self._raw(photo[0], photo[1], sparse, dense), described))
@@ -141,11 +141,11 @@ class Vlad:
             dimension = min(self.dimension, max(1, len(raw) // _PHOTOS_A_DIMENSION))
             return VladModel(sparse, dense, *learned(raw, dimension), len(photos))
 
-    def describe(self, features: Features, material: Array, model: VladModel) -> Array:
+    def describe(self, features: Features, raw_global: Array, model: VladModel) -> Array:
         """(dimension,) float32 of length 1; zeros for a photo without any local feature."""
-        if not len(features) and not len(material):
+        if not len(features) and not len(raw_global):
             return np.zeros(model.basis.shape[1], np.float32)
-        centred = self._raw(features, material, model.sparse, model.dense) - model.mean
+        centred = self._raw(features, raw_global, model.sparse, model.dense) - model.mean
         return unit_rows(centred @ model.basis).astype(np.float32)
 
     def outgrown(self, model: VladModel, index_photos: int) -> bool:
@@ -167,8 +167,8 @@ class Vlad:
     def _raw_dimension(sparse: Sequence[Array], dense: Sequence[Array]) -> int:
         return sum(book.size for book in (*sparse, *dense))
 
-    def _raw(self, features: Features, material: Array, sparse: Sequence[Array], dense: Sequence[Array]) -> Array:
-        points, grid = (unit_rows(d.astype(np.float32)) for d in (features.descriptors, material))
+    def _raw(self, features: Features, raw_global: Array, sparse: Sequence[Array], dense: Sequence[Array]) -> Array:
+        points, grid = (unit_rows(d.astype(np.float32)) for d in (features.descriptors, raw_global))
         of_points = unit_rows(np.concatenate([vlad(points, book) for book in sparse]))
         of_grid = unit_rows(np.concatenate([vlad(grid, book) for book in dense]))
         return unit_rows(np.concatenate([of_points, np.float32(self.dense_weight) * of_grid]))

@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, Protocol
 
+from lmr.method.features.networks.recipe import Recipe
 from lmr.values import Array
 
-Kind = Literal["dir", "gem", "delf", "delg", "imagenet", "aliked", "disk", "xfeat", "dedode", "keynet", "lightglue"]
+Whole = Literal["dir", "gem", "eigenplaces", "delf", "delg", "imagenet", "onnx"]
+Kind = Whole | Literal["aliked", "disk", "xfeat", "dedode", "keynet", "lightglue"]
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
@@ -18,7 +20,8 @@ class About:
 
     local, whole: whether they describe places, the whole photo; neither where they match the points of two. mean,
     deviation: of the channels, for the global networks of PyTorch. whitenings: names under which learned whitening is
-    kept. dimensions: of the global descriptor. old_attention: see DelgNetwork. remarks: for people.
+    kept. dimensions: of the global descriptor. old_attention: see DelgNetwork. recipe: of a network in ONNX. licence,
+    origin, remarks: for people.
     """
 
     kind: Kind
@@ -32,6 +35,9 @@ class About:
     whitenings: tuple[str, ...] = ()
     dimensions: int = 0
     old_attention: bool = False
+    recipe: Recipe | None = None
+    licence: str = ""
+    origin: str = ""
     remarks: list[str] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
@@ -42,7 +48,8 @@ class About:
     def from_json(cls, values: Mapping[str, Any]) -> About:
         """Raises TypeError where values are missing or unknown."""
         lists = {key: tuple(values[key]) for key in ("mean", "deviation", "whitenings")}
-        return cls(**{**values, **lists})
+        recipe = values.get("recipe")
+        return cls(**{**values, **lists, "recipe": None if recipe is None else Recipe.from_json(recipe)})
 
 
 class Weights(Protocol):

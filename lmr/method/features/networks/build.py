@@ -7,7 +7,7 @@ from typing import Any
 
 from lmr.method.features.networks.about import About
 from lmr.method.features.networks.delf import DelfNetwork, DelgNetwork
-from lmr.method.features.networks.gem import GemNetwork
+from lmr.method.features.networks.gem import Family, GemNetwork
 from lmr.method.features.networks.matchers import MatchingNetwork
 from lmr.method.features.networks.points import KINDS, PointNetwork
 from lmr.values import Array
@@ -21,7 +21,8 @@ def build(about: About, arrays: Mapping[str, Array], *, exact: bool = False) -> 
             if about.slim
             else DelgNetwork(arrays, old_attention=about.old_attention, exact=exact)
         )
-    return GemNetwork(about.architecture, "cirtorch" if about.kind == "gem" else "dir", arrays, exact=exact)
+    families: dict[str, Family] = {"gem": "cirtorch", "eigenplaces": "eigenplaces"}
+    return GemNetwork(about.architecture, families.get(about.kind, "dir"), arrays, exact=exact)
 
 
 def any_network(about: About, arrays: Mapping[str, Array]) -> Any:

@@ -1,7 +1,8 @@
 """Global descriptors: ResNet, generalised-mean pooling, one linear layer, learned whitening.
 
-Two families share the network and differ in everything around it. `dir` is naver/deep-image-retrieval (Revaud et al.,
-2019), `cirtorch` is filipradenovic/cnnimageretrieval-pytorch (Radenovic et al., 2019).
+Three families share the network and differ in everything around it. `dir` is naver/deep-image-retrieval (Revaud et al.,
+2019), `cirtorch` is filipradenovic/cnnimageretrieval-pytorch (Radenovic et al., 2019), `eigenplaces` is
+gmberton/EigenPlaces and CosPlace (Berton et al., 2023 and 2022), which bring each place of the last map to length 1.
 """
 
 from __future__ import annotations
@@ -21,10 +22,16 @@ from lmr.method.features.networks.layers import Convolution, Network, Norm, Weig
 from lmr.method.features.whitening import Whitening
 from lmr.values import Array, unit_rows
 
-Family = Literal["dir", "cirtorch"]
+Family = Literal["dir", "cirtorch", "eigenplaces"]
 _UNITS = {"resnet50": (3, 4, 6, 3), "resnet101": (3, 4, 23, 3), "resnet152": (3, 8, 36, 3)}
 _NORM_EPSILON, _EPSILON = 1e-5, 1e-6
-_CIRTORCH = {"conv1": "features.0", "bn1": "features.1", **{f"layer{k}": f"features.{k + 3}" for k in range(1, 5)}}
+_NUMBERED = {"conv1": 0, "bn1": 1, **{f"layer{k}": k + 3 for k in range(1, 5)}}  # torchvision's layers in a list
+_LISTS = {"cirtorch": "features", "eigenplaces": "backbone"}
+_HEADS = {  # power of the mean, linear layer
+    "dir": ("adpool.p", "fc"),
+    "cirtorch": ("pool.p", "whiten"),
+    "eigenplaces": ("aggregation.1.p", "aggregation.3"),
+}
 
 __all__ = ["Family", "GemNetwork", "Preparation", "Whitening", "describe", "limited", "scaled_to"]
 
@@ -48,9 +55,8 @@ class GemNetwork(Network):
                 for layer, units in enumerate(_UNITS[architecture], 1)
                 for unit in range(units)
             ]
-            power = "pool.p" if family == "cirtorch" else "adpool.p"
+            power, linear = _HEADS[family]
             self._tensors["p"] = self._weights[power] if power in self._weights else torch.full((1,), 3.0)
-            linear = "whiten" if family == "cirtorch" else "fc"
             self.linear = f"{linear}.weight" in self._weights
             if self.linear:
                 self._tensors |= {part: self._weights[f"{linear}.{part}"] for part in ("weight", "bias")}
@@ -69,7 +75,9 @@ class GemNetwork(Network):
 
     def _published(self, name: str) -> str:
         head, _, rest = name.partition(".")
-        return name if self.family == "dir" else ".".join(filter(None, (_CIRTORCH[head], rest)))
+        if self.family not in _LISTS:
+            return name
+        return ".".join(filter(None, (_LISTS[self.family], str(_NUMBERED[head]), rest)))
 
     def _unit(self, name: str, stride: int) -> tuple[Convolution, Convolution, Convolution, Convolution | None]:
         """A bottleneck whose stride is in its 3x3 convolution; the last is the shortcut, where there is one."""
@@ -88,8 +96,10 @@ class GemNetwork(Network):
         x = functional.max_pool2d(self._stem(self.input(images)), 3, 2, 1)
         for first, second, third, shortcut in self._units:
             x = third(second(first(x)), plus=x if shortcut is None else shortcut(x, relu=False))
-        p = self._tensors["p"]
-        return x.float().clamp(min=_EPSILON).pow(p).mean((2, 3)).pow(1.0 / p)
+        x, p = x.float(), self._tensors["p"]
+        if self.family == "eigenplaces":
+            x = functional.normalize(x)
+        return x.clamp(min=_EPSILON).pow(p).mean((2, 3)).pow(1.0 / p)
 
     def __call__(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) normalised -> (B, D) of length 1."""
