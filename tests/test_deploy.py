@@ -25,6 +25,8 @@ def test_a_wheel_in_an_empty_environment_searches(demo: Cli, made: Path, tmp_pat
     (wheel,) = tmp_path.glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
     assert "lmr/shipped/cypher/ranking/rank.cypher" in names
+    page = {path.relative_to(ROOT).as_posix() for path in (ROOT / "lmr" / "web").rglob("*.*") if path.suffix != ".pyc"}
+    assert {"lmr/web/templates/search.html", "lmr/web/static/page.js"} < page <= set(names)
     sources = "".join(source.read_text() for source in (ROOT / "lmr").rglob("*.py"))
     wanted = set(re.findall(r'resource\("(.+?)"\)', sources))
     assert len(wanted) > 2

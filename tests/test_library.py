@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import inspect
+import io
+import itertools
 import json
 import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -204,6 +207,82 @@ def test_people_correct_and_look_around(c: lmr.Collection, home: Path, photo: Pa
     assert all(one.a and one.b for one in c.review())
     with pytest.raises(lmr.UsageError, match="min_weight is for components"):
         c.cluster(min_weight=3)
+
+
+def test_what_was_said_can_be_taken_back(c: lmr.Collection, home: Path, photo: Path) -> None:
+    """All is then as if it had never been said: a good match, one that is none, one that nobody had looked at."""
+    good = c.match(*_ends(c, photo))
+    assert good.takes_part and good.verdict is None and "agree in one map" in good.words()
+    far = c.image(home / "alone.jpg").id, good.a
+    before = c.match(*far)
+    ranks = [row[:-1] for row in ranked(c.search(photo, top=None))]
+    for a, b, said in ((good.a, good.b, c.reject), (*far, c.confirm), (good.a, good.b, c.confirm)):
+        said(a, b, why="a try")
+        assert c.match(a, b).why == "a try" and "A person" in c.match(a, b).words()
+        assert c.rulings()[0].why == "a try"
+        c.withdraw(b, a)
+        assert all(one.why != "a try" for one in c.rulings())
+        with pytest.raises(lmr.UsageError, match="nobody said anything"):
+            c.withdraw(a, b)
+    assert c.match(good.a, good.b) == good
+    assert not c.match(*far).takes_part and (before is None or before.inliers == c.match(*far).inliers)
+    assert [row[:-1] for row in ranked(c.search(photo, top=None))] == ranks
+    assert c.check()[0] == []
+
+
+def _ends(c: lmr.Collection, photo: Path) -> tuple[lmr.ImageId, lmr.ImageId]:
+    """The ends of a stored match on a way."""
+    result = c.search(photo)
+    hop = next(way[1] for hit in result if len(way := result.path(hit)) > 1)
+    return lmr.ImageId(hop.a), lmr.ImageId(hop.b)
+
+
+def test_a_part_of_a_photo_is_searched_with(c: lmr.Collection, photo: Path) -> None:
+    found = c.search(photo, box=(60, 40, 340, 260), top=None)
+    assert found.hits[0].reached == "verified" and "bank" in found.hits[0].image.paths[0]
+    stored = found.hits[0].image
+    again = c.search(stored.id, box=(0, 0, stored.width, stored.height * 0.8))
+    assert stored.id in [hit.image.id for hit in again if hit.reached == "verified"], "it is a photo of its own"
+    assert c.explain(photo, found.hits[0].image.id, box=(60, 40, 340, 260)).path[0].inliers == found.hits[0].inliers
+    assert c.size(photo) == c.size(stored.id) == (400, 300)
+    for wrong in ((0, 0, 5, 5), (900, 900, 1000, 1000), (float("nan"), 0, 50, 50)):
+        with pytest.raises(lmr.UsageError, match="is no"):
+            c.search(photo, box=wrong)
+
+
+def test_one_photo_is_laid_over_another_as_their_match_maps_it(c: lmr.Collection, home: Path, photo: Path) -> None:
+    """Where the second photo covers the first it shows the same: nearer than it would without the map."""
+    a, b = _ends(c, photo)
+    drawn = [np.asarray(Pillow.open(io.BytesIO(data)).convert("L"), float) for data in (
+        c.thumbnail(a, 400), c.match_overlay(a, b), c.thumbnail(b, 400))]  # fmt: skip
+    assert drawn[0].shape == drawn[1].shape
+    shown = drawn[1] != 245
+    laid, apart = (np.corrcoef(drawn[0][shown], one[shown])[0, 1] for one in drawn[1:])
+    assert laid > apart and laid > 0.5
+    assert c.match_picture(a, b)[:2] == b"\xff\xd8"
+
+
+def test_photos_are_looked_at(c: lmr.Collection, photo: Path) -> None:
+    id = c.search(photo)[0].image.id
+    for given in (id, photo, photo.read_bytes()):
+        with Pillow.open(io.BytesIO(c.thumbnail(given, 100))) as small:
+            assert max(small.size) == 100 and small.format == "JPEG"
+    with pytest.raises(lmr.PhotoError):
+        c.thumbnail(b"no photo")
+    parts = list(itertools.takewhile(bool, _parts(c)))
+    assert [id for part in parts for id in part] == [image.id for image in c.images()]
+    assert c.set_aside() == []
+    explained = c.explain(photo, id)
+    assert explained.figure(0).shape[0] <= explained.figure().shape[0]
+    with pytest.raises(lmr.UsageError, match="no match 7"):
+        explained.figure(7)
+
+
+def _parts(c: lmr.Collection) -> Iterator[list[lmr.ImageId]]:
+    after = ""
+    while True:
+        yield (part := c.image_ids(after, 4))
+        after = part[-1] if part else after
 
 
 def test_threads_search_while_another_process_links(

@@ -30,7 +30,7 @@ PAGES = [
     ROOT / "README.md",
     *(
         ROOT / "docs" / f"{name}.md"
-        for name in "photos searching evaluation care networks extractors method figures python".split()
+        for name in "photos searching evaluation care networks extractors method figures python page".split()
     ),
 ]
 README = "\n".join(page.read_text() for page in PAGES)  # with what it leads to
@@ -87,7 +87,7 @@ def test_make_demo_shows_the_way_and_is_quick_the_second_time(made_demo: Made) -
         ).groups()
         assert (there, right, wrong) == ("12", "12", "0"), place
         assert "corner" in told.split("share no surface")[1].splitlines()[1]
-        for way in ("report.html", "/browser/", "lmr ingest", "lmr down"):
+        for way in ("report.html", "lmr serve", "/browser/", "lmr ingest", "lmr down"):
             assert way in told
     assert (made_demo.folder / "report.html").exists()
 

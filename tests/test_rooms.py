@@ -23,6 +23,7 @@ ROOMS = (
     "jobs",
     "reports",
     "library",
+    "web",
     "cli",
 )
 RULES = [
@@ -60,10 +61,11 @@ def test_a_room_imports_nothing_from_those_above_it(room: str, forbidden: set[st
     assert not wrong
 
 
-def test_the_command_line_calls_the_library_alone() -> None:
+@pytest.mark.parametrize("skin", ["web", "cli"])
+def test_the_skins_call_the_library_alone(skin: str) -> None:
     """It may name the types of what it gets; the demo makes its photos by itself."""
     below = {"extractors", "execution", "local", "store", "retrieval", "jobs", "reports"}
-    for file in sorted((ROOT / "cli").glob("*.py")):
+    for file in sorted((ROOT / skin).glob("*.py")):
         used = ast.parse(file.read_text())
         used.body = [node for node in used.body if not (isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node))]
         rooms = {name.split(".")[1] for name in imported_by(used, file) if name.startswith("lmr.")}

@@ -66,6 +66,9 @@ def test_near_takes_lengths_and_needs_a_position() -> None:
         south, north = where.latitudes
         assert south < -16.8 - value / 111_500 and north > -16.8 + value / 111_500
     assert Where.of(None, None, None, None) is None
+    labelled = Where.of(None, None, "1990", None, "mill")
+    assert labelled is not None and labelled.passes("1990", None, None, "mill")
+    assert not labelled.passes("1990", None, None, None) and not labelled.passes("1980", None, None, "mill")
 
 
 @pytest.mark.parametrize(

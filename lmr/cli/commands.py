@@ -11,6 +11,7 @@ from lmr.cli import (
     explain,
     clusters,
     corrections,
+    serve,
     evaluate,
     exchange,
     care,
@@ -34,4 +35,5 @@ __all__ = [
     "ingest",
     "link",
     "search",
+    "serve",
 ]

@@ -28,7 +28,7 @@ from lmr.text import printable
 _PAGE = "report.html"
 _PHONE = "uploads"
 _COLLECTION = (
-    *("milvus", "neo4j", "set-aside.csv", "writer.lock", "ledger.new", "ledger.next.sqlite"),
+    *("milvus", "neo4j", "set-aside.csv", "writer.lock", "ledger.new", "ledger.next.sqlite", "jobs.json"),
     *(LEDGER + end for end in ("-wal", "-shm", "")),  # the ledger last: what is left is still a collection
 )
 _TOLD = 3
@@ -60,6 +60,7 @@ def run(home: Path) -> None:
     say(f"\ndone in {time.monotonic() - begin:.0f} s")
     print(
         f"\nLook at the report      {page.resolve().as_uri()}"
+        f"\nSearch on a page        lmr serve --home {settings.home} --open"
         f"\nLook at the graph       {address}"
         f"\n                        (user and password: lmr browse --home {settings.home} --show-password)"
         "\nYour own photos         lmr ingest ~/photos && lmr link && lmr search one-of-them.jpg --html result.html"

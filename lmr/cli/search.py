@@ -51,6 +51,7 @@ From = Annotated[
 To = Annotated[
     str | None, typer.Option("--to", metavar="TIME", help="Taken then or earlier; 2005 is the whole of 2005.")
 ]
+Label = Annotated[str | None, typer.Option(help="List only photos with this label.")]
 Html = Annotated[Path | None, typer.Option(help="Write a page with pictures of every match, one for all photos.")]
 
 
@@ -69,6 +70,7 @@ def search(
     within: Within = None,
     since: From = None,
     until: To = None,
+    label: Label = None,
     html: Html = None,
     as_json: Json = False,
 ) -> None:
@@ -80,8 +82,8 @@ def search(
     The photo is treated as the stored ones are: compared with its nearest ones, its descriptor moved towards those
     that match, compared with those that are nearest then. First come the images reached over verified matches, in
     the order in which they join; then the others by similarity. The depth is that of the spanning forest: an image
-    further from the photo there is left out, even if a weaker match would join it sooner. --near, --from and --to
-    choose what is listed, of the photos of which it is known; the ways there may pass over any.
+    further from the photo there is left out, even if a weaker match would join it sooner. --near, --from, --to
+    and --label choose what is listed, of the photos of which it is known; the ways there may pass over any.
 
     Example: `lmr search photo.jpg --top 50 --html result.html`
     """
@@ -94,7 +96,7 @@ def search(
         "min_weight": min_weight,
         "verified_only": verified_only,
         "query_images": query_images,
-        "where": Where.of(near, within, since, until),
+        "where": Where.of(near, within, since, until, label),
         "rounds": rounds,
         "seconds": budget,
     }

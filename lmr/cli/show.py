@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from lmr.plain import plain
 from lmr.text import printable
 
 
 def print_json(value: Any) -> None:
     """One JSON document on standard output."""
-    print(json.dumps(_plain(value), ensure_ascii=True, indent=2))
+    print(json.dumps(plain(value), ensure_ascii=True, indent=2))
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
@@ -65,15 +65,5 @@ def _cell(value: Any) -> str:
 
 def also(value: Any, **former: str) -> dict[str, Any]:
     """A value's fields, some under their former names too: programs may know these."""
-    plain = _plain(value)
-    return {**plain, **{old: plain[new] for old, new in former.items()}}
-
-
-def _plain(value: Any) -> Any:
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {spec.name: _plain(getattr(value, spec.name)) for spec in dataclasses.fields(value)}
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return value
+    fields = plain(value)
+    return {**fields, **{old: fields[new] for old, new in former.items()}}

@@ -41,16 +41,19 @@ class Asking(Held):
         within: float = 1000.0,
         taken_from: str | None = None,
         taken_to: str | None = None,
+        label: str | None = None,
         where: Where | None = None,
         rounds: int = 3,
         seconds: float | None = None,
+        box: tuple[float, float, float, float] | None = None,
     ) -> SearchResult:
         """All images of the place in a photo, verified ones first in the order in which they join. Nothing is stored.
 
         top: None: all. max_depth: hops in the forest; min_weight: of matches that ways pass over. verified_only: leave
         out what is only similar. query_images: list photos of the query split too. near (latitude, longitude in
-        degrees), within (metres), taken_from and taken_to ("1990", "1990-07-14") choose what is listed; where: the same
-        as one value. rounds and seconds limit what a photo outside the forest is compared with. Raises PhotoError,
+        degrees), within (metres), taken_from and taken_to ("1990", "1990-07-14") and label choose what is listed;
+        where: the same as one value. rounds and seconds limit what a photo outside the forest is compared with. box:
+        search with this part alone, left, top, right and bottom in px of the upright photo. Raises PhotoError,
         UsageError.
 
         >>> result = c.search("one.jpg", top=5)
@@ -60,10 +63,10 @@ class Asking(Held):
         from lmr.retrieval.search import search
         from lmr.retrieval.values import SearchBudget
 
-        chosen = where or Where.checked(near, within, taken_from, taken_to)
+        chosen = where or Where.checked(near, within, taken_from, taken_to, label)
         found = search(
             self._stores,
-            self._question(photo),
+            self._question(photo if box is None else self._part(photo, box)),
             top=top,
             max_depth=max_depth,
             min_weight=min_weight,
@@ -73,6 +76,13 @@ class Asking(Held):
             where=chosen,
         )
         return SearchResult(self._stores, found, chosen)
+
+    def _part(self, photo: Any, box: tuple[float, float, float, float]) -> bytes:
+        """A part of a photo as the bytes of a photo of its own."""
+        from lmr.library.given import encoded
+        from lmr.retrieval.part import part_of
+
+        return encoded(part_of(self._stores, self._question(photo), box))
 
     def searches(
         self, photos: Iterable[Any], *, strict: bool = False, **options: Any
@@ -110,10 +120,10 @@ class Asking(Held):
 
         return snapshot(self._stores)
 
-    def explain(self, a: Any, b: Any) -> Explanation:
+    def explain(self, a: Any, b: Any, *, box: tuple[float, float, float, float] | None = None) -> Explanation:
         """Why a photo and a stored one belong together: the strongest way of verified matches between them.
 
-        Raises UsageError where the second is not stored, PhotoError.
+        box: of the first only this part, as in `search`. Raises UsageError where the second is not stored, PhotoError.
 
         >>> found = c.explain("one.jpg", "photos/side.jpg")
         >>> found.joined, len(found.path) == len(found.names) - 1
@@ -121,7 +131,8 @@ class Asking(Held):
         """
         from lmr.retrieval.paths import explain
 
-        start, hops = explain(self._stores, self._question(a), self._question(b))
+        first = self._question(a if box is None else self._part(a, box))
+        start, hops = explain(self._stores, first, self._question(b))
         return Explanation(None if hops is None else tuple(hops), self._stores, start)
 
     def locate(self, *photos: Any) -> list[Located]:

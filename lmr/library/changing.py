@@ -143,6 +143,19 @@ class Changing(Held):
         """
         return self._judged(a, b, "rejected", why)
 
+    def withdraw(self, a: Any, b: Any) -> Corrected:
+        """Take back what was said of two stored images: their match is again what the tests say of it.
+
+        Raises UsageError where nothing was said of them.
+
+        >>> change = c.reject("photos/front.jpg", "photos/front-2.jpg")
+        >>> c.withdraw("photos/front.jpg", "photos/front-2.jpg").accepted > change.accepted
+        True
+        """
+        from lmr.jobs.correct.corrections import withdraw
+
+        return withdraw(self._stores, self._stored(a), self._stored(b))
+
     def turn(self, photo: Any, degrees: int, *, mirrored: bool = False) -> Turned:
         """Say how a stored photo is to be turned: degrees clockwise (0, 90, 180, 270) that make it upright.
 

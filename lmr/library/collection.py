@@ -7,9 +7,10 @@ from typing import Self
 from lmr.library.asking import Asking
 from lmr.library.changing import Changing
 from lmr.library.keeping import Keeping
+from lmr.library.looking import Looking
 
 
-class Collection(Changing, Asking, Keeping):
+class Collection(Changing, Asking, Looking, Keeping):
     """A collection of photos; see `lmr.open`. Use it as a context manager, or close it.
 
     It may be kept open for weeks and used by several threads: each search sees one state of the collection, whatever

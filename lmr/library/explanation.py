@@ -55,10 +55,10 @@ class Explanation:
         whole = ([*paths.get(id or "", []), otherwise][0] or id or "the photo" for id, otherwise in ends)
         return tuple(name.rsplit("/", 1)[-1] for name in whole)
 
-    def figure(self) -> Array:
+    def figure(self, hop: int | None = None) -> Array:
         """The matches of the way, one below the other: (H, W, 3) uint8 RGB, with a line for each inlier.
 
-        Raises UsageError where there are none.
+        hop: only that one, from 0. Raises UsageError where there are none, or no such one.
 
         >>> c.explain("photos/front.jpg", "photos/side.jpg").figure().shape[2]
         3
@@ -67,7 +67,19 @@ class Explanation:
 
         if not self.path:
             raise UsageError("there is no way between them that could be drawn")
-        return explanation_figure(self._stores, self._start, self.path)
+        if hop is not None and not 0 <= hop < len(self.path):
+            raise UsageError(f"there are {len(self.path)} matches on the way: no match {hop}")
+        return explanation_figure(self._stores, self._start, self.path if hop is None else self.path[hop : hop + 1])
+
+    def jpeg(self, hop: int | None = None) -> bytes:
+        """The figure as JPEG.
+
+        >>> c.explain("photos/front.jpg", "photos/side.jpg").jpeg(0)[:2]
+        b'\\xff\\xd8'
+        """
+        from lmr.reports.pictures import jpeg
+
+        return jpeg(self.figure(hop))
 
     def picture(self, target: FilePath) -> Path:
         """Write the figure as a JPEG. Raises UsageError where there is none, or what is there is not lmr's.
@@ -76,10 +88,9 @@ class Explanation:
         True
         """
         from lmr.outputs import check, replacing
-        from lmr.reports.pictures import jpeg
 
-        drawn = self.figure()
+        drawn = self.jpeg()
         check(Path(target), home=self._stores.home)
         with replacing(Path(target)) as part:
-            part.write_bytes(jpeg(drawn))
+            part.write_bytes(drawn)
         return Path(target)

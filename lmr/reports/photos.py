@@ -12,12 +12,45 @@ from lmr.method.photos.decode import decode, read
 from lmr.method.photos.turned import turned
 from lmr.method.verification.matching import prepare
 from lmr.method.verification.verify import correspondences
-from lmr.reports.pictures import PANEL, match_picture, placeholder, thumbnail
+from lmr.reports.pictures import PANEL, jpeg, laid_over, match_picture, placeholder, thumbnail
 from lmr.retrieval.originals import original
-from lmr.retrieval.values import SearchQuery
+from lmr.retrieval.query import query_of_stored
+from lmr.retrieval.question import question_of, whole_id
+from lmr.retrieval.values import SearchBudget, SearchQuery
 from lmr.store.stores import Stores
 from lmr.text import text_of
-from lmr.values import Array, Features, Hop, Photo, Verification
+from lmr.values import Array, Features, Hop, Photo, PhotoFile, Question, Verification
+
+
+def small_picture(stores: Stores, asked: Question | str, side: int) -> bytes:
+    """A JPEG of a photo, its longer side at most `side` px: a placeholder for a stored one whose file is gone.
+
+    Raises PhotoError for a photo in hand that cannot be read, UsageError where there is no such image.
+    """
+    question = question_of(stores, asked)
+    if isinstance(question, PhotoFile):
+        return jpeg(thumbnail(decode(question.data, enough=side, **stores.settings.decoding).pixels, side))
+    image = stores.ledger.images.get(whole_id(stores.ledger, question))
+    try:
+        pixels = placeholder() if image is None else original(stores, image, enough=side).pixels
+    except PhotoError:
+        pixels = placeholder()
+    return jpeg(thumbnail(pixels, side))
+
+
+def picture_of_match(stores: Stores, a: str, b: str) -> bytes:
+    """A JPEG of the match of two stored images."""
+    start = query_of_stored(stores, a, SearchBudget(rounds=0))
+    return jpeg(Pictures(stores, start).match(Hop(a, b, 0, 0.0)))
+
+
+def overlay_of_match(stores: Stores, a: str, b: str) -> bytes | None:
+    """A JPEG of the second image as their match lays it over the first; None where there is no map between them."""
+    pictures = Pictures(stores, query_of_stored(stores, a, SearchBudget(rounds=0)))
+    found, _ = pictures.compared(a, b)
+    if found.transform is None:
+        return None
+    return jpeg(laid_over(pictures.pixels(a), pictures.pixels(b), np.array(found.transform).reshape(2, 3)))
 
 
 class Pictures:
@@ -37,13 +70,17 @@ class Pictures:
 
     def match(self, hop: Hop) -> Array:
         """The picture of one verified match."""
-        found, places = Verification(0, 0, 0.0), (np.zeros((0, 2)), np.zeros((0, 2)))
-        if self._has_features(hop.a) and self._has_features(hop.b):
-            by = self._stores.verifier
-            first, second = (prepare(self._features(id), by.matching) for id in (hop.a, hop.b))
-            found, *both = correspondences(first, second, by)
-            places = both[0], both[1]
+        found, places = self.compared(hop.a, hop.b)
         return match_picture(self.pixels(hop.a), self.pixels(hop.b), places, found)
+
+    def compared(self, a: str | None, b: str) -> tuple[Verification, tuple[Array, Array]]:
+        """What comparing two photos finds, and the places (k, 2) of its inliers in each, px."""
+        if not (self._has_features(a) and self._has_features(b)):
+            return Verification(0, 0, 0.0), (np.zeros((0, 2)), np.zeros((0, 2)))
+        by = self._stores.verifier
+        first, second = (prepare(self._features(id), by.matching) for id in (a, b))
+        found, *both = correspondences(first, second, by)
+        return found, (both[0], both[1])
 
     def _path(self, id: str | None) -> bytes | None:
         if id is None or (id == self._start.id and self._start.number is None):

@@ -10,6 +10,7 @@ from lmr.values import Array, Verification
 
 THUMBNAIL = 240  # longer side, px
 PANEL = 420
+_OVERLAY = 640
 _GAP = 12
 _BACKGROUND = 245
 _MOST_LINES = 150
@@ -61,6 +62,18 @@ def match_picture(
     return canvas
 
 
+def laid_over(first: tuple[Array, float], second: tuple[Array, float], model: Array) -> Array:
+    """The second photo in the frame of the first; model (2, 3) maps the first's px onto the second's, of the originals.
+
+    first, second: pixels (H, W, 3) and how many px of the original each of theirs is.
+    """
+    (frame, scale), (pixels, scale_b) = (_panel(*photo, _OVERLAY) for photo in (first, second))
+    small = np.asarray(model, np.float64) / scale_b
+    small[:, :2] *= scale
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return cv2.warpAffine(pixels, small, frame.shape[1::-1], flags=flags, borderValue=(_BACKGROUND,) * 3)
+
+
 def jpeg(pixels: Array) -> bytes:
     """(H, W, 3) RGB -> JPEG with lmr's mark, by which it is passed over as a photo."""
     done, data = cv2.imencode(".jpg", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
@@ -69,9 +82,9 @@ def jpeg(pixels: Array) -> bytes:
     return marked(data.tobytes())
 
 
-def _panel(pixels: Array, reduction: float) -> tuple[Array, float]:
+def _panel(pixels: Array, reduction: float, side: int = PANEL) -> tuple[Array, float]:
     """A picture at panel size, and how many px of the original each of its px is."""
-    small = thumbnail(pixels, PANEL)
+    small = thumbnail(pixels, side)
     return small, reduction * pixels.shape[1] / small.shape[1]
 
 

@@ -22,6 +22,30 @@ def why_turned(one: Turned) -> str:
     return f"{lies}: {' and '.join(done)} to match; {advice}"
 
 
+_TAKES_NO_PART = {
+    "weak": "chance explains it too well",
+    "doubted": "all else that is known of both photos says that they show different places",
+    "rejected": "a person rejected it",
+    "in place": "what agrees keeps its place in the frame, as a stamp or a logo does",
+    "border": "what agrees lies along the border",
+    "shared mark": "the same mark lies on unrelated photos",
+}
+
+
+def how_it_matches(matches: int, inliers: int, nfa: float, excluded: str | None) -> str:
+    """The measures of a match; nfa: -log10 of the number of false alarms."""
+    told = f"{inliers} of {matches} putative matches agree in one map between the photos (inliers)"
+    if nfa > 0:
+        told += f"; chance alone would give such an agreement about once in {_power(nfa)} comparisons"
+    if excluded is None:
+        return f"{told}."
+    return f"{told}. It takes no part: {_TAKES_NO_PART.get(excluded, excluded)}."
+
+
+def _power(nfa: float) -> str:
+    return f"{round(10**nfa):,}" if nfa < 6 else f"10 to the power of {nfa:.0f}"
+
+
 def why_doubted(bridge: Bridge) -> str:
     """Why a match is worth a look."""
     small, large = bridge.sizes

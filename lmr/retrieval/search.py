@@ -80,7 +80,7 @@ def lacks(ledger: Ledger) -> str | None:
     images = ledger.count("images")
     if not images:
         return "the collection holds no photos; `lmr ingest PHOTOS` takes some in"
-    if images > 1 and not ledger.count("pairs"):
+    if images > 1 and next(ledger.pairs.compared(), None) is None:  # counting millions would take a while
         return (
             "the collection's photos have not been compared with each other, so nothing is found over others; "
             "`lmr link` does that"
@@ -185,12 +185,12 @@ def merged(each: Sequence[Sequence[tuple[str, float]]], asked: int) -> list[tupl
 
 
 def _taken(ledger: Ledger, where: Where) -> Callable[[str], bool]:
-    """Tells of an id whether that image was taken when and where a filter says."""
+    """Tells of an id whether that image was taken when and where a filter says, and has its label."""
 
     @functools.cache
     def passes(id: str) -> bool:
         image = ledger.images.get(id)
-        return image is not None and where.passes(image.taken_at, image.latitude, image.longitude)
+        return image is not None and where.passes(image.taken_at, image.latitude, image.longitude, image.landmark)
 
     return passes
 

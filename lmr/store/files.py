@@ -48,6 +48,10 @@ class Files:
         rows = self._db.execute(f"SELECT {_FILE} FROM files ORDER BY path")
         return (File(*row) for row in rows)
 
+    def set_aside(self) -> list[tuple[bytes, str]]:
+        """(path, reason) of those that were set aside, in the order of their paths."""
+        return list(self._db.execute("SELECT path, reason FROM files WHERE reason IS NOT NULL ORDER BY path"))
+
     def at(self, path: bytes) -> File | None:
         """What is known about a path, or None."""
         select = f"SELECT {_FILE} FROM files WHERE path = ?"

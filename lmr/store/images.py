@@ -111,6 +111,12 @@ class Images:
         select = "SELECT id FROM images WHERE id >= ? AND id < ? || 'g' ORDER BY id LIMIT 2"
         return [row[0] for row in self._db.execute(select, (prefix, prefix))]
 
+    def ids_after(self, id: str, limit: int) -> list[str]:
+        """The next ids after one, in their order."""
+        return [
+            row[0] for row in self._db.execute("SELECT id FROM images WHERE id > ? ORDER BY id LIMIT ?", (id, limit))
+        ]
+
     def without_files(self) -> list[tuple[int, bytes]]:
         """(number, path of the last file, empty where that is not known) of images that had files and have none."""
         select = "SELECT number, last_path FROM images WHERE last_path IS NOT NULL ORDER BY last_path, number"
@@ -133,8 +139,17 @@ class Images:
         select = "SELECT number, latitude, longitude FROM images WHERE latitude IS NOT NULL"
         return {number: (latitude, longitude) for number, latitude, longitude in self._db.execute(select)}
 
+    def located(self, where: Where | None) -> Iterator[tuple[str, tuple[float, float]]]:
+        """(id, position) of the images that have one and that a filter lets pass, by id."""
+        select = (
+            "SELECT id, taken_at, latitude, longitude, landmark FROM images WHERE latitude IS NOT NULL ORDER BY +id"
+        )
+        for id, taken_at, latitude, longitude, landmark in self._db.execute(select):
+            if where is None or where.passes(taken_at, latitude, longitude, landmark):
+                yield id, (latitude, longitude)
+
     def taken(self, where: Where) -> list[int]:
-        """Numbers of the images that were taken when and where a filter says, in their order."""
+        """Numbers of the images that a filter lets pass, in their order."""
         conditions, values = [], list[float | str]()
         if where.near is not None:
             conditions.append("latitude BETWEEN ? AND ?")
@@ -142,7 +157,11 @@ class Images:
         if where.first is not None or where.last is not None:  # `1905` is before `1905-06`
             conditions.append("taken_at BETWEEN ? AND ?")
             values += [(where.first or "")[:4], where.last or "9999-12-31T23:59:59"]
-        select = f"SELECT number, taken_at, latitude, longitude FROM images WHERE {' AND '.join(conditions) or 'true'}"
+        if where.landmark is not None:
+            conditions.append("landmark = ?")
+            values.append(where.landmark)
+        chosen = " AND ".join(conditions) or "true"
+        select = f"SELECT number, taken_at, latitude, longitude, landmark FROM images WHERE {chosen}"
         rows = self._db.execute(f"{select} ORDER BY +number", values)
         return [number for number, *facts in rows if where.passes(*facts)]
 

@@ -30,6 +30,10 @@ class Verdicts:
         row = (min(a, b), max(a, b), verdict, why, datetime.now(UTC).isoformat() if at is None else at)
         self._db.execute("INSERT OR REPLACE INTO verdicts (a, b, verdict, why, at) VALUES (?, ?, ?, ?, ?)", row)
 
+    def forget(self, a: str, b: str) -> None:
+        """Keep nothing of what was said of a pair."""
+        self._db.execute("DELETE FROM verdicts WHERE a = ? AND b = ?", (min(a, b), max(a, b)))
+
     def of(self, a: str, b: str) -> Verdict | None:
         """What a person said of a pair."""
         found = self.ruling(a, b)

@@ -148,6 +148,7 @@ def test_a_filter_is_told_and_what_it_leaves_out_for_want_of_facts(placed: Cli, 
         "within": 1000.0,
         "first": "1990-01-01T00:00:00",
         "last": "2005-12-31T23:59:59",
+        "landmark": None,
     }
     assert [stem(row) for row in found["results"] if row["reached"] == "verified"]
     assert sorted(map(stem, found["results"])) == ["school-0", "school-1"]

@@ -103,6 +103,54 @@ def judge(stores: Stores, a: str, b: str, verdict: Verdict, why: str | None = No
     return done
 
 
+def withdraw(stores: Stores, a: str, b: str) -> Corrected:
+    """Forget what was said of two images: their match is again what the tests say of it.
+
+    They are compared again, as an outcome that a person overruled may lack what the tests need; an imported match is
+    as it came. Raises UsageError where nothing was said of them, or they are not stored.
+    """
+    ledger = stores.ledger
+    first, second = sorted((stores.resolve(a), stores.resolve(b)))
+    images = [image for image in (ledger.images.get(first), ledger.images.get(second)) if image is not None]
+    with _from_what_the_ledger_says(stores):
+        if ledger.verdicts.of(first, second) is None:
+            raise UsageError("nobody said anything of these two photos")
+        with _correcting(stores) as done:
+            before = ledger.pairs.row(images[0].number, images[1].number)
+            ledger.verdicts.forget(first, second)
+            if before is not None:
+                _test_again(stores, before, images)
+    return done
+
+
+def _test_again(stores: Stores, before: PairRow, images: Sequence[Image]) -> None:
+    ledger, (a, b) = stores.ledger, images
+    if before.weight is not None and not (ledger.features.has(a.number) and ledger.features.has(b.number)):
+        ledger.pairs.keep(replace(before, excluded=None, confirmed=False), anew=True)
+        return
+    fresh = replace(_compared(stores, a, b), round=before.round)
+    keep_tested(stores, fresh, a.id, b.id, anew=True)
+    kept = ledger.pairs.row(a.number, b.number)
+    if before.weight is not None and kept is not None and kept.weight is None:
+        # the graph forgets no match: what a person made one stays there, takes no part and moves next to nothing
+        ledger.pairs.keep(replace(before, excluded=Excluded.WEAK, confirmed=False), anew=True)
+
+
+def keep_tested(stores: Stores, row: PairRow, a: str, b: str, *, anew: bool = False) -> None:
+    """Keep the outcome of a pair of ids a < b as the tests of the pair alone judge it: inside a transaction.
+
+    The review decides the rest.
+    """
+    ledger, settings, found = stores.ledger, stores.settings, row.verification
+    if found.nfa < settings.nfa_weak or found.transform is None:
+        ledger.pairs.keep(row, anew=anew)
+        return
+    similar = pair_similarity(ledger, row.a, row.b)
+    excluded = found.artefact or (None if found.nfa >= settings.nfa_accept else Excluded.WEAK)
+    value = weight(a, b, found.inliers, similar, similarity_weight=settings.similarity_weight)
+    ledger.pairs.keep(replace(row, excluded=excluded, similarity=similar, weight=value), anew=anew)
+
+
 def follow_rulings(stores: Stores, note: Callable[[], None]) -> Corrected:
     """Note rulings of people in the ledger, and bring all pairs to what is said of them, in one correction.
 

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 from lmr.execution.verification import verify_pairs
-from lmr.jobs.correct.corrections import apply_verdict
+from lmr.jobs.correct.corrections import apply_verdict, keep_tested
 from lmr.method.fingerprints import VERIFICATION, Fingerprint
-from lmr.method.verification.weights import weight
 from lmr.store.pairs import PairRow
-from lmr.store.refined import pair_similarity
 from lmr.store.replica import bring_up
 from lmr.store.reviewing import review
 from lmr.store.state import Step
 from lmr.store.stores import Stores
-from lmr.values import Array, Excluded, Verification, batches
+from lmr.values import Array, Verification, batches
 
 _KEEPING = 4  # blocks of verified pairs in one transaction
 
@@ -119,7 +116,7 @@ def keep(
     anew: bool = False,
 ) -> None:
     """Keep one outcome, also of a pair that has one if `anew`; one above the lower threshold gets its weight."""
-    ledger, settings = stores.ledger, stores.settings
+    ledger = stores.ledger
     number = ledger.fingerprints.number(Fingerprint.of(VERIFICATION, stores.verifier))
     if ids[b] < ids[a]:
         a, b, found = b, a, found.swapped()
@@ -128,10 +125,4 @@ def keep(
     if verdict is not None:
         apply_verdict(stores, row, ids[a], ids[b], verdict)
         return
-    if found.nfa < settings.nfa_weak or found.transform is None:
-        ledger.pairs.keep(row, anew=anew)
-        return
-    similar = pair_similarity(ledger, a, b)
-    excluded = found.artefact or (None if found.nfa >= settings.nfa_accept else Excluded.WEAK)
-    value = weight(ids[a], ids[b], found.inliers, similar, similarity_weight=settings.similarity_weight)
-    ledger.pairs.keep(replace(row, excluded=excluded, similarity=similar, weight=value), anew=anew)
+    keep_tested(stores, row, ids[a], ids[b], anew=anew)

@@ -1,0 +1,134 @@
+"""The map: where photos were taken, gathered in circles that lead nearer; below it the photos and places in sight."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from starlette.requests import Request
+
+from lmr.errors import UsageError
+from lmr.values import ImageId
+from lmr.web.asked import MOST, PAGE, Asked, whole
+from lmr.web.outline import land
+from lmr.web.searching import card_of
+from lmr.web.site import Site
+
+_ACROSS = 24  # cells in which photos are gathered
+_LEAST = 0.002  # degrees: no nearer view
+_CLUSTERS = 1000
+Place = tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A part of the world, in degrees."""
+
+    west: float = -180.0
+    south: float = -90.0
+    east: float = 180.0
+    north: float = 90.0
+
+    @classmethod
+    def read(cls, given: Mapping[str, str]) -> View | None:
+        """As an address has it, None where it has none. Raises UsageError."""
+        if not given.get("view"):
+            return None
+        try:
+            west, south, east, north = (float(part) for part in given["view"].split(","))
+        except ValueError:
+            raise UsageError("view takes west, south, east and north in degrees, such as 2,48,3,49") from None
+        if not (-180 <= west < east <= 180 and -90 <= south < north <= 90):
+            raise UsageError("view takes west, south, east and north in degrees, the smaller of each two first")
+        return cls(west, south, east, north)
+
+    @classmethod
+    def around(cls, places: Iterable[Place]) -> View:
+        """The least view of places, with some air; the whole world where there are none."""
+        latitudes, longitudes = zip(*places, strict=True) if (places := list(places)) else ((-90, 90), (-180, 180))
+        air = max(_LEAST, 0.08 * max(max(latitudes) - min(latitudes), max(longitudes) - min(longitudes)))
+        return cls(
+            max(-180.0, min(longitudes) - air),
+            max(-90.0, min(latitudes) - air),
+            min(180.0, max(longitudes) + air),
+            min(90.0, max(latitudes) + air),
+        )
+
+    @property
+    def stretch(self) -> float:
+        """How much narrower a degree of longitude is in its middle than one of latitude."""
+        return max(0.1, math.cos(math.radians((self.north + self.south) / 2)))
+
+    @property
+    def size(self) -> tuple[float, float]:
+        """Width and height, in degrees of latitude."""
+        return (self.east - self.west) * self.stretch, self.north - self.south
+
+    @property
+    def text(self) -> str:
+        """As `read` takes it."""
+        return ",".join(f"{x:.5f}".rstrip("0").rstrip(".") for x in (self.west, self.south, self.east, self.north))
+
+    def holds(self, place: Place) -> bool:
+        """Whether a place is in sight."""
+        return self.south <= place[0] <= self.north and self.west <= place[1] <= self.east
+
+    def on(self, place: Place) -> tuple[float, float]:
+        """Where a place is drawn, from the upper left corner."""
+        return (place[1] - self.west) * self.stretch, self.north - place[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Circle:
+    """Photos near each other: how many, where and how large they are drawn, and the view that they lead to."""
+
+    count: int
+    x: float
+    y: float
+    radius: float
+    view: str
+
+
+def mapped(site: Site, request: Request) -> str:
+    """Photos with a position, those of a time if asked."""
+    asked = Asked.read({name: request.query_params.get(name, "") for name in ("from", "to", "label")})
+    found = site.c.positions(asked.options()["where"])
+    view = View.read(request.query_params) or View.around(found.values())
+    inside = {id: place for id, place in found.items() if view.holds(place)}
+    begin = whole(request.query_params, "start", 0, MOST)
+    ids = list(inside)[begin : begin + PAGE]
+    cards = [card_of(site.image(id)) for id in ids]
+    more = asked.link("/map", view=view.text, start=begin + PAGE) if begin + PAGE < len(inside) else None
+    if "part" in request.query_params:
+        return site.html("cards.html", cards=cards, more=more)
+    rows = site.c.cypher("located-clusters", limit=_CLUSTERS)
+    return site.html(
+        "map.html",
+        asked=asked,
+        view=view,
+        land=land(),
+        circles=gathered(inside, view),
+        count=len(inside),
+        whole=len(found),
+        clusters=[row for row in rows if view.holds((row["latitude"], row["longitude"]))][:PAGE],
+        cards=cards,
+        more=more,
+    )
+
+
+def gathered(places: Mapping[ImageId, Place], view: View) -> list[Circle]:
+    """Circles for photos, the most first, so that none is hidden below a greater one."""
+    width, height = view.size
+    side = max(width, height) / _ACROSS
+    cells: dict[tuple[int, int], list[Place]] = defaultdict(list)
+    for place in places.values():
+        x, y = view.on(place)
+        cells[int(x / side), int(y / side)].append(place)
+    circles = []
+    for cell in cells.values():
+        middle = sum(p[0] for p in cell) / len(cell), sum(p[1] for p in cell) / len(cell)
+        radius = side * min(0.5, 0.16 + 0.08 * math.log10(len(cell) + 1))
+        circles.append(Circle(len(cell), *view.on(middle), radius, View.around(cell).text))
+    return sorted(circles, key=lambda circle: -circle.count)

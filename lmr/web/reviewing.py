@@ -1,0 +1,35 @@
+"""Review: doubtful matches one after the other, a key each, with undo and how many are left."""
+
+from __future__ import annotations
+
+import re
+
+from starlette.requests import Request
+
+from lmr.web.site import REVIEWED, Site
+from lmr.web.why import later
+
+_PAIR = re.compile(r"[0-9a-f]{64}-[0-9a-f]{64}")
+_SAID = 10
+
+
+def review(site: Site, request: Request) -> str:
+    """The most doubtful match that was not put off, and what was said last."""
+    found, put_off = site.review(), _put_off(request)
+    left = [one for one in found.matches if f"{one.a}-{one.b}" not in put_off]
+    one = left[0] if left else None
+    return site.html(
+        "review.html",
+        one=one,
+        why=found.why(one) if one else "",
+        left=f"{len(left)}{' or more' if len(found.matches) == REVIEWED else ''}",
+        put_off=" ".join(put_off),
+        later=later(" ".join([*put_off, f"{one.a}-{one.b}"])) if one else "",
+        turned=[(photo, found.why(photo)) for photo in found.turned],
+        rulings=site.c.rulings()[:_SAID],
+    )
+
+
+def _put_off(request: Request) -> list[str]:
+    """Pairs that are looked at later, as the address has them."""
+    return [pair for pair in request.query_params.get("later", "").split()[-REVIEWED:] if _PAIR.fullmatch(pair)]

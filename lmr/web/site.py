@@ -1,0 +1,140 @@
+"""What all pages share: the open collection, who works for them, what is kept for a while, how HTML is made."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from contextvars import ContextVar
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+import jinja2
+
+from lmr import __version__
+from lmr.library.collection import Collection
+from lmr.library.explanation import Explanation
+from lmr.library.result import Image, SearchResult
+from lmr.library.review import Review
+from lmr.values import ImageId, PhotoFile
+from lmr.web.asked import MOST, PAGE, Asked
+from lmr.web.crew import Crew
+from lmr.web.guard import Access, Role
+from lmr.web.jobs import Jobs
+from lmr.web.kept import IN_HAND, Kept, PhotosInHand
+
+T = TypeVar("T")
+
+ASKING: ContextVar[Role] = ContextVar("ASKING", default="look")  # whom this thread works for
+_ID = re.compile(r"[0-9a-f]{6,64}")
+_GROWS = 8  # times as many results are fetched when those at hand are at an end
+_RESULTS = 50_000  # in finished searches: about 100 MB
+_WAYS = 500
+REVIEWED = 50  # matches that are worth a look, at once
+_PICTURE_BYTES = 64 * 2**20
+
+
+class Missing(Exception):
+    """There is nothing under this address; the text says what."""
+
+
+@dataclass(eq=False)
+class Site:
+    """One server's. Handlers run in threads of the crews; what they share is safe in threads.
+
+    folders: those whose photos may be taken in from the page.
+    """
+
+    c: Collection
+    access: Access
+    jobs: Jobs
+    folders: tuple[Path, ...] = ()
+
+    def __post_init__(self) -> None:
+        cores = os.cpu_count() or 1
+        self.searching, self.drawing = Crew("search", max(4, cores), 64), Crew("picture", max(4, cores), 256)
+        self.listeners = 0  # to what jobs tell
+        self.in_hand = PhotosInHand()
+        self._results: Kept[Asked, tuple[int, SearchResult]] = Kept(_RESULTS, lambda kept: len(kept[1]) + 1)
+        self._ways: Kept[Any, Explanation] = Kept(_WAYS, lambda found: 1)
+        self._reviews: Kept[str, Review] = Kept(2, lambda found: 1)
+        self.pictures: Kept[Any, bytes] = Kept(_PICTURE_BYTES, len)
+
+    @cached_property
+    def templates(self) -> jinja2.Environment:
+        """Every value is escaped; a name that a template uses and nobody gave is an error."""
+        return jinja2.Environment(
+            loader=jinja2.PackageLoader("lmr.web"),
+            autoescape=True,
+            auto_reload=False,
+            undefined=jinja2.StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+
+    def html(self, template: str, **values: Any) -> str:
+        """A page, or a part of one, with what the one who asks may do."""
+        role = ASKING.get()
+        return self.templates.get_template(template).render(
+            version=__version__, rules=role != "look", manages=role == "manage", **values
+        )
+
+    def photo(self, of: str) -> ImageId | PhotoFile:
+        """What a page names: a stored image by its id, or a photo in hand by its key. Raises Missing."""
+        if not of.startswith(IN_HAND):
+            return self.image(of).id
+        found = self.in_hand.get(of)
+        if found is None:
+            raise Missing("This photo is not at hand any more: photos that were dropped here are kept for an hour.")
+        return found
+
+    def image(self, id: str) -> Image:
+        """The stored image of an id or its beginning; nothing else names one. Raises Missing."""
+        from lmr.errors import UsageError
+
+        if not _ID.fullmatch(id):
+            raise Missing("The id of a photo is 6 to 64 digits and letters from a to f.")
+        try:
+            return self.c.image(ImageId(id))
+        except UsageError as error:
+            raise Missing(f"{str(error)[0].upper()}{str(error)[1:]}.") from error
+
+    def results(self, asked: Asked, upto: int) -> SearchResult:
+        """The results of a search, at least the first so many, of the state that searches have now.
+
+        What was found is kept, so that scrolling on does not search again; more are fetched in growing steps.
+        """
+        photo, kept = self.photo(asked.of), self._results.get(asked)
+        if kept is not None and kept[1].found.state != self.c.snapshot().name:
+            kept = None
+        if kept is None or (kept[0] < upto and len(kept[1]) == kept[0]):
+            top = PAGE if kept is None else kept[0]
+            while top < upto:
+                top *= _GROWS
+            top = min(top, MOST)
+            kept = self._results.put(asked, (top, self.c.search(photo, top=top, **asked.options())))
+        return kept[1]
+
+    def way(self, of: str, to: str, box: tuple[float, float, float, float] | None = None) -> Explanation:
+        """The way from a photo, or from a part of it, to a stored image, as it is now."""
+        photo, goal = self.photo(of), self.image(to).id
+        key = (of, goal, box, self.c.snapshot().name)
+        return self._ways.made(key, lambda: self.c.explain(photo, goal, box=box))
+
+    def review(self) -> Review:
+        """What is worth a look, as it is now."""
+        state = self.c.snapshot().name
+        return self._reviews.made(state, lambda: self.c.review(REVIEWED))
+
+    def picture(self, key: Any, draw: Callable[[], bytes]) -> bytes:
+        """A JPEG, drawn if it is not at hand."""
+        return self.pictures.made(key, draw)
+
+    def close(self) -> None:
+        """Finish what is being done, and close the collection."""
+        self.jobs.close()
+        for crew in (self.searching, self.drawing):
+            crew.close()
+        self.c.close()

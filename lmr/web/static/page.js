@@ -1,0 +1,101 @@
+// What the pages do beyond links and forms: drop and paste a photo, load as one scrolls, keys, jobs as they change.
+"use strict";
+
+for (const form of document.querySelectorAll("form.drop")) {
+  const file = form.querySelector("input[type=file]");
+  const take = (files) => {
+    const photo = [...files].find((one) => one.type.startsWith("image/") || one.type.startsWith("video/") || !one.type);
+    if (!photo) return;
+    const chosen = new DataTransfer();
+    chosen.items.add(photo);
+    file.files = chosen.files;
+    form.requestSubmit();
+  };
+  file.addEventListener("change", () => file.files.length && form.requestSubmit());
+  document.addEventListener("dragover", (event) => { event.preventDefault(); form.classList.add("over"); });
+  document.addEventListener("dragleave", () => form.classList.remove("over"));
+  document.addEventListener("drop", (event) => { event.preventDefault(); form.classList.remove("over"); take(event.dataTransfer.files); });
+  document.addEventListener("paste", (event) => take(event.clipboardData.files));
+}
+
+async function load(more) {
+  const link = more.querySelector("a");
+  const address = new URL(link.href);
+  address.searchParams.set("part", "1");
+  link.textContent = "Loading …";
+  const answer = await fetch(address, { credentials: "same-origin" });
+  if (answer.status === 429) { setTimeout(() => load(more), 2000); return; }
+  if (!answer.ok) { link.textContent = "More"; return; }
+  more.insertAdjacentHTML("afterend", await answer.text()); // made by the server's templates, every value escaped
+  more.remove();
+  watch();
+}
+
+const seen = new IntersectionObserver((entries) => {
+  for (const entry of entries) if (entry.isIntersecting) { seen.unobserve(entry.target); load(entry.target); }
+}, { rootMargin: "800px" });
+function watch() { for (const more of document.querySelectorAll("li.more")) seen.observe(more); }
+watch();
+
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.altKey || event.metaKey || event.target.closest("input, textarea, select")) return;
+  const meant = [...document.querySelectorAll("[data-key]")].find((one) => one.dataset.key === event.key);
+  if (meant) { event.preventDefault(); meant.click(); }
+});
+
+for (const table of document.querySelectorAll("[data-jobs]")) {
+  const told = new EventSource(table.dataset.jobs);
+  told.onmessage = (event) => {
+    for (const job of JSON.parse(event.data)) {
+      const row = table.querySelector(`[data-job="${CSS.escape(job.id)}"]`);
+      if (!row) { location.reload(); return; }
+      const before = row.querySelector("[data-part=state]").textContent;
+      row.querySelector("[data-part=state]").textContent = job.state;
+      row.querySelector("[data-part=at]").textContent = job.said;
+      if (before !== job.state && job.ended) { location.reload(); return; }
+    }
+  };
+}
+
+// a box is drawn over the photo that is searched with: a part of it is searched with then
+for (const draw of document.querySelectorAll("[data-width].draw")) {
+  const picture = draw.querySelector("img"), frame = draw.appendChild(document.createElement("div"));
+  const scale = () => draw.dataset.width / picture.clientWidth;
+  const show = (left, top, right, bottom) => Object.assign(frame.style, {
+    display: "block", left: `${left}px`, top: `${top}px`, width: `${right - left}px`, height: `${bottom - top}px`,
+  });
+  let from = null;
+  const at = (event) => {
+    const edge = picture.getBoundingClientRect();
+    const inside = (value, most) => Math.max(0, Math.min(value, most));
+    return [inside(event.clientX - edge.left, edge.width), inside(event.clientY - edge.top, edge.height)];
+  };
+  const corners = (to) => [Math.min(from[0], to[0]), Math.min(from[1], to[1]), Math.max(from[0], to[0]), Math.max(from[1], to[1])];
+  const given = () => { if (draw.dataset.box) show(...draw.dataset.box.split(",").map((value) => value / scale())); };
+  if (picture.complete) given(); else picture.addEventListener("load", given);
+  draw.addEventListener("pointerdown", (event) => { from = at(event); draw.setPointerCapture(event.pointerId); event.preventDefault(); });
+  draw.addEventListener("pointermove", (event) => { if (from) show(...corners(at(event))); });
+  draw.addEventListener("pointerup", (event) => {
+    if (!from) return;
+    const box = corners(at(event));
+    from = null;
+    if (box[2] - box[0] < 8 || box[3] - box[1] < 8) return;
+    const address = new URL(draw.dataset.link, location.href);
+    address.searchParams.set("box", box.map((value) => Math.round(value * scale())).join(","));
+    location.href = address;
+  });
+}
+
+// one photo laid over the other: a slider between them, or both in turn
+for (const over of document.querySelectorAll("[data-over]")) {
+  const top = over.querySelector(".stack img:last-child"), slider = over.querySelector("input"), blink = over.querySelector("button");
+  let turns = null;
+  const show = () => { top.style.opacity = slider.value / 100; };
+  slider.addEventListener("input", show);
+  blink.addEventListener("click", () => {
+    blink.setAttribute("aria-pressed", String(!turns));
+    if (turns) { clearInterval(turns); turns = null; show(); return; }
+    turns = setInterval(() => { top.style.opacity = top.style.opacity === "1" ? 0 : 1; }, 700);
+  });
+  show();
+}
