@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 import shutil
 import zipfile
 from collections.abc import Iterable
@@ -22,7 +21,6 @@ from lmr.settings import Settings
 _MAVEN_CENTRAL = "https://repo.maven.apache.org/maven2"
 _THREADS = 16
 _ATTEMPTS = 3
-_SIGNATURE = re.compile(r"META-INF/[^/]+\.(SF|RSA|DSA|EC)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,25 +92,6 @@ def fetch(settings: Settings, progress: Progress) -> Path:
         if not _whole(folder, settings):
             _unpack_browser(folder)
     return folder
-
-
-def unsign(folder: Path) -> None:
-    """Let Java take jars of the cache as they are, which have been checked: some are signed, by makers of libraries.
-
-    It would check each of their classes again at each start, a quarter of the work of one, and share none of them.
-    Signatures get names that it passes over, in the file's own place, size and time: what else is known of it stays
-    true. Done again it changes nothing.
-    """
-    for path in sorted(folder.glob("lib/*.jar")):
-        with zipfile.ZipFile(path) as archive:
-            signed = [name.encode() for name in archive.namelist() if _SIGNATURE.fullmatch(name)]
-        if signed:
-            data, part = path.read_bytes(), path.with_name(f"{path.name}.part")
-            for name in signed:
-                data = data.replace(name, name[:-1] + b"_")  # where it is stored, and in the list of contents
-            part.write_bytes(data)
-            shutil.copystat(path, part)
-            part.replace(path)
 
 
 def _whole(folder: Path, settings: Settings) -> bool:

@@ -252,7 +252,6 @@ class LocalNeo4j(proc.LocalServer):
             for stray in _Rehearsal(home, self._settings).strays():  # of one that was cut off
                 proc.stop(stray)
             shutil.rmtree(home, ignore_errors=True)
-            jars.unsign(cached)
             try:
                 _Rehearsal(proc.private_folder(home), self._settings).perform(progress).replace(archive)
             finally:
@@ -367,12 +366,9 @@ class _EndedEarlyError(ServerError):
 
 
 def _archive(java: Path, cached: Path) -> Path:
-    """Where the classes lie that Neo4j loads with this Java; an empty file where it shares none.
-
-    An older lmr kept them under another name, without those of signed jars.
-    """
+    """Where the classes lie that Neo4j loads with this Java; an empty file where it shares none."""
     known = java.resolve().stat()
-    digest = hashlib.sha256(f"{java.resolve()} {known.st_mtime_ns} {known.st_size} unsigned".encode()).hexdigest()
+    digest = hashlib.sha256(f"{java.resolve()} {known.st_mtime_ns} {known.st_size}".encode()).hexdigest()
     return cached / f"classes-{digest[:12]}.jsa"
 
 

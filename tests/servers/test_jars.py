@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import http.server
-import os
 import threading
-import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -125,32 +123,6 @@ def test_no_network_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     made(monkeypatch, 1)
     with pytest.raises(DownloadError, match="LMR_MAVEN_REPOSITORY"):
         fetch_into(tmp_path, "http://127.0.0.1:1")
-
-
-def test_signatures_are_passed_over_and_nothing_else_changes(tmp_path: Path) -> None:
-    (tmp_path / "lib").mkdir()
-    held = {
-        "META-INF/MANIFEST.MF": b"a",
-        "META-INF/ECLIPSE_.SF": b"b",
-        "META-INF/ECLIPSE_.RSA": b"c",
-        "x/Y.class": b"d",
-    }
-    for name, files in (("signed.jar", held), ("plain.jar", {"x/Y.class": b"d", "x/META-INF.SF": b"e"})):
-        with zipfile.ZipFile(tmp_path / "lib" / name, "w") as archive:
-            for file, data in files.items():
-                archive.writestr(file, data)
-        os.utime(tmp_path / "lib" / name, (1e9, 1e9))
-    signed, plain = (tmp_path / "lib" / name for name in ("signed.jar", "plain.jar"))
-    before, other = signed.stat(), (plain.stat().st_ino, plain.read_bytes())
-    for _ in range(2):
-        jars.unsign(tmp_path)
-        with zipfile.ZipFile(signed) as archive:
-            found = {name: archive.read(name) for name in archive.namelist()}
-        assert list(found.values()) == list(held.values())
-        assert not any(name.endswith((".SF", ".RSA")) for name in found) and "META-INF/MANIFEST.MF" in found
-        assert (signed.stat().st_size, signed.stat().st_mtime) == (before.st_size, before.st_mtime)
-        assert (plain.stat().st_ino, plain.read_bytes()) == other
-    assert sorted(path.name for path in (tmp_path / "lib").iterdir()) == ["plain.jar", "signed.jar"]
 
 
 def test_the_list_is_complete_and_names_no_address() -> None:
