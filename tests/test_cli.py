@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import hashlib
 import json
@@ -171,6 +172,28 @@ def test_evaluate(demo: Cli) -> None:
     for rung in rungs.values():
         assert all(0 <= rung[key] <= 1 for key in ("map", "map_at_100", "p_at_1", "p_at_5", "p_at_10"))
         assert rung["map_interval"][0] <= rung["map"] + 1e-9 <= rung["map_interval"][1] + 2e-9
+
+
+def test_stated_chances_are_held_against_labels(demo: Cli, tmp_path: Path) -> None:
+    """Matches, as evaluate counts them, are those of the ledger; wrong ones are those of two landmarks."""
+    found = demo.json("evaluate", "--baseline", "descriptor")["matches"]
+    between = (
+        "SELECT count(*), sum(x.landmark <> y.landmark) FROM pairs JOIN images x ON x.number = a"
+        " JOIN images y ON y.number = b WHERE weight IS NOT NULL AND excluded IS NULL AND NOT confirmed"
+        " AND x.landmark IS NOT NULL AND y.landmark IS NOT NULL"
+    )
+    with contextlib.closing(sqlite3.connect(demo.home / "ledger.sqlite")) as db:
+        ((counted, wrong),) = db.execute(between)
+    assert found["labelled"]["matches"] == counted > 100 and found["wrong"] == wrong == 0
+    assert sum(band["accepted"] for band in found["bands"]) == counted
+    low = 0.0
+    for band in found["bands"]:
+        assert band["matches"] * low - 1e-9 <= band["stated"] <= band["matches"] * band["upto"] + 1e-9
+        low = band["upto"]
+    assert 0 < found["accepted"]["wrong"] < 0.05 * found["accepted"]["matches"]
+    assert demo.json("status")["stated"]["matches"] == pytest.approx(found["accepted"]["matches"], abs=5)
+    told = demo("evaluate", "--baseline", "descriptor", "--html", tmp_path / "sure.html")
+    assert "are expected to be wrong" in told and "chance to be wrong, up to" in (tmp_path / "sure.html").read_text()
 
 
 def test_field_protocols_on_a_collection(demo: Cli, made: Path, tmp_path: Path) -> None:
