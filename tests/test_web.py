@@ -29,6 +29,7 @@ import pytest
 import lmr
 from lmr.plain import plain
 from lmr.web.api import CALLS
+from lmr.web.asked import TOGETHER
 from lmr.web.calls import PREFIX
 from lmr.web.crew import Crew, CrewBusy
 from lmr.web.guard import Access
@@ -334,13 +335,85 @@ def test_a_photo_that_is_dropped_finds_what_the_library_finds(
     assert "<nav" not in browser.get(f"{address}&part=1").text, "what scrolling loads is cards alone"
 
 
+def results_on(text: str) -> list[str]:
+    return ids_on(text.split('class="gallery"')[1])
+
+
+def test_several_photos_are_one_question(
+    browser: httpx.Client, c: lmr.Collection, home: Path, bank: lmr.ImageId
+) -> None:
+    """Dropped together, added from a result, and taken away again; every link has all of them."""
+    one, hostile = (home / "one.jpg").read_bytes(), "<i>two'\".jpg"
+    two = c.thumbnail(bank, 400)  # as good as another photo of the bank
+    sent = browser.post("/photos", files=[("photo", ("one.jpg", one)), ("photo", (hostile, two))])
+    address = sent.headers["location"]
+    assert sent.status_code == 303 and address.count("photo-") == 2
+    wanted = c.search([one, two], top=60)
+    shown = browser.get(address).text
+    assert results_on(shown) == [hit.image.id for hit in wanted] and "2 photos of one place" in shown
+    assert (
+        html.escape(hostile) in html.unescape(shown).replace("<", "&lt;").replace(">", "&gt;")
+        or "&lt;i&gt;two" in shown
+    )
+    assert {hit.image.landmark for hit in wanted if hit.reached == "verified"} == set(LABELS.values())
+    why = html.unescape(re.findall(r'href="(/why\?[^"]*)"', shown)[-1])
+    far = browser.get(why).text
+    assert why.count("photo-") == 2 and far.count("<section") >= 1
+    assert browser.get(html.unescape(re.findall(r'src="(/why/picture[^"]*)"', far)[0])).content[:2] == b"\xff\xd8"
+    added = next(link for link in links_on(shown, "/search") if link.endswith(f",{wanted[0].image.id}"))
+    three = browser.get(added).text
+    assert wanted[0].image.id not in results_on(three) and "3 photos of one place" in three
+    away = [html.unescape(link) for link in re.findall(r'class="away" href="([^"]*)"', three)]
+    assert address in away and len(away) == 3
+    dropped = browser.post("/photos", data={"of": f"{bank}", "label": "x"}, files={"photo": ("one.jpg", one)})
+    assert (
+        dropped.headers["location"].startswith(f"/search?of={bank},photo-") and "label=x" in dropped.headers["location"]
+    )
+    full = ",".join(c.image_ids(limit=TOGETHER))
+    assert browser.get(f"/search?of={full},{'0' * 64}").status_code in (400, 404)
+    assert browser.get(f"/search?of={bank},photo-unknown").status_code == 404
+    assert browser.get(f"/search?of={full}&box=0,0,40,40").status_code == 400
+
+
+def links_on(text: str, path: str) -> list[str]:
+    return [html.unescape(link) for link in re.findall(r'href="([^"]*)"', text) if link.startswith(path)]
+
+
+def test_what_no_photo_reaches_follows_by_the_best_likeness(c: lmr.Collection, home: Path) -> None:
+    """By their descriptors, each with those of the images that it reached: compared with plain sums."""
+    stored = [image.id for image in c.images()]
+    asked = [home / "one.jpg", *stored[:2]]
+    found = c.search(asked, top=None, min_weight=40)
+    assert not set(stored[:2]) & {hit.image.id for hit in found}
+    starts, vectors = found.found.starts, c._stores.vectors.fetch(stored)
+    verified = [hit for hit in found if hit.reached == "verified"]
+    like = [start.descriptor for start in starts]
+    for hit in verified[:30]:
+        begins = c.explain(asked, hit.image.id).begins
+        way = found.path(hit)
+        assert way[0].a == (None if begins == 0 else starts[begins].id) and way[-1].b == hit.image.id
+        assert len(way) == hit.hops and min(hop.inliers for hop in way) == hit.inliers
+        like.append((starts[begins].descriptor + vectors[hit.image.id]) / 2)
+    rest = set(stored) - {hit.image.id for hit in verified} - set(stored[:2])
+    plainly = {id: max(float(one @ vectors[id]) for one in like) for id in rest}
+    similar = {hit.image.id: hit.similarity for hit in found if hit.reached == "similarity"}
+    assert similar == pytest.approx(plainly, abs=1e-5)
+    assert list(similar.values()) == sorted(similar.values(), reverse=True)
+    alone = c.search(asked[0], top=None)
+    assert c.search([asked[0]], top=None).to_dict()["results"] == alone.to_dict()["results"]
+    with pytest.raises(lmr.UsageError, match="no photo"):
+        c.search([])
+    with pytest.raises(lmr.UsageError, match="one photo"):
+        c.search(asked, box=(0, 0, 40, 40))
+
+
 def test_photos_that_are_no_photos_or_too_large_are_refused(page, browser: httpx.Client) -> None:
     sent = browser.post("/photos", files={"photo": ("x.jpg", b"no photo")})
     told = browser.get(sent.headers["location"])
     assert told.status_code == 422 and "not an image in a known format" in told.text
     assert browser.post("/photos", data={"photo": "text"}).status_code == 422
     assert browser.post("/photos", files={"photo": ("x.jpg", b"")}).status_code == 422
-    many = [("photo", (f"{k}.jpg", b"x")) for k in range(3)]
+    many = [("photo", (f"{k}.jpg", b"x")) for k in range(TOGETHER + 1)]
     assert browser.post("/photos", files=many).status_code == 400
 
     def chunks() -> Iterator[bytes]:
@@ -483,6 +556,19 @@ def test_the_interface_gives_what_the_library_gives(
     boxed = c.search(bank, box=(0, 0, 300, 200)).to_dict()
     same(boxed, program.get(f"/images/{bank}/search?box=0,0,300,200"))
     other = c.search(bank).hits[0].image.id
+    kept = program.post("/photos?name=photo", content=data).json()["photo"]
+    for asked, answer in (
+        ([bank, data], program.get(f"/images/{bank}/search?with={kept}")),
+        ([data, bank], program.post(f"/search?with={bank}", content=data)),
+    ):
+        both = c.search(asked).to_dict()
+        both["queries"][asked.index(data)]["path"] = "photo"
+        same(both, answer)
+    way = c.explain([bank, data], other)
+    same(
+        {"joined": True, "path": way.path, "begins": 0},
+        program.get("/explain", params={"a": bank, "b": other, "with": kept}),
+    )
     way = c.explain(bank, other)
     same({"joined": True, "path": way.path}, program.get("/explain", params={"a": bank, "b": other}))
     way = c.explain(data, other)
@@ -507,6 +593,9 @@ def test_programs_are_told_what_is_wrong(program: httpx.Client, bank: lmr.ImageI
         (422, program.post("/search", content=b"no photo")),
         (400, program.get(f"/images/{bank}/search?near=x")),
         (404, program.get("/images/zzz")),
+        (404, program.get(f"/images/{bank}/search?with=photo-x")),
+        (400, program.get(f"/images/{bank}/search?with={','.join(map(str, range(20)))}")),
+        (422, program.post("/photos", content=b"")),
         (404, program.get("/queries/write/clear")),
         (404, program.get("/queries/nothing")),
         (400, program.get("/queries/path?a=1")),

@@ -7,12 +7,12 @@ from typing import Any
 
 from starlette.requests import Request
 
-from lmr.errors import UsageError
+from lmr.errors import PhotoError, UsageError
 from lmr.library.homes import queries as all_queries
 from lmr.plain import plain
 from lmr.values import ImageId, PhotoFile
 from lmr.web.answers import Awaited
-from lmr.web.asked import MOST, Asked, whole
+from lmr.web.asked import MOST, TOGETHER, Asked, named, whole
 from lmr.web.calls import Call, Parameter, openapi
 from lmr.web.holding import KINDS, begin_job, cancelled
 from lmr.web.jobs import Job
@@ -33,7 +33,22 @@ def _search_photo(site: Site, request: Request, data: bytes) -> Any:
 
 def _searched(site: Site, request: Request, photo: ImageId | PhotoFile) -> Any:
     top = max(1, whole(request.query_params, "top", _TOP, MOST))
-    return site.c.search(photo, top=top, **Asked.read(request.query_params).options()).to_dict()
+    photos = _with(site, request, photo)
+    return site.c.search(photos, top=top, **Asked.read(request.query_params).options()).to_dict()
+
+
+def _with(site: Site, request: Request, photo: ImageId | PhotoFile) -> list[ImageId | PhotoFile]:
+    """A photo, with those that the address names as of the same place."""
+    others = named(request.query_params.get("with", ""))
+    if len(others) >= TOGETHER:
+        raise UsageError(f"at most {TOGETHER} photos are searched with together")
+    return [photo, *(site.photo(one) for one in others)]
+
+
+def _hand_over(site: Site, request: Request, data: bytes) -> Any:
+    if not data:
+        raise PhotoError("no photo came with this: its bytes are the body")
+    return {"photo": site.in_hand.put(data, request.query_params.get("name", "photo"))}
 
 
 def _explain_stored(site: Site, request: Request, data: bytes) -> Any:
@@ -45,8 +60,9 @@ def _explain_photo(site: Site, request: Request, data: bytes) -> Any:
 
 
 def _explained(site: Site, request: Request, photo: ImageId | PhotoFile) -> Any:
-    found = site.c.explain(photo, site.image(request.query_params.get("b", "")).id)
-    return {"joined": found.joined, "path": plain(found.path)}
+    found = site.c.explain(_with(site, request, photo), site.image(request.query_params.get("b", "")).id)
+    begins = {"begins": found.begins} if "with" in request.query_params else {}
+    return {"joined": found.joined, "path": plain(found.path), **begins}
 
 
 def _images(site: Site, request: Request, data: bytes) -> Any:
@@ -151,7 +167,9 @@ def _text(*names: str) -> dict[str, Any]:
     return {"type": "object", "properties": {name: {"type": "string"} for name in names}}
 
 
+_WITH = Parameter("with", "further photos of the place, by id or as /photos named them, with commas between them")
 _SEARCH = (
+    _WITH,
     Parameter("top", "the most results (20)", "integer"),
     Parameter("max_depth", "leave out verified results over this many hops away", "integer"),
     Parameter("min_weight", "pass only over matches of at least this weight", "number"),
@@ -173,14 +191,22 @@ CALLS: tuple[Call, ...] = (
         "/explain",
         "The strongest way of verified matches between two stored images.",
         _explain_stored,
-        (Parameter("a", "id of an image", required=True), Parameter("b", "id of another", required=True)),
+        (Parameter("a", "id of an image", required=True), Parameter("b", "id of another", required=True), _WITH),
     ),
     Call(
         "POST",
         "/explain",
         "The way from a photo, whose bytes are the body, to a stored image.",
         _explain_photo,
-        (Parameter("b", "id of a stored image", required=True),),
+        (Parameter("b", "id of a stored image", required=True), _WITH),
+        "photo",
+    ),
+    Call(
+        "POST",
+        "/photos",
+        "Hand over a photo, whose bytes are the body, to name it in `with`; it is kept for an hour at most.",
+        _hand_over,
+        (Parameter("name", "what to call it"),),
         "photo",
     ),
     Call("GET", "/images", "Images by id.", _images, (Parameter("after", "those after this id"), *_LIMIT)),

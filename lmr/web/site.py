@@ -106,7 +106,7 @@ class Site:
 
         What was found is kept, so that scrolling on does not search again; more are fetched in growing steps.
         """
-        photo, kept = self.photo(asked.of), self._results.get(asked)
+        photos, kept = [self.photo(one) for one in asked.photos], self._results.get(asked)
         if kept is not None and kept[1].found.state != self.c.snapshot().name:
             kept = None
         if kept is None or (kept[0] < upto and len(kept[1]) == kept[0]):
@@ -114,14 +114,14 @@ class Site:
             while top < upto:
                 top *= _GROWS
             top = min(top, MOST)
-            kept = self._results.put(asked, (top, self.c.search(photo, top=top, **asked.options())))
+            kept = self._results.put(asked, (top, self.c.search(photos, top=top, **asked.options())))
         return kept[1]
 
-    def way(self, of: str, to: str, box: tuple[float, float, float, float] | None = None) -> Explanation:
-        """The way from a photo, or from a part of it, to a stored image, as it is now."""
-        photo, goal = self.photo(of), self.image(to).id
-        key = (of, goal, box, self.c.snapshot().name)
-        return self._ways.made(key, lambda: self.c.explain(photo, goal, box=box))
+    def way(self, asked: Asked, to: str) -> Explanation:
+        """The way from the photos of a question, or from a part of one, to a stored image, as it is now."""
+        photos, goal, box = [self.photo(one) for one in asked.photos], self.image(to).id, asked.options()["box"]
+        key = (asked.of, goal, box, self.c.snapshot().name)
+        return self._ways.made(key, lambda: self.c.explain(photos, goal, box=box))
 
     def review(self) -> Review:
         """What is worth a look, as it is now."""
