@@ -158,6 +158,8 @@ def test_roles_look_rule_and_manage(page, home: Path, bank: lmr.ImageId) -> None
         ("look", f"{PREFIX}/search", {"content": data}),
         ("rule", "/rule", {"data": {"a": bank, "b": bank, "verdict": "reject"}}),
         ("rule", f"{PREFIX}/rulings", {"json": {"a": bank, "b": bank, "verdict": "reject"}}),
+        ("rule", "/name", {"data": {"place": bank, "which": "undo"}}),
+        ("rule", f"{PREFIX}/labels", {"json": {"images": [bank], "label": " "}}),
         ("manage", "/jobs", {"data": {"cancel": "none"}}),
         ("manage", f"{PREFIX}/jobs", {"json": {"kind": "none"}}),
     )
@@ -490,6 +492,81 @@ def test_the_review_goes_on_by_keys(browser: httpx.Client, c: lmr.Collection) ->
         text = browser.get(html.unescape(link[1])).text
         seen += f"<b>{len(whole) - seen}</b> left" in text
     assert seen == len(whole) and "what was put off" in text
+
+
+# ------------------------------------------------------------ places
+
+
+def test_a_place_is_named_and_that_is_taken_back(
+    browser: httpx.Client, c: lmr.Collection, program: httpx.Client, page
+) -> None:
+    place = c.clusters()[0]
+    photos = [lmr.ImageId(row["id"]) for row in c.cypher("cluster-images", cluster=place.id, limit=1000)]
+    before, hostile = {id: c.image(id).landmark for id in photos}, "=1+1</a><script>alert(5)</script> '\"&"
+    bare = photos[0]
+    c.label({bare: None}, replace=True)
+    address = f"/places/{place.id}"
+    result = browser.get(f"/search?of={photos[1]}").text
+    assert "alert(5)" not in result
+    try:
+        said = browser.post("/name", data={"place": place.id, "label": f"  {hostile} ", "which": "rest"})
+        assert said.status_code == 303 and said.headers["location"] == address
+        assert {id: c.image(id).landmark for id in photos} == {**before, bare: hostile}
+        shown = browser.get(address).text
+        assert "Undo: 1 labels" in shown and "&lt;script&gt;alert(5)" in shown and not Seen(shown).faults
+        assert "alert(5)" in browser.get(f"/search?of={photos[1]}").text, "what was found before tells it too"
+        assert browser.post("/name", data={"place": place.id, "which": "undo"}).status_code == 303
+        assert c.image(bare).landmark is None
+        browser.post("/name", data={"place": place.id, "label": hostile, "which": "all"})
+        assert {c.image(id).landmark for id in photos} == {hostile}
+        assert c.clusters()[0].landmarks == {hostile: 1.0}
+        assert c.search(photos[0], label=hostile, verified_only=True).hits
+        table = browser.get(f"{address}/photos.csv")
+        assert (
+            table.headers["content-type"].startswith("text/csv")
+            and "attachment" in table.headers["content-disposition"]
+        )
+        rows = list(csv.DictReader(table.text.splitlines(True)))
+        assert [row["id"] for row in rows] == photos and {row["landmark"] for row in rows} == {f"'{hostile}"}
+        assert {row["latitude"] for row in rows} >= {""}
+        browser.post("/name", data={"place": place.id, "which": "undo"})
+    finally:
+        c.label(before, replace=True)
+    page._site.forget_results()
+    assert c.clusters()[0].landmarks == place.landmarks and c.check()[0] == []
+    answer = program.post("/labels", json={"images": photos[:1], "label": "x"}).json()
+    assert answer["state"] == "done" and answer["labelled"] == 0, "it has a label"
+    for code, wrong in (
+        (404, {"place": "../x", "label": "x", "which": "all"}),
+        (404, {"place": "0" * 64, "label": "x", "which": "all"}),
+        (400, {"place": place.id, "label": " ", "which": "all"}),
+        (400, {"place": place.id, "label": "x" * 201, "which": "all"}),
+    ):
+        assert browser.post("/name", data=wrong).status_code == code, wrong
+    assert program.post("/labels", json={"images": "x", "label": "x"}).status_code == 400
+    assert program.post("/labels", json={"images": photos[:1], "label": 7}).status_code == 400
+
+
+def test_places_are_split_and_joined_by_ruling(browser: httpx.Client, c: lmr.Collection) -> None:
+    """Links lead to the match that is to be rejected, or to the two photos that are to be confirmed."""
+    places = c.clusters()
+    assert len(places) >= 2
+    one, other = places[:2]
+    shown = browser.get(f"/places/{one.id}").text
+    weakest = c.cypher("weakest-in-cluster", cluster=one.id, limit=1)[0]
+    assert f'href="/pair/{weakest["a"]}/{weakest["b"]}"' in shown
+    compared = browser.get(next(link for link in links_on(shown, "/places?with="))).text
+    pair = f"/pair/{one.central}/{other.central}"
+    assert pair in links_on(compared, "/pair/") and 'value="confirm"' in browser.get(pair).text
+    try:
+        browser.post("/rule", data={"a": one.central, "b": other.central, "verdict": "confirm"})
+        assert c.match(*map(lmr.ImageId, (one.central, other.central))).verdict == "confirmed"
+        near = c.cypher("nearest-clusters", cluster=one.id, limit=5)
+        assert near[0]["cluster"] == other.id and near[0]["excluded"] is None
+        assert f'href="/places/{other.id}"' in browser.get(f"/places/{one.id}").text
+        assert other.central in [hit.image.id for hit in c.search(lmr.ImageId(one.central), verified_only=True)]
+    finally:
+        browser.post("/rule", data={"a": one.central, "b": other.central, "verdict": "withdraw"})
 
 
 # ------------------------------------------------------------ where photos were taken

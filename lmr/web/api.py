@@ -16,6 +16,7 @@ from lmr.web.asked import MOST, TOGETHER, Asked, named, whole
 from lmr.web.calls import Call, Parameter, openapi
 from lmr.web.holding import KINDS, begin_job, cancelled
 from lmr.web.jobs import Job
+from lmr.web.places import labelled
 from lmr.web.searching import thumbnail
 from lmr.web.site import Missing, Site
 from lmr.web.why import PATIENCE, pair_picture, ruled
@@ -107,6 +108,20 @@ def _rule(site: Site, request: Request, data: bytes) -> Any:
         return {"job": job.id, "state": job.state, **(job.outcome or {})}
 
     return Awaited(ruled(site, str(told.get("verdict", "")), told), PATIENCE, answer)
+
+
+def _label(site: Site, request: Request, data: bytes) -> Any:
+    told = _object(data)
+    named_ids, text = told.get("images"), told.get("label")
+    if not isinstance(named_ids, list) or not (text is None or isinstance(text, str)):
+        raise UsageError("images is a list of ids, label a text, or null to take labels away")
+    ids = [site.image(str(one)).id for one in named_ids]
+
+    def answer(job: Job) -> Any:
+        job.raise_failure()
+        return {"job": job.id, "state": job.state, **(job.outcome or {})}
+
+    return Awaited(labelled(site, dict.fromkeys(ids, text), told.get("replace") is True), PATIENCE, answer)
 
 
 def _rulings(site: Site, request: Request, data: bytes) -> Any:
@@ -223,6 +238,21 @@ CALLS: tuple[Call, ...] = (
         _rule,
         (),
         _text("verdict", "a", "b", "why"),
+    ),
+    Call(
+        "POST",
+        "/labels",
+        "Label images that have none, or with `replace` all of them: {images, label, replace}; null takes labels away.",
+        _label,
+        (),
+        {
+            "type": "object",
+            "properties": {
+                "images": {"type": "array", "items": {"type": "string"}},
+                "label": {"type": ["string", "null"]},
+                "replace": {"type": "boolean"},
+            },
+        },
     ),
     Call("GET", "/rulings", "What people said of pairs, the latest first.", _rulings),
     Call("GET", "/status", "Databases, and how much the collection holds.", _status),

@@ -32,6 +32,7 @@ _ID = re.compile(r"[0-9a-f]{6,64}")
 _GROWS = 8  # times as many results are fetched when those at hand are at an end
 _RESULTS = 50_000  # in finished searches: about 100 MB
 _WAYS = 500
+_NAMED = 100_000  # photos whose former labels are at hand
 REVIEWED = 50  # matches that are worth a look, at once
 _PICTURE_BYTES = 64 * 2**20
 
@@ -60,6 +61,7 @@ class Site:
         self._results: Kept[Asked, tuple[int, SearchResult]] = Kept(_RESULTS, lambda kept: len(kept[1]) + 1)
         self._ways: Kept[Any, Explanation] = Kept(_WAYS, lambda found: 1)
         self._reviews: Kept[str, Review] = Kept(2, lambda found: 1)
+        self.namings: Kept[str, dict[ImageId, str | None]] = Kept(_NAMED, len)
         self.pictures: Kept[Any, bytes] = Kept(_PICTURE_BYTES, len)
 
     @cached_property
@@ -127,6 +129,10 @@ class Site:
         """What is worth a look, as it is now."""
         state = self.c.snapshot().name
         return self._reviews.made(state, lambda: self.c.review(REVIEWED))
+
+    def forget_results(self) -> None:
+        """Labels have changed, which finished searches tell."""
+        self._results = Kept(_RESULTS, lambda kept: len(kept[1]) + 1)
 
     def picture(self, key: Any, draw: Callable[[], bytes]) -> bytes:
         """A JPEG, drawn if it is not at hand."""
