@@ -27,6 +27,7 @@ import httpx
 import pytest
 
 import lmr
+from lmr.method.evaluation.protocols import GroundTruth, Query
 from lmr.plain import plain
 from lmr.web.api import CALLS
 from lmr.web.asked import TOGETHER
@@ -36,6 +37,7 @@ from lmr.web.guard import Access
 from lmr.web.jobs import NOTES, Jobs
 from lmr.web.kept import Kept, PhotosInHand
 from lmr.web.mapped import View, gathered
+from lmr.web.measured import MEASURED
 from lmr.web.outline import FILE, land
 from tests.conftest import ROOT, forget, that_hears_interrupts
 from tests.photos.tagged import xmp
@@ -740,6 +742,39 @@ def test_jobs_are_done_in_order_with_progress(page, browser: httpx.Client, progr
     assert [job["kind"] for job in listed[:3]] == ["cluster", "link", "ingest"]
     assert listed[2]["outcome"]["known"] == sum(PLACES.values())
     assert "find places (cluster)" in browser.get("/collection").text
+
+
+def test_rankings_are_measured_and_the_table_is_kept(
+    page, browser: httpx.Client, program: httpx.Client, c: lmr.Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the labels; these photos are all of the index, so that queries have to be made of some of them."""
+    import lmr.retrieval.evaluate as evaluating
+
+    job = program.post("/jobs", json={"kind": "evaluate"}).json()
+    told = program.get(f"/jobs/{job['id']}?wait=30").json()
+    assert told["state"] == "failed" and "nothing to evaluate" in told["error"]
+    shown = browser.get("/collection").text
+    assert 'value="evaluate"' in shown and "nothing was measured yet" in shown
+
+    by_label: dict[str, set[str]] = {}
+    for id, label in c.labels.items():
+        by_label.setdefault(label, set()).add(id)
+    queries = [Query(min(ids), label, frozenset(ids - {min(ids)})) for label, ids in sorted(by_label.items())]
+    monkeypatch.setattr(evaluating, "labels_of", lambda ledger: GroundTruth("labels", {"all": queries}))
+    assert browser.post("/jobs", data={"kind": "evaluate"}).status_code == 303
+    job = program.get("/jobs").json()[0]
+    told = program.get(f"/jobs/{job['id']}?wait=30").json()
+    assert told["state"] == "done" and told["outcome"]["queries"] == 2 and "rows" not in told["outcome"]
+    whole = next(row for row in told["outcome"]["baselines"] if row["name"] == evaluating.WHOLE)
+    assert whole["map"] == c.evaluate(baselines=[evaluating.WHOLE]).baselines[0].map
+    shown = browser.get("/collection").text
+    assert (
+        f"<td>{evaluating.WHOLE}</td><td>{whole['map']:.4f}</td>" in shown
+        and told["ended"][:13].replace("T", " ") in shown
+    )
+    (c.home / MEASURED).write_text('{"baselines": 7}')
+    assert "nothing was measured yet" in browser.get("/collection").text
+    (c.home / MEASURED).unlink()
 
 
 def test_rulings_wait_for_jobs_and_hold_nobody_up(
