@@ -999,6 +999,20 @@ def test_in_a_browser(page, c: lmr.Collection, home: Path) -> None:
             assert tab.evaluate(PALE) == [], scheme
         tab.click("text=Why?")
         tab.wait_for_selector("section.hop img")
+        tab.goto(f"{base(page)}/")
+        tab.set_input_files("input[type=file]", [home / "one.jpg", home / "photos" / "bank-0.jpg"])
+        tab.wait_for_url("**/search**")
+        assert tab.locator(".chips li").count() == 2 and tab.evaluate(PALE) == []
+        tab.click("text=Add to the question >> nth=0")
+        tab.wait_for_function("document.querySelectorAll('.chips li').length === 3")
+        assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        tab.click(".away >> nth=0")
+        tab.wait_for_function("document.querySelectorAll('.chips li').length === 2")
+        tab.click("text=Add photos of the same place")
+        tab.set_input_files("input[type=file]", home / "photos" / "bank-4.jpg")
+        tab.wait_for_function("document.querySelectorAll('.chips li').length === 3")
+        tab.goto(f"{base(page)}/places/{c.clusters()[0].id}")
+        assert tab.evaluate(PALE) == [] and tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
         for path in ("/", f"/photos/{wanted[0]}?hidden=1", "/map", "/places", "/collection", "/review"):
             tab.goto(base(page) + path)
             tab.wait_for_load_state("networkidle" if path != "/collection" else "load")
