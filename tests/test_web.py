@@ -249,6 +249,7 @@ def test_all_pages_with_hostile_names_are_inert(page, browser: httpx.Client, hom
             continue
         found = Seen(answer.text)
         assert not found.faults, (path, found.faults)
+        assert "\u202e" not in answer.text, path
         for link in found.links:
             target = urlsplit(urljoin(base(page) + path, link))
             assert target.netloc == urlsplit(base(page)).netloc and target.scheme == "http", (path, link)

@@ -18,6 +18,7 @@ from lmr.library.collection import Collection
 from lmr.library.explanation import Explanation
 from lmr.library.result import Image, SearchResult
 from lmr.library.review import Review
+from lmr.text import printable
 from lmr.values import ImageId, PhotoFile
 from lmr.web.asked import MOST, PAGE, Asked
 from lmr.web.crew import Crew
@@ -66,8 +67,11 @@ class Site:
 
     @cached_property
     def templates(self) -> jinja2.Environment:
-        """Every value is escaped; a name that a template uses and nobody gave is an error."""
-        return jinja2.Environment(
+        """Every value is escaped; a name that a template uses and nobody gave is an error.
+
+        printable: a name without what would turn or break the text around it.
+        """
+        made = jinja2.Environment(
             loader=jinja2.PackageLoader("lmr.web"),
             autoescape=True,
             auto_reload=False,
@@ -75,6 +79,8 @@ class Site:
             trim_blocks=True,
             lstrip_blocks=True,
         )
+        made.filters["printable"] = printable
+        return made
 
     def html(self, template: str, **values: Any) -> str:
         """A page, or a part of one, with what the one who asks may do."""
