@@ -2,7 +2,8 @@
 // params: ids
 // mode: write
 UNWIND $ids AS id
-MATCH (:Image {id: id})-[:IN]->(c:Cluster)
+MATCH (i:Image {id: id})-[:IN]->(c:Cluster)
+USING INDEX SEEK i:Image(id)
 WITH DISTINCT c
 OPTIONAL MATCH (c)<-[:IN]-(:Image)-[:DEPICTS]->(l:Landmark)
 WITH c, l.name AS landmark, count(l) AS images
