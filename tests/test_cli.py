@@ -130,6 +130,23 @@ def test_options_of_search(demo: Cli, made: Path) -> None:
     assert "rank" in demo("search", photo, "--top", 3)
 
 
+def test_photos_of_one_place_are_searched_together(demo: Cli, made: Path, tmp_path: Path) -> None:
+    """What one reaches, all have reached; none of them is a result, and the page draws from whichever a way begins at."""
+    mill, bank = photo_of(made, "mill-front-0"), photo_of(made, "town-hall-front-1")
+    alone = [demo.json("search", photo, "--top", 70) for photo in (mill, bank)]
+    page = tmp_path / "both.html"
+    both = demo.json("search", mill, bank, "--top", 70, "--together", "--html", page)
+    assert [{**one["query"], "effort": one["effort"]} for one in alone] == both["queries"] and "query" not in both
+    asked = {one["id"] for one in both["queries"]}
+    reached = [{row["id"] for row in one["results"] if row["reached"] == "verified"} for one in (*alone, both)]
+    assert reached[2] == (reached[0] | reached[1]) - asked
+    assert len(both["results"]) == 63 and not asked & {row["id"] for row in both["results"]}
+    text = page.read_text()
+    assert text.count("why:") >= 40 and "mill-front-0.jpg, " in text
+    told = demo("search", mill, bank, "--together")
+    assert "rank" in told and "#" not in told
+
+
 def test_the_page_shows_results_and_loads_nothing_from_outside(demo: Cli, made: Path, tmp_path: Path) -> None:
     page = tmp_path / "result.html"
     demo("search", photo_of(made, "town-hall-front-1"), "--top", 15, "--html", page)

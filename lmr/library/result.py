@@ -113,37 +113,37 @@ class SearchResult(Sequence[Hit]):
 
     @property
     def statistics(self) -> SearchStatistics:
-        """What was done before ranking: `rounds`, photos `compared` in them, and why it `ended`.
+        """What was done before ranking: `rounds`, photos `compared` in them, and why it `ended`; of the first photo.
 
         >>> c.search("one.jpg", rounds=1).statistics.rounds
         1
         """
-        return self.found.start.statistics
+        return self.found.starts[0].statistics
 
     @property
     def turned(self) -> str | None:
-        """How the photo was turned for the search, in words; None where it lies right.
+        """How the photo, or the first of several, was turned for the search, in words; None where it lies right.
 
         >>> c.search("one.jpg").turned is None
         True
         """
         from lmr.reports.prose import how_it_lies
 
-        turn = self.found.start.turn
+        turn = self.found.starts[0].turn
         return how_it_lies(turn) if turn else None
 
     @property
     def stored(self) -> ImageId | None:
-        """The image of the collection that was searched from; None for a photo that is not in it.
+        """The image of the collection that was searched from (first); None for a photo that is not in it.
 
         >>> c.search("one.jpg").stored is None, c.search("photos/front.jpg").stored == c.image("photos/front.jpg").id
         (True, True)
         """
-        start = self.found.start
+        start = self.found.starts[0]
         return None if start.number is None else ImageId(start.id)
 
     def path(self, hit: Hit) -> list[Hop]:
-        """The verified matches from the photo to a hit, one after the other; [] for one by similarity alone.
+        """The verified matches from a photo to a hit, one after the other; [] for one by similarity alone.
 
         It is of the state that the search saw. Raises OutdatedError where another command has changed the matches
         since: the search is to be done again.

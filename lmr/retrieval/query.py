@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -39,6 +40,17 @@ def described_query(stores: Stores, question: Question, budget: SearchBudget = S
         return query_of_stored(stores, found, budget)
     start = _query_of(stores, Path(question.name), found, budget.less(time.monotonic() - begun))
     return replace(start, data=question.data) if question.path is None else start
+
+
+def described_queries(
+    stores: Stores, questions: Sequence[Question], budget: SearchBudget = SearchBudget()
+) -> list[SearchQuery]:
+    """What a search with several photos starts from; each may take an equal part of the time that is left."""
+    begun, starts = time.monotonic(), list[SearchQuery]()
+    for k, question in enumerate(questions):
+        left = budget.less(time.monotonic() - begun) if k else budget
+        starts.append(described_query(stores, question, left.share(len(questions) - k)))
+    return starts
 
 
 def query_of_stored(stores: Stores, id: str, budget: SearchBudget = SearchBudget()) -> SearchQuery:

@@ -7,15 +7,16 @@ from typing import Any
 
 from starlette.requests import Request
 
-from lmr.errors import UsageError
+from lmr.errors import PhotoError, UsageError
 from lmr.library.homes import queries as all_queries
 from lmr.plain import plain
 from lmr.values import ImageId, PhotoFile
 from lmr.web.answers import Awaited
-from lmr.web.asked import MOST, Asked, whole
+from lmr.web.asked import MOST, TOGETHER, Asked, named, whole
 from lmr.web.calls import Call, Parameter, openapi
 from lmr.web.holding import KINDS, begin_job, cancelled
 from lmr.web.jobs import Job
+from lmr.web.places import labelled
 from lmr.web.searching import thumbnail
 from lmr.web.site import Missing, Site
 from lmr.web.why import PATIENCE, pair_picture, ruled
@@ -33,7 +34,22 @@ def _search_photo(site: Site, request: Request, data: bytes) -> Any:
 
 def _searched(site: Site, request: Request, photo: ImageId | PhotoFile) -> Any:
     top = max(1, whole(request.query_params, "top", _TOP, MOST))
-    return site.c.search(photo, top=top, **Asked.read(request.query_params).options()).to_dict()
+    photos = _with(site, request, photo)
+    return site.c.search(photos, top=top, **Asked.read(request.query_params).options()).to_dict()
+
+
+def _with(site: Site, request: Request, photo: ImageId | PhotoFile) -> list[ImageId | PhotoFile]:
+    """A photo, with those that the address names as of the same place."""
+    others = named(request.query_params.get("with", ""))
+    if len(others) >= TOGETHER:
+        raise UsageError(f"at most {TOGETHER} photos are searched with together")
+    return [photo, *(site.photo(one) for one in others)]
+
+
+def _hand_over(site: Site, request: Request, data: bytes) -> Any:
+    if not data:
+        raise PhotoError("no photo came with this: its bytes are the body")
+    return {"photo": site.in_hand.put(data, request.query_params.get("name", "photo"))}
 
 
 def _explain_stored(site: Site, request: Request, data: bytes) -> Any:
@@ -45,8 +61,9 @@ def _explain_photo(site: Site, request: Request, data: bytes) -> Any:
 
 
 def _explained(site: Site, request: Request, photo: ImageId | PhotoFile) -> Any:
-    found = site.c.explain(photo, site.image(request.query_params.get("b", "")).id)
-    return {"joined": found.joined, "path": plain(found.path)}
+    found = site.c.explain(_with(site, request, photo), site.image(request.query_params.get("b", "")).id)
+    begins = {"begins": found.begins} if "with" in request.query_params else {}
+    return {"joined": found.joined, "path": plain(found.path), **begins}
 
 
 def _images(site: Site, request: Request, data: bytes) -> Any:
@@ -91,6 +108,20 @@ def _rule(site: Site, request: Request, data: bytes) -> Any:
         return {"job": job.id, "state": job.state, **(job.outcome or {})}
 
     return Awaited(ruled(site, str(told.get("verdict", "")), told), PATIENCE, answer)
+
+
+def _label(site: Site, request: Request, data: bytes) -> Any:
+    told = _object(data)
+    named_ids, text = told.get("images"), told.get("label")
+    if not isinstance(named_ids, list) or not (text is None or isinstance(text, str)):
+        raise UsageError("images is a list of ids, label a text, or null to take labels away")
+    ids = [site.image(str(one)).id for one in named_ids]
+
+    def answer(job: Job) -> Any:
+        job.raise_failure()
+        return {"job": job.id, "state": job.state, **(job.outcome or {})}
+
+    return Awaited(labelled(site, dict.fromkeys(ids, text), told.get("replace") is True), PATIENCE, answer)
 
 
 def _rulings(site: Site, request: Request, data: bytes) -> Any:
@@ -151,7 +182,9 @@ def _text(*names: str) -> dict[str, Any]:
     return {"type": "object", "properties": {name: {"type": "string"} for name in names}}
 
 
+_WITH = Parameter("with", "further photos of the place, by id or as /photos named them, with commas between them")
 _SEARCH = (
+    _WITH,
     Parameter("top", "the most results (20)", "integer"),
     Parameter("max_depth", "leave out verified results over this many hops away", "integer"),
     Parameter("min_weight", "pass only over matches of at least this weight", "number"),
@@ -173,14 +206,22 @@ CALLS: tuple[Call, ...] = (
         "/explain",
         "The strongest way of verified matches between two stored images.",
         _explain_stored,
-        (Parameter("a", "id of an image", required=True), Parameter("b", "id of another", required=True)),
+        (Parameter("a", "id of an image", required=True), Parameter("b", "id of another", required=True), _WITH),
     ),
     Call(
         "POST",
         "/explain",
         "The way from a photo, whose bytes are the body, to a stored image.",
         _explain_photo,
-        (Parameter("b", "id of a stored image", required=True),),
+        (Parameter("b", "id of a stored image", required=True), _WITH),
+        "photo",
+    ),
+    Call(
+        "POST",
+        "/photos",
+        "Hand over a photo, whose bytes are the body, to name it in `with`; it is kept for an hour at most.",
+        _hand_over,
+        (Parameter("name", "what to call it"),),
         "photo",
     ),
     Call("GET", "/images", "Images by id.", _images, (Parameter("after", "those after this id"), *_LIMIT)),
@@ -197,6 +238,21 @@ CALLS: tuple[Call, ...] = (
         _rule,
         (),
         _text("verdict", "a", "b", "why"),
+    ),
+    Call(
+        "POST",
+        "/labels",
+        "Label images that have none, or with `replace` all of them: {images, label, replace}; null takes labels away.",
+        _label,
+        (),
+        {
+            "type": "object",
+            "properties": {
+                "images": {"type": "array", "items": {"type": "string"}},
+                "label": {"type": ["string", "null"]},
+                "replace": {"type": "boolean"},
+            },
+        },
     ),
     Call("GET", "/rulings", "What people said of pairs, the latest first.", _rulings),
     Call("GET", "/status", "Databases, and how much the collection holds.", _status),

@@ -42,12 +42,12 @@ class Step:
 def why(site: Site, request: Request) -> str:
     """The way from a photo to a stored image, match by match."""
     asked, to = Asked.read(request.query_params), request.query_params.get("goal", "")
-    found, goal = site.way(asked.of, to, asked.options()["box"]), site.image(to)
+    found, goal = site.way(asked, to), site.image(to)
     steps = _steps(site, asked, to, found)
     weakest = min(steps, key=lambda step: step.hop.weight, default=None)
     return site.html(
         "why.html",
-        asked=asked,
+        begins=asked.photos[found.begins],
         to=goal.id,
         joined=found.joined,
         steps=steps,
@@ -64,18 +64,18 @@ def _steps(site: Site, asked: Asked, to: str, found: Explanation) -> list[Step]:
         match = None if hop.a is None else site.c.match(ImageId(hop.a), ImageId(hop.b))
         picture = asked.link("/why/picture", goal=to, hop=str(k))
         first, second = found.names[k : k + 2]
-        steps.append(Step(hop.a or asked.of, hop.b, first, second, hop.inliers, picture, hop, match))
+        steps.append(Step(hop.a or asked.photos[found.begins], hop.b, first, second, hop.inliers, picture, hop, match))
     return steps
 
 
 def picture(site: Site, request: Request) -> Response:
     """One match of a way: its photos side by side, a line for each inlier."""
     asked, to = Asked.read(request.query_params), request.query_params.get("goal", "")
-    found, k = site.way(asked.of, to, asked.options()["box"]), whole(request.query_params, "hop", 0, 10_000)
+    found, k = site.way(asked, to), whole(request.query_params, "hop", 0, 10_000)
     if not found.path or k >= len(found.path):
         raise Missing("The way has no such match any more: another command has changed the matches.")
     hop = found.path[k]
-    key = (hop.a or (asked.of, asked.box), hop.b, hop.inliers, hop.weight)
+    key = (hop.a or (asked.photos[found.begins], asked.box), hop.b, hop.inliers, hop.weight)
     return jpeg(site.picture(key, lambda: found.jpeg(k)), seconds=60)
 
 
