@@ -457,7 +457,8 @@ def test_nothing_is_left_open_or_running(clip: Path, tmp_path: Path) -> None:
         read(clip)
         next(video.frames(clip, digest="", **LIMITS))
         so_far(broken)
-    assert (this.num_fds(), len(this.children(recursive=True))) == before
+    after = this.num_fds(), len(this.children(recursive=True))
+    assert after[0] <= before[0] and after[1] == before[1]  # what another test left open may be closed meanwhile
 
 
 def test_memory_does_not_grow_with_the_video(tmp_path: Path) -> None:
