@@ -88,7 +88,7 @@ def _tell(found: Evaluation, page: Path | None, as_json: bool) -> None:
         if len(levels) > 1:
             print(f"{level}:")
         print_table(_COLUMNS, (_row(one) for one in found.baselines if one.level == level))
-    if found.matches is not None and found.matches.labelled.matches:
+    if found.matches.labelled.matches:
         _tell_matches(found.matches)
     if page is not None:
         say(f"page: {page.resolve().as_uri()}")

@@ -67,7 +67,7 @@ class Evaluation:
     missing: int
     baselines: list[Baseline]
     rows: list[QueryRow] = field(repr=False)
-    matches: Reliability | None = None
+    matches: Reliability
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as `lmr evaluate --json` prints them; `rungs` is the former name of `baselines`."""

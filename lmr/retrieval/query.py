@@ -168,11 +168,17 @@ def _followed(
     )
 
 
-def _cropped(photo: Photo, box: Box) -> Photo:
+def edges_of(photo: Photo, box: Box) -> tuple[int, int, int, int]:
+    """Left, top, right and bottom of what a box (px of the photo as it was) shows of it, px of its pixels."""
     scale, (height, width) = photo.reduction, photo.pixels.shape[:2]
     left, top, right, bottom = (round(value / scale) for value in box)
     left, right = (min(max(value, 0), width) for value in (left, right))
     top, bottom = (min(max(value, 0), height) for value in (top, bottom))
+    return left, top, right, bottom
+
+
+def _cropped(photo: Photo, box: Box) -> Photo:
+    scale, (left, top, right, bottom) = photo.reduction, edges_of(photo, box)
     if right - left < 1 or bottom - top < 1:
         raise UsageError(f"the box {box} lies outside the photo of {photo.width} x {photo.height} px")
     pixels = np.ascontiguousarray(photo.pixels[top:bottom, left:right])

@@ -19,7 +19,7 @@ from lmr.web.jobs import Job
 from lmr.web.places import labelled
 from lmr.web.searching import thumbnail
 from lmr.web.site import Missing, Site
-from lmr.web.why import PATIENCE, pair_picture, ruled
+from lmr.web.why import PATIENCE, compared, pair_picture, ruled
 
 _TOP, _LISTED = 20, 100
 
@@ -81,10 +81,7 @@ def _picture(site: Site, request: Request, data: bytes) -> Any:
 
 
 def _match(site: Site, request: Request, data: bytes) -> Any:
-    a, b = (site.image(request.path_params[name]).id for name in ("a", "b"))
-    found = site.c.match(a, b)
-    if found is None:
-        raise Missing("These two photos were never compared.")
+    found = compared(site, request)
     return {**plain(found), "words": found.words()}
 
 
@@ -102,12 +99,12 @@ def _review(site: Site, request: Request, data: bytes) -> Any:
 
 def _rule(site: Site, request: Request, data: bytes) -> Any:
     told = _object(data)
+    return Awaited(ruled(site, str(told.get("verdict", "")), told), PATIENCE, _outcome)
 
-    def answer(job: Job) -> Any:
-        job.raise_failure()
-        return {"job": job.id, "state": job.state, **(job.outcome or {})}
 
-    return Awaited(ruled(site, str(told.get("verdict", "")), told), PATIENCE, answer)
+def _outcome(job: Job) -> Any:
+    job.raise_failure()
+    return {"job": job.id, "state": job.state, **(job.outcome or {})}
 
 
 def _label(site: Site, request: Request, data: bytes) -> Any:
@@ -116,12 +113,7 @@ def _label(site: Site, request: Request, data: bytes) -> Any:
     if not isinstance(named_ids, list) or not (text is None or isinstance(text, str)):
         raise UsageError("images is a list of ids, label a text, or null to take labels away")
     ids = [site.image(str(one)).id for one in named_ids]
-
-    def answer(job: Job) -> Any:
-        job.raise_failure()
-        return {"job": job.id, "state": job.state, **(job.outcome or {})}
-
-    return Awaited(labelled(site, dict.fromkeys(ids, text), told.get("replace") is True), PATIENCE, answer)
+    return Awaited(labelled(site, dict.fromkeys(ids, text), told.get("replace") is True), PATIENCE, _outcome)
 
 
 def _rulings(site: Site, request: Request, data: bytes) -> Any:

@@ -14,7 +14,7 @@ from starlette.responses import RedirectResponse, Response, StreamingResponse
 from lmr.errors import UsageError
 from lmr.library.collection import Collection
 from lmr.library.homes import config, doctor
-from lmr.web.answers import site_of
+from lmr.web.answers import site_of, texts
 from lmr.web.asked import PAGE, whole
 from lmr.web.crew import CrewBusy
 from lmr.web.jobs import Job
@@ -86,7 +86,7 @@ async def ask_job(request: Request) -> Response:
     """Begin or cancel a job, as the page's buttons do."""
     site = site_of(request)
     async with request.form(max_files=0, max_fields=4) as form:
-        told = {name: value for name, value in form.items() if isinstance(value, str)}
+        told = texts(form)
     if told.get("cancel"):
         cancelled(site, told["cancel"])
     else:

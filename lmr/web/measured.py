@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from lmr.library.collection import Collection
 from lmr.plain import plain
-from lmr.web.jobs import Job
+from lmr.web.jobs import Job, note
 from lmr.web.site import Site
 
 MEASURED = "evaluation.json"
@@ -23,7 +21,7 @@ def measure(site: Site) -> Job:
     def work(c: Collection) -> Any:
         found = plain(c.evaluate())
         told = {name: value for name, value in found.items() if name != "rows"}  # a row a query may be very many
-        _keep(c.home / MEASURED, {**told, "at": datetime.now(UTC).isoformat(timespec="seconds")})
+        note(c.home / MEASURED, {**told, "at": datetime.now(UTC).isoformat(timespec="seconds")})
         return told
 
     return site.jobs.ask("evaluate", "measure rankings by the labels (evaluate)", work)
@@ -38,9 +36,3 @@ def measured(site: Site) -> dict[str, Any] | None:
         return {**counts, "at": str(told["at"]), "baselines": rows}
     except (OSError, ValueError, TypeError, KeyError):
         return None
-
-
-def _keep(file: Path, told: dict[str, Any]) -> None:
-    part = file.with_suffix(".part")
-    part.write_text(json.dumps(told), "utf-8")
-    os.replace(part, file)

@@ -14,7 +14,7 @@ from lmr.library.collection import Collection
 from lmr.library.result import Image
 from lmr.tables import inert
 from lmr.values import ImageId
-from lmr.web.answers import Awaited, site_of
+from lmr.web.answers import Awaited, site_of, texts
 from lmr.web.asked import PAGE, whole
 from lmr.web.jobs import Job
 from lmr.web.searching import Card, card_of
@@ -81,7 +81,7 @@ async def name(request: Request) -> Response:
     """Label the photos of a place, those without a label or all, or take that back; leads back to the place."""
     site = site_of(request)
     async with request.form(max_files=0, max_fields=4) as form:
-        told = {name: value for name, value in form.items() if isinstance(value, str)}
+        told = texts(form)
     job = await site.searching.do(lambda: _named(site, told))
 
     def answer(job: Job) -> Response:

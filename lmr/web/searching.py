@@ -15,7 +15,7 @@ from lmr.errors import PhotoError, UsageError
 from lmr.library.result import Hit, Image, SearchResult
 from lmr.text import printable
 from lmr.values import ImageId
-from lmr.web.answers import jpeg, site_of
+from lmr.web.answers import jpeg, site_of, texts
 from lmr.web.asked import MOST, PAGE, TOGETHER, Asked, whole
 from lmr.web.site import Missing, Site
 
@@ -75,7 +75,7 @@ async def hand_over(request: Request) -> Response:
     """Take photos to search with, by themselves or with those of a question; the answer leads to the results."""
     site = site_of(request)
     async with request.form(max_files=TOGETHER, max_fields=16) as form:
-        asked = Asked.read({name: value for name, value in form.items() if isinstance(value, str)})
+        asked = Asked.read(texts(form))
         given = [one for one in form.getlist("photo") if not isinstance(one, str)]
         photos = [(await one.read(), os.path.basename((one.filename or "").replace("\\", "/"))) for one in given]
     if not photos or not all(data for data, _ in photos):

@@ -14,7 +14,7 @@ from lmr.library.collection import Collection
 from lmr.library.explanation import Explanation
 from lmr.library.match import Match
 from lmr.values import Hop, ImageId
-from lmr.web.answers import Awaited, jpeg, site_of
+from lmr.web.answers import Awaited, jpeg, site_of, texts
 from lmr.web.asked import Asked, whole
 from lmr.web.jobs import Job
 from lmr.web.searching import card_of
@@ -87,11 +87,18 @@ def pair(site: Site, request: Request) -> str:
 
 def pair_picture(site: Site, request: Request) -> Response:
     """The match of two stored images, whatever became of it."""
+    found = compared(site, request)
+    key = found.a, found.b, found.inliers
+    return jpeg(site.picture(key, lambda: site.c.match_picture(found.a, found.b)), seconds=60)
+
+
+def compared(site: Site, request: Request) -> Match:
+    """The match of the two images that an address names. Raises Missing where they were never compared."""
     a, b = (site.image(request.path_params[name]).id for name in ("a", "b"))
     found = site.c.match(a, b)
     if found is None:
         raise Missing("These two photos were never compared.")
-    return jpeg(site.picture((a, b, found.inliers), lambda: site.c.match_picture(a, b)), seconds=60)
+    return found
 
 
 def overlay(site: Site, request: Request) -> Response:
@@ -107,7 +114,7 @@ async def rule(request: Request) -> Response:
     """Take what a person says of a match, and lead back to where it was said."""
     site = site_of(request)
     async with request.form(max_files=0, max_fields=16) as form:
-        told = {name: value for name, value in form.items() if isinstance(value, str)}
+        told = texts(form)
     asked = Asked.read(told)
     job = await site.searching.do(lambda: ruled(site, told.get("verdict", ""), told))
 
