@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 import os
 import signal
 import subprocess
@@ -21,6 +20,7 @@ import pytest
 
 from lmr.errors import CollectionError, WorkerDied
 from lmr.execution import Executor, outcomes, results
+from lmr.execution.cluster import Ray
 from lmr.execution.local import Local
 from lmr.execution.threads import ahead
 from lmr.jobs.ingest.ingest import ingest
@@ -28,12 +28,27 @@ from lmr.jobs.link.link import link
 from lmr.progress import Silent
 from lmr.settings import load
 from lmr.store.stores import Stores
+from tests import rays
+from tests.at_work import ALWAYS, failing, resting, returning, sleeping, slow_square, square, summed
 from tests.conftest import ROOT, forget
 from tests.engines import Elsewhere
 from tests.test_turned import OTHERS, chosen
 
-ENGINES: dict[str, Callable[[int], Executor]] = {"local": Local}
-ONCE, ALWAYS = 2, 5
+RAY = "Ray is not installed: pip install 'lmr[cluster]'"
+
+
+def ray_engine(count: int) -> Executor:
+    """That of a cluster which is begun once, as are its workers."""
+    pytest.importorskip("ray", reason=RAY)
+    return _ray()
+
+
+@functools.cache
+def _ray() -> Executor:
+    return Ray(rays.here().address)
+
+
+ENGINES: dict[str, Callable[[int], Executor]] = {"local": Local, "ray": ray_engine}
 LARGE = 8 * 2**20  # bytes, more than any pipe holds
 
 
@@ -42,22 +57,14 @@ def engine(request: pytest.FixtureRequest) -> Iterator[Executor]:
     """Two processes."""
     made = ENGINES[request.param](2)
     yield made
-    made.close()
-
-
-def slow_square(item: int) -> int:
-    time.sleep(0.05 * (item % 3 == 0))
-    return item * item
+    if request.param != "ray":  # whose workers take seconds to begin
+        made.close()
 
 
 def test_results_come_in_order(engine: Executor) -> None:
     assert list(engine.map(slow_square, range(30))) == [k * k for k in range(30)]
     assert list(outcomes(engine, slow_square, "abc", len)) == [("a", 1), ("b", 1), ("c", 1)]
     assert list(engine.map(slow_square, [])) == []
-
-
-def summed(payload: Any, shared: Any) -> tuple[bytes, float]:
-    return hashlib.sha256(repr(payload).encode()).digest(), float((payload["array"] * shared).sum())
 
 
 def test_what_travels_arrives_as_it_was(engine: Executor) -> None:
@@ -69,11 +76,6 @@ def test_what_travels_arrives_as_it_was(engine: Executor) -> None:
     ]
     payloads = [{"array": array, "more": (b"x" * k, None, 1.5)} for k, array in enumerate(arrays)]
     assert list(engine.map(summed, payloads, shared=2.0)) == [summed(payload, 2.0) for payload in payloads]
-
-
-def resting(payload: int, shared: Any) -> tuple[int, int, int]:
-    time.sleep(0.02)
-    return os.getpid(), id(shared), int(shared[-1])
 
 
 def test_what_is_shared_goes_to_a_process_once_and_is_never_another(engine: Executor) -> None:
@@ -102,16 +104,6 @@ def test_few_payloads_are_in_flight(engine: Executor) -> None:
     assert len(asked) == 200 and most <= 9
 
 
-def failing(item: int) -> int:
-    if item == 3:
-        raise CollectionError("three")
-    return item
-
-
-def returning(item: int) -> Callable:
-    return lambda: item
-
-
 def test_what_a_function_raises_is_raised_in_its_turn(engine: Executor) -> None:
     found = []
     with pytest.raises(CollectionError, match="three") as told:
@@ -122,15 +114,6 @@ def test_what_a_function_raises_is_raised_in_its_turn(engine: Executor) -> None:
     with pytest.raises(Exception, match="pickle"):
         list(engine.map(returning, [1]))
     assert list(engine.map(failing, [1])) == [1]
-
-
-def square(marks: Path, payload: tuple[int, bytes]) -> int:
-    """Killed with kill -9 when it meets one item for the first time, and whenever it meets another."""
-    item = payload[0]
-    if item == ALWAYS or (item == ONCE and not (marks / "met").exists()):
-        (marks / "met").touch()
-        os.kill(os.getpid(), signal.SIGKILL)
-    return item * item
 
 
 @pytest.mark.parametrize("size", [0, LARGE])
@@ -157,11 +140,6 @@ def test_what_needs_all_results_raises_where_one_is_lost(engine: Executor, tmp_p
         list(results(engine, functools.partial(square, tmp_path), [(ALWAYS, b"")]))
 
 
-def sleeping(seconds: float) -> int:
-    time.sleep(seconds)
-    return os.getpid()
-
-
 def test_close_ends_processes_that_are_at_work(engine: Executor) -> None:
     started = engine.map(sleeping, [0, 600, 600, 600])
     pid = next(started)
@@ -174,29 +152,49 @@ def test_close_ends_processes_that_are_at_work(engine: Executor) -> None:
 
 PROGRAM = """
 import signal
+from lmr.execution.cluster import Ray
 from lmr.execution.local import Local
-from tests.test_execution import sleeping
+from tests.at_work import sleeping
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell runs in the background ignores it
-    for pid in Local(2).map(sleeping, [0, 0, 0, 0, 600, 600, 600]):
+    for pid in ENGINE.map(sleeping, [0, 0, 0, 0, 600, 600, 600]):
         print(pid, flush=True)
 """
+ALONE = "Ray(cores=2)"  # begins a cluster of its own, of which nothing may stay
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
-def test_no_process_outlives_the_command(how: signal.Signals, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("engine", "how"),
+    [
+        ("Local(2)", signal.SIGKILL),
+        ("Local(2)", signal.SIGINT),
+        ("Ray('{address}')", signal.SIGKILL),
+        ("Ray('{address}')", signal.SIGINT),
+        (ALONE, signal.SIGKILL),
+    ],
+)
+def test_no_process_outlives_the_command(engine: str, how: signal.Signals, tmp_path: Path) -> None:
     """Killed or interrupted, without anybody having closed the engine."""
-    (tmp_path / "program.py").write_text(PROGRAM)
+    if engine.startswith("Ray"):
+        pytest.importorskip("ray", reason=RAY)
+    if "address" in engine:
+        engine = engine.format(address=rays.here().address)
+    (tmp_path / "program.py").write_text(PROGRAM.replace("ENGINE", engine))
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     words = [sys.executable, str(tmp_path / "program.py")]
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment) as program:
         assert program.stdout is not None
-        pids = {int(program.stdout.readline()) for _ in range(4)}
-        program.send_signal(how)
-        begin = time.monotonic()
-        program.wait(30)
-        assert time.monotonic() - begin < 10
-    until(lambda: not any(psutil.pid_exists(pid) for pid in pids))
+        try:
+            begun = {psutil.Process(int(program.stdout.readline())) for _ in range(4)}
+            begun |= set(psutil.Process(program.pid).children(recursive=True))
+            assert len(begun) > (6 if engine == ALONE else 2)
+            program.send_signal(how)
+            begin = time.monotonic()
+            program.wait(30)
+            assert time.monotonic() - begin < 10
+        finally:
+            program.kill()
+    until(lambda: not any(one.is_running() and one.status() != psutil.STATUS_ZOMBIE for one in begun))
 
 
 def until(true: Callable[[], bool]) -> None:
