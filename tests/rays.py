@@ -32,12 +32,12 @@ ROOT = Path(__file__).parents[1]
 class Rays:
     """A cluster with some cores on its first node."""
 
-    def __init__(self, cores: int, environment: dict[str, str] | None = None) -> None:
+    def __init__(self, cores: int) -> None:
         self._folder = tempfile.mkdtemp(prefix="rays-", dir="/tmp")  # sockets need a short path
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.rays", str(cores), self._folder],
             cwd=ROOT,
-            env={**os.environ, **ENVIRONMENT, "PYTHONPATH": str(ROOT), **(environment or {})},
+            env={**os.environ, **ENVIRONMENT, "PYTHONPATH": str(ROOT)},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -81,6 +81,7 @@ def here() -> Rays:
 
 
 def main(cores: int, folder: str) -> None:
+    """Begin the first node, and do what is told on the input."""
     from ray.cluster_utils import Cluster
 
     node: dict[str, Any] = {"object_store_memory": STORE, "node_ip_address": "127.0.0.1", "include_dashboard": False}
