@@ -11,9 +11,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import neo4j
 import numpy as np
 import psutil
 import pytest
@@ -23,17 +25,23 @@ from lmr.execution import Executor, outcomes, results
 from lmr.execution.cluster import Ray
 from lmr.execution.local import Local
 from lmr.execution.threads import ahead
+from lmr.jobs.exchange.clusters import cluster
 from lmr.jobs.ingest.ingest import ingest
+from lmr.jobs.ingest.intake import take
 from lmr.jobs.link.link import link
+from lmr.library.collection import Collection
 from lmr.progress import Silent
 from lmr.settings import load
+from lmr.store.check import check
 from lmr.store.stores import Stores
+from lmr.values import ImageId
 from tests import rays
 from tests.at_work import ALWAYS, failing, resting, returning, sleeping, slow_square, square, summed
 from tests.conftest import ROOT, forget
-from tests.engines import Elsewhere
+from tests.engines import Elsewhere, Shaken
 from tests.test_turned import OTHERS, chosen
 
+MACHINES = os.environ.get("LMR_MACHINES") == "all"  # what takes longer with Ray
 RAY = "Ray is not installed: pip install 'lmr[cluster]'"
 
 
@@ -160,6 +168,7 @@ if __name__ == "__main__":
     for pid in ENGINE.map(sleeping, [0, 0, 0, 0, 600, 600, 600]):
         print(pid, flush=True)
 """
+REACHED = "Ray('{address}')"
 ALONE = "Ray(cores=2)"  # begins a cluster of its own, of which nothing may stay
 
 
@@ -168,8 +177,8 @@ ALONE = "Ray(cores=2)"  # begins a cluster of its own, of which nothing may stay
     [
         ("Local(2)", signal.SIGKILL),
         ("Local(2)", signal.SIGINT),
-        ("Ray('{address}')", signal.SIGKILL),
-        ("Ray('{address}')", signal.SIGINT),
+        (REACHED, signal.SIGKILL),
+        (REACHED, signal.SIGINT),
         (ALONE, signal.SIGKILL),
     ],
 )
@@ -177,6 +186,8 @@ def test_no_process_outlives_the_command(engine: str, how: signal.Signals, tmp_p
     """Killed or interrupted, without anybody having closed the engine."""
     if engine.startswith("Ray"):
         pytest.importorskip("ray", reason=RAY)
+        if not MACHINES and (engine, how) != (REACHED, signal.SIGKILL):
+            pytest.skip("LMR_MACHINES=all tries this too")
     if "address" in engine:
         engine = engine.format(address=rays.here().address)
     (tmp_path / "program.py").write_text(PROGRAM.replace("ENGINE", engine))
@@ -214,34 +225,48 @@ def test_reading_ahead_keeps_the_order_and_stays_near() -> None:
         list(ahead(failing, range(10), 3))
 
 
-def test_work_needs_nothing_of_this_machine_but_its_payloads(
+def test_a_collection_is_the_same_wherever_its_work_is_done(
     little: Path, tmp_path: Path, servers: dict[str, str], running: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Photos that are ingested, described, linked and turned where neither they nor a collection can be opened."""
+    """Photos that are ingested, described, linked and turned here, where neither they nor a collection can be opened,
+    and on a cluster of which a node is lost meanwhile."""
     photos = tmp_path / "photos"
     chosen(little, photos, OTHERS)
     elsewhere = Elsewhere(tmp_path)
-    held = []
-    for name, one in (("here", Local(2)), ("elsewhere", elsewhere)):
+    engines: list[Any] = [Local(2), elsewhere]
+    if find_spec("ray"):
+        rays.here().tell("add 1")
+        engines.append(Shaken(ray_engine(2), take, 12, lambda: rays.here().tell("kill")))
+    held, ends = list[dict[str, Any]](), list[dict[str, Any]]()
+    for number, one in enumerate(engines):
         forget(running)
         monkeypatch.setattr(Stores, "executor", one)
-        settings = replace(load({"home": tmp_path / name})[0], top=10)
+        settings = replace(load({"home": tmp_path / str(number)})[0], top=10)
         with Stores.open(settings, Silent(), create=True) as stores:
             told = ingest(stores, [photos])
             assert told.set_aside == 0 and told.new > 10
             assert link(stores).turned
             held.append(contents(stores))
+            if one is not elsewhere:
+                ends.append(found(stores))
         one.close()
-    assert elsewhere.done > 20
+    assert elsewhere.done > 20 and all(one.shaken for one in engines[2:])
     with pytest.raises(PermissionError):
         list(elsewhere.map(Path.read_bytes, [next(photos.iterdir())]))
     elsewhere.end()
-    assert held[0].keys() == held[1].keys()
-    for what in held[0]:
-        assert held[0][what] == held[1][what], what
+    for whole in (held, ends):
+        for other in whole[1:]:
+            same(whole[0], other)
+
+
+def same(one: dict[str, Any], other: dict[str, Any]) -> None:
+    assert one.keys() == other.keys()
+    for what in one:
+        assert one[what] == other[what], what
 
 
 def contents(stores: Stores) -> dict[str, Any]:
+    """What the ledger of a collection holds."""
     ledger = stores.ledger
     images = sorted(ledger.images.all(), key=lambda image: image.id)
     ids = {image.number: image.id for image in images}
@@ -252,3 +277,23 @@ def contents(stores: Stores) -> dict[str, Any]:
         "descriptors": [None if (v := ledger.descriptors.of(i.number)) is None else v.tobytes() for i in images],
         "pairs": sorted((ids[row.a], ids[row.b], repr(row.verification)) for row in ledger.pairs.rows()),
     }
+
+
+def found(stores: Stores) -> dict[str, Any]:
+    """What its databases hold, and what is found in it."""
+    cluster(stores, "leiden", None)
+    assert check(stores) == []  # so they hold what the ledger does
+    images = sorted(image.id for image in stores.ledger.images.all())
+    told = {"rankings": [repr(Collection(stores).search(ImageId(id)).hits) for id in images[::5]]}
+    access = stores.graph.access
+    with neo4j.GraphDatabase.driver(access.uri, auth=(access.username, access.password)) as driver:
+        for what, query in GRAPH.items():
+            told[what] = sorted(map(repr, driver.execute_query(query).records))
+            assert told[what]
+    return told
+
+
+GRAPH = {
+    "images of the graph": "MATCH (a:Image) RETURN labels(a), properties(a)",
+    "edges, forest and clusters": "MATCH (a:Image)-[r]->(b) RETURN a.id, type(r), properties(r), b.id",
+}

@@ -2,95 +2,54 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
-from dataclasses import replace
+import shutil
 from pathlib import Path
 from typing import Any
 
-import neo4j
 import pytest
 
 import lmr
 from lmr.errors import EngineError, UsageError
 from lmr.execution import bridge, cluster
+from lmr.execution.verification import verified
+from lmr.jobs.ingest.intake import take
 from tests import rays
 from tests.at_work import slow_square
 from tests.conftest import forget
-from tests.test_execution import RAY, contents
-from tests.test_turned import OTHERS, chosen
+from tests.engines import Shaken
+from tests.test_execution import MACHINES, RAY, contents, found, same
 
 
-def test_a_collection_is_the_same_by_either_engine_whatever_is_lost(
+@pytest.mark.skipif(not MACHINES, reason="half a minute: LMR_MACHINES=all tries it")
+def test_a_command_that_lost_its_cluster_goes_on_in_another(
     little: Path, tmp_path: Path, servers: dict[str, str], running: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A node is killed while photos are described, and the head while pairs are verified: that command fails with the
-    reason, and does the rest when there is a cluster again."""
+    """The head is killed while photos are described, and while pairs are verified."""
     pytest.importorskip("ray", reason=RAY)
     for name, value in rays.ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
     photos = tmp_path / "photos"
-    chosen(little, photos, OTHERS)
-    with lmr.open(tmp_path / "here", top=10) as c:
+    photos.mkdir()
+    for name in (f"{place}-{k}.jpg" for place in ("bank", "chapel", "school") for k in range(4)):
+        shutil.copy(little / name, photos)
+    with lmr.open(tmp_path / "here", turns="off") as c:
         c.ingest(photos)
-        assert c.link().turned
-        here = whole(c)
+        c.link()
+        here = contents(c._stores) | found(c._stores)
     forget(running)
 
-    first = rays.Rays(1)
-    try:
-        first.tell("add 1")
-        once = Once("Photos", 3, lambda: first.tell("kill"))
-        with lmr.open(tmp_path / "there", top=10, engine="ray", ray_address=first.address, progress=once) as c:
-            told = c.ingest(photos)
-            assert once.done and (told.set_aside, told.new) == (0, len(list(photos.iterdir())))
-        once = Once("Verification, round 1", 1, first.kill)
-        with (
-            pytest.raises(EngineError, match=r"lost while it worked; .* the same command goes on"),
-            lmr.open(tmp_path / "there", top=10, engine="ray", ray_address=first.address, progress=once) as c,
-        ):
-            c.link()
-        assert once.done
-    finally:
-        first.kill()
-    with lmr.open(tmp_path / "there", top=10, engine="ray", workers=1) as c:  # begins a cluster of its own
-        assert c.link().turned
-        there = whole(c)
-    assert here.keys() == there.keys()
-    for what in here:
-        assert here[what] == there[what], what
-
-
-class Once:
-    """Progress of a collection, at one point of which something happens."""
-
-    def __init__(self, task: str, at: int, happens: Callable[[], None]) -> None:
-        self._task, self._at, self._happens, self.done = task, at, happens, False
-
-    def __call__(self, task: str, done: int, total: int) -> None:
-        if task == self._task and done >= self._at and not self.done:
-            self.done = True
-            self._happens()
-
-
-def whole(c: lmr.Collection) -> dict[str, Any]:
-    """All that a collection holds and finds."""
-    c.cluster()
-    assert c.check() == ([], [])  # so the databases hold what the ledger does
-    access = c._stores.graph.access
-    graph = {}
-    with neo4j.GraphDatabase.driver(access.uri, auth=(access.username, access.password)) as driver:
-        for name, query in GRAPH.items():
-            graph[name] = sorted(map(repr, driver.execute_query(query).records))
-            assert graph[name]
-    found = {image.id: [replace(hit, image=hit.image.id) for hit in c.search(image.id).hits] for image in c.images()}
-    return {**contents(c._stores), **graph, "rankings": found}
-
-
-GRAPH = {
-    "graph's images": "MATCH (a:Image) RETURN labels(a), properties(a)",
-    "edges, forest and clusters": "MATCH (a:Image)-[r]->(b) RETURN a.id, type(r), properties(r), b.id",
-}
+    for function, command in ((take, lambda c: c.ingest(photos)), (verified, lambda c: c.link())):
+        first = rays.Rays(1)
+        engine = Shaken(cluster.Ray(first.address), function, 2, first.kill)
+        with lmr.open(tmp_path / "there", turns="off") as c:
+            c._stores.executor = engine
+            with pytest.raises(EngineError, match=r"lost while it worked; .* the same command goes on"):
+                command(c)
+        assert engine.shaken
+        with lmr.open(tmp_path / "there", turns="off", engine="ray", workers=1) as c:  # begins a cluster of its own
+            command(c)
+    with lmr.open(tmp_path / "there", turns="off") as c:
+        same(here, contents(c._stores) | found(c._stores))
 
 
 @pytest.mark.parametrize(
@@ -119,5 +78,8 @@ def test_what_to_do_is_told_where_ray_is_not_there(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(EngineError, match=r"pip install 'lmr\[cluster\]'"):
         cluster.Ray()
-    with pytest.raises(UsageError, match="engine is 'spark'; it takes local or ray"):
-        os.fspath(lmr.open(tmp_path / "lmr", engine="spark")._stores.executor)
+    with (
+        pytest.raises(UsageError, match="engine is 'spark'; it takes local or ray"),
+        lmr.open(tmp_path / "lmr", engine="spark") as c,
+    ):
+        c.ingest(tmp_path)
