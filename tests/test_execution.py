@@ -89,7 +89,7 @@ def test_what_travels_arrives_as_it_was(engine: Executor) -> None:
 def test_what_is_shared_goes_to_a_process_once_and_is_never_another(engine: Executor) -> None:
     """Also when the same array holds something else at the next call, and after others."""
     shared = np.zeros(LARGE // 8, np.int64)
-    for value in (1, 2, 3, 1, 2, 2):
+    for value in (1, 2, 3, 2, 1, 2, 2):
         shared[-1] = value
         found = list(engine.map(resting, range(8), shared=shared))
         assert {seen for _, _, seen in found} == {value}

@@ -16,6 +16,7 @@ import platform
 import queue
 import secrets
 import shutil
+import signal
 import tempfile
 import threading
 from collections import OrderedDict
@@ -59,8 +60,6 @@ class Wanted:
 
 def serve(line: Connection, wanted: Wanted) -> None:
     """Take calls from the line, and give their outcomes to it, until it is closed."""
-    import signal
-
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the command's to handle
     threading.Thread(target=_end_with_parent, daemon=True).start()
     nothing = os.open(os.devnull, os.O_RDWR)
@@ -117,7 +116,8 @@ class _Open:
     """A call that has no outcome yet; kept until then, as it may have to be made again."""
 
     call: Parts
-    shared: str | None
+    name: str | None
+    shared: Any
     ref: Any = None
     deaths: int = 0
 
@@ -130,35 +130,34 @@ class _Bridge:
         self._work = ray.remote(num_cpus=1, max_retries=0)(work)
         self._here = versions()
         self._open: dict[int, _Open] = {}
-        self._shared: OrderedDict[str | None, Any] = OrderedDict({None: None})
+        self._shared: OrderedDict[str, Any] = OrderedDict()
         self._told: queue.SimpleQueue[tuple[tuple, Parts | None]] = queue.SimpleQueue()
         self._dead: queue.SimpleQueue[int] = queue.SimpleQueue()
 
     def serve(self) -> None:
-        """Until the line is closed, which raises EOFError or OSError."""
+        """Do what the line says, until it is closed, which raises EOFError or OSError."""
         self._look()
         for target in (self._tell, self._watch):
             threading.Thread(target=target, daemon=True).start()
         while True:
             what, *rest = self._line.recv()
             if what == "shared":
-                self._share(rest[0], _buffers(received(self._line)))
+                while len(self._shared) >= KEPT:
+                    self._shared.popitem(last=False)
+                self._shared[rest[0]] = self._ray.put(_buffers(received(self._line)))
             elif what == "call":
-                self._open[rest[0]] = _Open(_buffers(received(self._line)), rest[1])
-                self._submit(rest[0])
+                number, name = rest
+                shared = None if name is None else self._shared[name]
+                self._open[number] = _Open(_buffers(received(self._line)), name, shared)
+                self._submit(number)
             elif what == "again":
                 self._submit(rest[0])
             elif what == "drop":
                 self._drop(rest[0])
 
-    def _share(self, name: str, parts: Parts) -> None:
-        while len(self._shared) > KEPT:
-            self._shared.popitem(last=True)
-        self._shared[name] = self._ray.put(parts)
-
     def _submit(self, number: int) -> None:
         one = self._open[number]
-        one.ref = self._work.remote(self._here, one.call, one.shared, self._shared[one.shared])
+        one.ref = self._work.remote(self._here, one.call, one.name, one.shared)
         one.ref.future().add_done_callback(functools.partial(self._done, number))
 
     def _drop(self, numbers: list[int]) -> None:

@@ -32,7 +32,8 @@ class Ray:
     """
 
     def __init__(self, address: str = "", count: int | None = None, cores: int = 1) -> None:
-        if importlib.util.find_spec("ray") is None:
+        found = importlib.util.find_spec("ray")
+        if found is None or found.origin is None:  # a folder of that name is found, too
             raise EngineError("Ray is not installed here: pip install 'lmr[cluster]'")
         self._address, self._count, self._cores = address, count, cores
         self._bridge: _Bridge | None = None
@@ -66,7 +67,8 @@ class Ray:
                     raise result
                 yield result
         finally:
-            run.drop(waiting)
+            with contextlib.suppress(_Gone):
+                run.drop(waiting)
 
     def _begun(self) -> _Bridge:
         if self._bridge is None or self._bridge.ended:
@@ -97,8 +99,8 @@ def _reached(address: str, cores: int) -> _Bridge:
     except _NoneThere as error:
         if not address:
             raise EngineError(f"Ray cannot be started here: {error}") from error
-        advice = "is that right, is the cluster up, and is its port open to this machine?"
-        raise EngineError(f"no Ray cluster answers at {address} ({error}): {advice}") from error
+        asked = "is that right, the cluster up, its port open to this machine, its token (RAY_AUTH_TOKEN) known here?"
+        raise EngineError(f"no Ray cluster answers at {address} ({error}): {asked}") from error
 
 
 def _answers_at(address: str) -> None:
