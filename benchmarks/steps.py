@@ -15,13 +15,14 @@ import random
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import lmr.jobs.link.keeping
 from benchmarks.data import SHARED
-from lmr.execution.verification import Pair, verify_pairs
+from lmr.execution.blocks import Pair
+from lmr.execution.verification import verify_pairs
 from lmr.jobs.ingest.ingest import ingest
 from lmr.jobs.ingest.labels import labels_from_csv
 from lmr.jobs.link.link import link
@@ -32,7 +33,7 @@ from lmr.retrieval.evaluate import evaluate
 from lmr.settings import load
 from lmr.store.ledger import Ledger
 from lmr.store.stores import Stores
-from lmr.values import Verification
+from lmr.values import Array, Verification
 
 _STEPS, _SHARE = 5, 0.2
 _RUNGS = ("descriptor", "idqe", "idqe+mmst")
@@ -45,11 +46,11 @@ class Remembered:
         self._known: dict[tuple[bytes, bytes], Verification] = {}
 
     def __call__(
-        self, pairs: Iterable[Pair], packed: Callable[[int], bytes], *rest: Any
+        self, pairs: Array | Sequence[Pair], packed: Callable[[int], bytes], *rest: Any
     ) -> Iterator[list[tuple[Pair, Verification]]]:
         """See verify_pairs."""
         digest = functools.cache(lambda number: hashlib.sha256(packed(number)).digest())
-        wanted = {pair: (digest(pair[0]), digest(pair[1])) for pair in pairs}
+        wanted = {(int(a), int(b)): (digest(int(a)), digest(int(b))) for a, b in pairs}
         fresh = [pair for pair, (a, b) in wanted.items() if not {(a, b), (b, a)} & self._known.keys()]
         for block in verify_pairs(fresh, packed, *rest):
             self._known.update({wanted[pair]: found for pair, found in block})

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from threadpoolctl import threadpool_limits
 
 from lmr.execution import Executor, results
+from lmr.execution.blocks import PHOTOS, Pair, blocks
 from lmr.method.features.pack import unpack
 from lmr.method.verification.matching import Prepared, prepare
 from lmr.method.verification.parameters import VERIFIER, Matching, Verifier
 from lmr.method.verification.verify import verify, verify_all
-from lmr.values import Verification, batches
+from lmr.values import Array, Verification
 
-Pair = tuple[int, int]
-_BLOCK, _BLOCK_ON_DEVICE = 64, 256
-_KEPT = 192  # prepared photos that a process keeps: about 1 MB each
+_KEPT = PHOTOS  # prepared photos that a process keeps: about 0.6 MB each
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,18 +51,19 @@ def _prepared(data: bytes, by: Matching) -> Prepared:
 
 
 def verify_pairs(
-    pairs: Iterable[Pair],
+    pairs: Array | Sequence[Pair],
     packed: Callable[[int], bytes],
     executor: Executor,
     device: str = "cpu",
     by: Verifier = VERIFIER,
 ) -> Iterator[list[tuple[Pair, Verification]]]:
-    """Outcomes in the order of the pairs, a block at a time; sort pairs so that neighbours share a photo.
+    """Outcomes, a block at a time, in an order in which photos are read, sent and prepared few times.
 
-    packed: gives packed local features by number. device: where points are matched. Raises WorkerDied.
+    pairs (P, 2) by numbers; packed: gives packed local features by number. device: where points are matched. Raises
+    WorkerDied.
     """
-    blocks = batches(pairs, _BLOCK if device == "cpu" else _BLOCK_ON_DEVICE)
-    for block, found in results(executor, verified, blocks, lambda pairs: block_of(pairs, packed), shared=(device, by)):
+    sent = results(executor, verified, blocks(pairs), lambda pairs: block_of(pairs, packed), shared=(device, by))
+    for block, found in sent:
         yield list(zip(block, found, strict=True))
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import lmr.execution.blocks
 import lmr.execution.verification
 import lmr.extractors.own
 import lmr.jobs.link.keeping
@@ -109,8 +110,7 @@ def verifications(monkeypatch: pytest.MonkeyPatch) -> list[tuple]:
     verify_pairs = lmr.execution.verification.verify_pairs
 
     def noted(pairs: Any, *words: Any) -> Iterator:
-        pairs = list(pairs)
-        seen.extend(pairs)
+        seen.extend((int(a), int(b)) for a, b in pairs)
         return verify_pairs(pairs, *words)
 
     monkeypatch.setattr(lmr.jobs.link.keeping, "verify_pairs", noted)
@@ -150,7 +150,7 @@ def test_cut_short_it_goes_on(opened: Opened, moment: str, monkeypatch: pytest.M
     collection = opened("upgraded")
     link(collection)
     before, compared, ledger = state(collection), collection.ledger.count("pairs"), collection.ledger
-    monkeypatch.setattr(lmr.jobs.link.keeping, "_KEEPING", 1)
+    monkeypatch.setattr(lmr.execution.blocks, "_FEW_PAIRS", 8)
     collection.verifier = OTHER
     with monkeypatch.context() as cut:
         if moment == "replaced":

@@ -12,9 +12,7 @@ from lmr.store.replica import bring_up
 from lmr.store.reviewing import review
 from lmr.store.state import Step
 from lmr.store.stores import Stores
-from lmr.values import Array, Verification, batches
-
-_KEEPING = 4  # blocks of verified pairs in one transaction
+from lmr.values import Array, Verification
 
 
 def verify_and_keep(stores: Stores, pairs: Array, round_: int) -> None:
@@ -36,16 +34,15 @@ def _verify_each(
     pairs: Array | Sequence[tuple[int, int]],
     put: Callable[[int, int, Verification], None],
 ) -> None:
-    """Verify pairs (P, 2) and give each outcome to `put`, a batch in one transaction."""
+    """Verify pairs (P, 2) and give each outcome to `put`, a block in one transaction."""
     ledger = stores.ledger
-    items = ((int(a), int(b)) for a, b in pairs)
-    outcomes = verify_pairs(items, ledger.features.local, stores.executor, _matching_device(stores), stores.verifier)
+    outcomes = verify_pairs(pairs, ledger.features.local, stores.executor, _matching_device(stores), stores.verifier)
     with stores.progress.task(task, len(pairs), "pairs") as advance:
-        for batch in batches(outcomes, _KEEPING):
+        for block in outcomes:
             with ledger.transaction():
-                for (a, b), found in (row for block in batch for row in block):
+                for (a, b), found in block:
                     put(a, b, found)
-            advance(sum(len(block) for block in batch))
+            advance(len(block))
 
 
 def verify_again(stores: Stores) -> int:

@@ -87,14 +87,13 @@ def points_of(descriptors: Array, codebook: Array | None = None, probes: int = 0
     own = np.append(squares, np.int32(_APART))
     if INTEGERS:  # columns are taken plus 128, which adds that many times the sum of the row
         own[:n] += 256 * descriptors.sum(1, dtype=np.int32)
-    whole = np.array([0, n], np.int32)
-    everyone = np.arange(n, dtype=np.int32)
-    all_rows, all_columns = _rows(everyone, whole, n), _columns(rows, squares, everyone, whole)
+    everyone = np.zeros((n, 1), np.int32)  # in one group
+    all_rows, all_columns = Rows(*_grouped(everyone, 1, ROWS, n)), _columns(rows, squares, everyone, 1)
     near_rows, near_columns = None, None
     if codebook is not None and n:
         cells = _cells(rows[:n].astype(np.float32), _padded(codebook, rows.shape[1]), probes)
-        near_rows = _rows(*_sorted(cells, len(codebook)), n)
-        near_columns = _columns(rows, squares, *_sorted(cells[:, :1], len(codebook)))
+        near_rows = Rows(*_grouped(cells, len(codebook), ROWS, n))
+        near_columns = _columns(rows, squares, cells[:, :1], len(codebook))
     used = rows if INTEGERS else rows.astype(np.float32)
     return Points(descriptors, used, own, all_rows, all_columns, near_rows, near_columns)
 
@@ -135,44 +134,49 @@ def _cells(descriptors: Array, codebook: Array, probes: int) -> Array:
     return _best_columns(2 * descriptors @ codebook.T - (codebook**2).sum(1), probes)
 
 
-def _sorted(chosen: Array, groups: int) -> tuple[Array, Array]:
-    """Rows of (n, p) numbers of groups by group; where each begins."""
-    order = np.argsort(chosen.astype(np.uint16), axis=None, kind="stable") // chosen.shape[1]  # 16 bits are sorted fast
-    begins = np.zeros(groups + 1, np.int32)
-    np.cumsum(np.bincount(chosen.ravel(), minlength=groups), out=begins[1:])
-    return order.astype(np.int32), begins
-
-
-def _rows(order: Array, begins: Array, none: int) -> Rows:
-    sizes = -(-np.diff(begins) // ROWS) * ROWS
-    filled = np.zeros(len(begins), np.int32)
-    np.cumsum(sizes, out=filled[1:])
-    numbers = np.full(filled[-1], none, np.int32)
-    numbers[_within(begins, filled)] = order
-    return Rows(numbers, filled)
-
-
-def _columns(rows: Array, squares: Array, order: Array, begins: Array) -> Columns:
-    vectors = np.zeros(len(begins), np.int32)
-    np.cumsum(-(-np.diff(begins) // LANES), out=vectors[1:])
-    place = _within(begins, vectors * LANES)
-    count = int(vectors[-1])
-    places, terms = np.full(count * LANES, -1, np.int32), np.full(count * LANES, _APART, np.int32)
-    places[place], terms[place] = order, squares[order]
+def _columns(rows: Array, squares: Array, group: Array, groups: int) -> Columns:
+    """Points in the group (n, 1) that each lies in."""
+    places, begins = _grouped(group, groups, LANES, -1)
+    vectors, terms = begins // LANES, np.where(places < 0, np.int32(_APART), np.append(squares, 0)[places])
     if INTEGERS:
-        packed = np.full((count * LANES, rows.shape[1] // 4, 4), 128, np.uint8)
-        packed[place] = (rows[order].view(np.uint8) ^ np.uint8(128)).reshape(len(order), *packed.shape[1:])
-        packed = np.ascontiguousarray(packed.reshape(count, LANES, *packed.shape[1:]).transpose(0, 2, 1, 3))
+        packed = _interleaved(rows, places.reshape(-1, LANES))
     else:
-        packed = np.zeros((count * LANES, rows.shape[1]), np.float32)
-        packed[place] = rows[order]
-        packed = np.ascontiguousarray(packed.T)
-    return Columns(packed, terms.reshape(-1, LANES), places.reshape(-1, LANES), vectors)
+        packed = np.ascontiguousarray(rows[places].T.astype(np.float32))  # that of no point is the last, of zeros
+    return Columns(packed, terms.astype(np.int32).reshape(-1, LANES), places.reshape(-1, LANES), vectors)
 
 
-def _within(begins: Array, filled: Array) -> Array:
-    """Where what lies in groups without gaps lies in groups that are filled up."""
-    return np.arange(begins[-1]) + np.repeat(filled[:-1] - begins[:-1], np.diff(begins))
+@njit(cache=True, nogil=True)
+def _grouped(chosen: Array, groups: int, whole: int, none: int) -> tuple[Array, Array]:
+    """Rows of (n, p) numbers of groups by group, each filled up to a multiple of `whole` by none; where each begins."""
+    sizes = np.zeros(groups, np.int32)
+    for i in range(chosen.shape[0]):
+        for k in range(chosen.shape[1]):
+            sizes[chosen[i, k]] += 1
+    begins = np.zeros(groups + 1, np.int32)
+    for group in range(groups):
+        begins[group + 1] = begins[group] + (sizes[group] + whole - 1) // whole * whole
+    found = np.full(begins[groups], np.int32(none))
+    at = begins[:-1].copy()
+    for i in range(chosen.shape[0]):
+        for k in range(chosen.shape[1]):
+            found[at[chosen[i, k]]] = i
+            at[chosen[i, k]] += 1
+    return found, begins
+
+
+@njit(cache=True, nogil=True)
+def _interleaved(rows: Array, places: Array) -> Array:
+    """(V, steps, LANES, 4) uint8: descriptors plus 128, four dimensions of a vector's points beside each other."""
+    vectors, steps = len(places), rows.shape[1] // 4
+    packed = np.full((vectors, steps, LANES, 4), np.uint8(128))
+    for v in range(vectors):
+        for lane in range(LANES):
+            i = places[v, lane]
+            if i >= 0:
+                for step in range(steps):
+                    for k in range(4):
+                        packed[v, step, lane, k] = np.uint8(rows[i, 4 * step + k] + 128)
+    return packed
 
 
 @njit(cache=True, nogil=True)
