@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lmr.errors import PhotoError, UsageError
-from lmr.library.explanation import Explanation
+from lmr.library.explanation import Drawn, Explanation
 from lmr.library.given import shown
 from lmr.library.held import Held
 from lmr.library.homes import FilePath
 from lmr.library.page import Page, page_of
-from lmr.library.result import SearchResult
+from lmr.library.result import SearchResult, result_of
 from lmr.library.review import Review
 from lmr.values import Unused
 from lmr.where import Where
@@ -75,7 +75,7 @@ class Asking(Held):
             budget=SearchBudget(rounds, seconds),
             where=chosen,
         )
-        return SearchResult(self._stores, found, chosen)
+        return result_of(self._stores, found, chosen)
 
     def _part(self, photo: Any, box: tuple[float, float, float, float]) -> bytes:
         """A part of a photo as the bytes of a photo of its own."""
@@ -133,7 +133,7 @@ class Asking(Held):
 
         first = self._question(a if box is None else self._part(a, box))
         start, hops = explain(self._stores, first, self._question(b))
-        return Explanation(None if hops is None else tuple(hops), self._stores, start)
+        return Explanation(None if hops is None else tuple(hops), Drawn(self._stores, start))
 
     def locate(self, *photos: Any) -> list[Located]:
         """Suggest where photos were taken, from those they match that have a position; the surest first.

@@ -16,7 +16,7 @@ import jinja2
 from lmr import __version__
 from lmr.library.collection import Collection
 from lmr.library.explanation import Explanation
-from lmr.library.result import Image, SearchResult
+from lmr.library.result import Image, SearchResult, found_of
 from lmr.library.review import Review
 from lmr.values import ImageId, PhotoFile
 from lmr.web.asked import MOST, PAGE, Asked
@@ -107,7 +107,8 @@ class Site:
         What was found is kept, so that scrolling on does not search again; more are fetched in growing steps.
         """
         photo, kept = self.photo(asked.of), self._results.get(asked)
-        if kept is not None and kept[1].found.state != self.c.snapshot().name:
+        found = None if kept is None else found_of(kept[1])
+        if found is not None and found.state != self.c.snapshot().name:
             kept = None
         if kept is None or (kept[0] < upto and len(kept[1]) == kept[0]):
             top = PAGE if kept is None else kept[0]
