@@ -12,7 +12,7 @@ from lmr.library.homes import queries as all_queries
 from lmr.plain import plain
 from lmr.values import ImageId, PhotoFile
 from lmr.web.answers import Awaited
-from lmr.web.asked import MOST, Asked, whole
+from lmr.web.asked import MOST, Asked, fraction, whole
 from lmr.web.calls import Call, Parameter, openapi
 from lmr.web.holding import KINDS, begin_job, cancelled
 from lmr.web.jobs import Job
@@ -20,7 +20,7 @@ from lmr.web.searching import thumbnail
 from lmr.web.site import Missing, Site
 from lmr.web.why import PATIENCE, pair_picture, ruled
 
-_TOP, _LISTED = 20, 100
+_TOP, _LISTED, _ROUNDS = 20, 100, 10
 
 
 def _search_stored(site: Site, request: Request, data: bytes) -> Any:
@@ -32,8 +32,10 @@ def _search_photo(site: Site, request: Request, data: bytes) -> Any:
 
 
 def _searched(site: Site, request: Request, photo: ImageId | PhotoFile) -> Any:
-    top = max(1, whole(request.query_params, "top", _TOP, MOST))
-    return site.c.search(photo, top=top, **Asked.read(request.query_params).options()).to_dict()
+    given = request.query_params
+    top = max(1, whole(given, "top", _TOP, MOST))
+    rounds, seconds = whole(given, "rounds", 3, _ROUNDS), fraction(given, "seconds")
+    return site.c.search(photo, top=top, rounds=rounds, seconds=seconds, **Asked.read(given).options()).to_dict()
 
 
 def _explain_stored(site: Site, request: Request, data: bytes) -> Any:
@@ -45,7 +47,8 @@ def _explain_photo(site: Site, request: Request, data: bytes) -> Any:
 
 
 def _explained(site: Site, request: Request, photo: ImageId | PhotoFile) -> Any:
-    found = site.c.explain(photo, site.image(request.query_params.get("b", "")).id)
+    box = Asked.read(request.query_params).options()["box"]
+    found = site.c.explain(photo, site.image(request.query_params.get("b", "")).id, box=box)
     return {"joined": found.joined, "path": plain(found.path)}
 
 
@@ -151,6 +154,7 @@ def _text(*names: str) -> dict[str, Any]:
     return {"type": "object", "properties": {name: {"type": "string"} for name in names}}
 
 
+_BOX = Parameter("box", "of the photo only a part: left,top,right,bottom in px as it lies upright")
 _SEARCH = (
     Parameter("top", "the most results (20)", "integer"),
     Parameter("max_depth", "leave out verified results over this many hops away", "integer"),
@@ -162,7 +166,9 @@ _SEARCH = (
     Parameter("within", "how near: 500m, 5km (1km)"),
     Parameter("from", "taken then or later: 1990, 1990-07-14"),
     Parameter("to", "taken then or earlier"),
-    Parameter("box", "search with a part: left,top,right,bottom in px of the upright photo"),
+    Parameter("rounds", "the most rounds in which a photo is compared (3)", "integer"),
+    Parameter("seconds", "compare a photo no longer than this", "number"),
+    _BOX,
 )
 _LIMIT = (Parameter("limit", "the most to list", "integer"),)
 CALLS: tuple[Call, ...] = (
@@ -173,14 +179,14 @@ CALLS: tuple[Call, ...] = (
         "/explain",
         "The strongest way of verified matches between two stored images.",
         _explain_stored,
-        (Parameter("a", "id of an image", required=True), Parameter("b", "id of another", required=True)),
+        (Parameter("a", "id of an image", required=True), Parameter("b", "id of another", required=True), _BOX),
     ),
     Call(
         "POST",
         "/explain",
         "The way from a photo, whose bytes are the body, to a stored image.",
         _explain_photo,
-        (Parameter("b", "id of a stored image", required=True),),
+        (Parameter("b", "id of a stored image", required=True), _BOX),
         "photo",
     ),
     Call("GET", "/images", "Images by id.", _images, (Parameter("after", "those after this id"), *_LIMIT)),
