@@ -69,8 +69,7 @@ def page_of(stores: Stores, shown: SearchResult | Iterable[SearchResult | Unused
     elif isinstance(shown, Review):
         report = review_page(stores, shown.turned, shown.matches)
     else:
-        results = [shown] if isinstance(shown, SearchResult) else shown
-        report = gallery(stores, map(_drawn, results))
+        report = gallery(stores, [_drawn(shown)] if isinstance(shown, SearchResult) else map(_drawn, shown))
     return Page(report, stores.home)
 
 
