@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from lmr.library.match import Match
     from lmr.library.networks import checkpoints, features
     from lmr.library.page import Page
+    from lmr.library.remote import connect
     from lmr.library.result import Hit, Image, SearchResult
     from lmr.library.review import Review
     from lmr.library.scores import score, score_recognition
@@ -89,6 +90,7 @@ __all__ = [
     "browser",
     "checkpoints",
     "config",
+    "connect",
     "doctor",
     "down",
     "features",
@@ -110,6 +112,7 @@ _HOMES = {
     "lmr.library.match": ("Match",),
     "lmr.library.networks": ("checkpoints", "features"),
     "lmr.library.page": ("Page",),
+    "lmr.library.remote": ("connect",),
     "lmr.library.result": ("Hit", "Image", "SearchResult"),
     "lmr.library.review": ("Review",),
     "lmr.library.scores": ("score", "score_recognition"),

@@ -60,6 +60,10 @@ class Hostile(BaseHTTPRequestHandler):
 
     do_GET = do_POST = do_DELETE = answer
 
+    def handle(self) -> None:
+        with contextlib.suppress(ConnectionError):  # clients that have heard enough
+            super().handle()
+
     def log_message(self, *args: object) -> None:
         pass
 

@@ -127,4 +127,4 @@ def _fields_of(kind: Any) -> _Read:
 def _misfit(kind: Any, told: Any) -> Any:
     shown = told[:_SHOWN] if isinstance(told, str) else told
     told = repr(shown) if isinstance(shown, str | int | float | NoneType) else type(shown).__name__
-    raise Misfit(f"{told} is no {getattr(kind, '__name__', kind)}")
+    raise Misfit(f"{told[: 2 * _SHOWN]} is no {getattr(kind, '__name__', kind)}")

@@ -119,6 +119,7 @@ class Remote:
     ) -> SearchResult:
         """See `Collection.search`; with top=None the first 100,000 results.
 
+        A file is one of this machine: the stored image that it shows is a result, as that of any copy is.
         `path(hit)` asks the server, and raises OutdatedError where the way there is not that of this result any more.
         Pages are drawn where the collection is: `html` and `save` raise UsageError.
         """
