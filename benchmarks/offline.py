@@ -27,6 +27,7 @@ class Choice:
     accept: float = 3.0
     even: float = 0.7
     weight: float = 12.0
+    wrong: float = 0.2
     steps: int = 2
     own: float = 1.0
     confidence: float = 2.0
@@ -35,7 +36,7 @@ class Choice:
     @property
     def acceptance(self) -> Acceptance:
         """From when on a match takes part."""
-        return Acceptance(self.accept, self.even, self.weight)
+        return Acceptance(self.accept, self.even, self.weight, self.wrong)
 
 
 @dataclass(frozen=True, slots=True)

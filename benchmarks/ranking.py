@@ -20,7 +20,7 @@ from scipy.sparse.csgraph import connected_components, minimum_spanning_tree
 from benchmarks.data import SHARED, nearest_pairs, percentiles
 from lmr.local.neo4j import LocalNeo4j
 from lmr.method.spanning.forest import build_forest
-from lmr.method.spanning.ranking import Limits, rank_from_image
+from lmr.method.spanning.ranking import Limits, rank_from
 from lmr.progress import Bars
 from lmr.settings import load
 from lmr.store.graph import Graph
@@ -109,7 +109,7 @@ def measure(graph: Graph, whole: csr_matrix, a: Array, b: Array, weights: Array,
         times, slow, equal = [], [], 0
         for start in chosen:
             begin = time.perf_counter()
-            rows = rank_from_image(graph, name(start), Limits(min_weight=floor, limit=TOP))
+            rows = rank_from(graph, [name(start)], [], Limits(min_weight=floor, limit=TOP))
             times.append(time.perf_counter() - begin)
             begin = time.perf_counter()
             equal += [row.id for row in rows] == [name(i) for i in prim(both, start, TOP)]
@@ -127,7 +127,7 @@ def measure(graph: Graph, whole: csr_matrix, a: Array, b: Array, weights: Array,
         times = []
         for start in rng.choice(inside, 10):
             begin = time.perf_counter()
-            rows = rank_from_image(graph, name(start), Limits(min_weight=least))
+            rows = rank_from(graph, [name(start)], [], Limits(min_weight=least))
             times.append(time.perf_counter() - begin)
         print(f"all of {len(rows):,} reachable images at floor {least}: {percentiles(times)}")
         break

@@ -33,7 +33,7 @@ from lmr.jobs.exchange.clusters import cluster
 from lmr.local.milvus import LocalMilvus
 from lmr.local.neo4j import LocalNeo4j
 from lmr.method.fingerprints import VERIFICATION, Fingerprint
-from lmr.method.spanning.ranking import Limits, rank_from_image
+from lmr.method.spanning.ranking import Limits, rank_from
 from lmr.method.verification.weights import weight
 from lmr.progress import Bars
 from lmr.settings import load
@@ -169,7 +169,7 @@ def measure(collection: Stores, count: int, a: Array, b: Array, inliers: Array) 
         times = []
         for number in rng.integers(0, count, 100):
             begin = time.perf_counter()
-            rank_from_image(collection.graph, name(int(number)), Limits(min_weight=floor, limit=100))
+            rank_from(collection.graph, [name(int(number))], [], Limits(min_weight=floor, limit=100))
             times.append(time.perf_counter() - begin)
         print(f"top 100 at floor {floor:g}: {percentiles(times)}", flush=True)
     verdicts: tuple[Verdict, ...] = ("rejected", "confirmed")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 import tomllib
 from collections.abc import Mapping
@@ -15,8 +16,11 @@ from lmr.errors import UsageError
 LEDGER = "ledger.sqlite"  # the file in a home that makes it a collection
 
 
-def _setting(default: Any, about: str, *, env: str = "", secret: bool = False, minimum: float = 0) -> Any:
-    return field(default=default, metadata={"about": about, "env": env, "secret": secret, "minimum": minimum})
+def _setting(
+    default: Any, about: str, *, env: str = "", secret: bool = False, minimum: float = 0, maximum: float = math.inf
+) -> Any:
+    told = {"about": about, "env": env, "secret": secret, "minimum": minimum, "maximum": maximum}
+    return field(default=default, metadata=told)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +36,9 @@ class Settings:
     nfa_accept: float = _setting(3.0, "least -log10(false alarms) of a match that the forest uses")
     agreement_even: float = _setting(0.7, "similarity of refined descriptors that a match at `nfa_accept` needs")
     agreement_weight: float = _setting(12.0, "how much less similarity speaks against a match; 0 = not at all")
+    most_wrong: float = _setting(
+        0.2, "greatest chance of being wrong of a match that the forest uses", minimum=1e-6, maximum=0.999
+    )
     expansion_steps: int = _setting(2, "ID-QE: smoothing steps; 1 = plain, more = chained", minimum=1)
     expansion_own: float = _setting(1.0, "ID-QE: a descriptor's own weight, against 1 for a match of 100 inliers")
     expansion_confidence: float = _setting(2.0, "ID-QE: -log10(false alarms) at which a match has half its weight")
@@ -148,6 +155,8 @@ def _convert(spec: dataclasses.Field[Any], value: Any, source: str) -> Any:
         raise UsageError(f"{spec.name} from {source} is {value!r}, not a valid {kind.__name__}") from error
     if kind in (int, float) and not converted >= spec.metadata["minimum"]:
         raise UsageError(f"{spec.name} from {source} is {value}; the least is {spec.metadata['minimum']}")
+    if kind in (int, float) and converted > spec.metadata["maximum"]:
+        raise UsageError(f"{spec.name} from {source} is {value}; the most is {spec.metadata['maximum']}")
     return converted
 
 

@@ -17,9 +17,10 @@ import pytest
 
 import lmr
 from lmr.jobs.correct.corrections import Corrected
-from lmr.library import wire
+from lmr.library.image import Image
 from lmr.library.reading import Misfit, value_of
-from lmr.library.result import Image
+from lmr.library.remote import wire
+from lmr.library.remote.address import is_loopback
 from lmr.plain import plain
 from lmr.values import Hop
 
@@ -143,7 +144,7 @@ def test_proxies_are_for_others_alone(monkeypatch: pytest.MonkeyPatch, server: S
     server.says(ok(IMAGE))
     with lmr.connect(server.base, token=TOKEN) as remote:
         assert remote.image(lmr.ImageId(ID)).id == ID
-    assert [wire._is_loopback(f"http://{host}:1") for host in ("localhost", "[::1]", "127.3.2.1", "lmr.example")] == [
+    assert [is_loopback(f"http://{host}:1") for host in ("localhost", "[::1]", "127.3.2.1", "lmr.example")] == [
         True,
         True,
         True,
@@ -332,6 +333,74 @@ def test_what_a_newer_server_says_besides_is_left_out(remote, server: Server) ->
     server.says(ok({**FOUND, "new": 1, "results": [{**ROW, "new": [1]}]}))
     assert remote.search(b"a photo")[0].image.width == 4
     assert remote.search(b"a photo").statistics.ended == "rounds"
+
+
+# ------------------------------------------------------------ several photos, labels
+
+
+def test_further_photos_are_handed_over_once_and_again_when_they_are_forgotten(remote, server: Server) -> None:
+    told = {"queries": [{**QUERY, "effort": FOUND["effort"]}] * 3, "seconds": 0.1, "results": [ROW]}
+    way = {"begins": 1, "path": [{"a": None, "b": ID, "inliers": 9, "weight": 8.5}]}
+    server.says(ok({"photo": "photo-a"}), ok(told), ok(way))
+    found = remote.search([b"one", b"two", lmr.ImageId(ID)])
+    assert found.path(found[0]) == [Hop(None, ID, 9, 8.5)] and found.statistics.rounds == 1
+    asked = [(method, path.split("?")[0], body) for method, path, _, body in server.asked]
+    assert asked == [
+        ("POST", "/api/v1/photos", b"two"),
+        ("POST", "/api/v1/search", b"one"),
+        ("POST", "/api/v1/explain", b"one"),
+    ]
+    assert all(f"with=photo-a%2C{ID}" in path for _, path, *_ in server.asked[1:])
+    gone = (404, {"error": "This photo is not at hand any more"}, {})
+    server.says(gone, ok({"photo": "photo-b"}), ok(way))
+    assert len(found.path(found[0])) == 1 and "with=photo-b" in server.asked[-1][1]
+    server.says(gone)
+    with pytest.raises(lmr.UsageError, match="not at hand"):
+        found.path(found[0])
+
+
+def test_several_photos_are_not_believed_to_be_others(remote, server: Server) -> None:
+    queries = [{**QUERY, "effort": FOUND["effort"]}] * 2
+    told = {"queries": queries, "seconds": 0.1, "results": [ROW]}
+    for body in (
+        FOUND,
+        changed(told, "queries", to=queries[:1]),
+        changed(told, "queries", 1, to=7),
+        {**told, "queries": []},
+    ):
+        server.says(ok({"photo": "photo-a"}), ok(body))
+        with pytest.raises(lmr.ServerError, match="cannot be read"):
+            remote.search([b"one", b"two"])
+    for body in ({"photo": "a,b"}, {"photo": 7}, {}):
+        server.says(ok(body))
+        with pytest.raises(lmr.ServerError, match="cannot be read"):
+            remote.search([b"one", b"two"])
+    for begins in (2, -1, None, "0"):
+        server.says(ok({"photo": "photo-a"}), ok({"begins": begins, "path": None}))
+        with pytest.raises(lmr.ServerError, match="cannot be read"):
+            remote.explain([b"one", b"two"], lmr.ImageId(ID))
+    server.says(ok(told))
+    for wrong in ([b"x"] * 13, []):
+        with pytest.raises(lmr.UsageError):
+            remote.search(wrong)
+    assert not server.asked
+
+
+def test_many_labels_go_in_parts(remote, server: Server) -> None:
+    def answer(request: Hostile) -> Any:
+        body = server.asked[-1][3]
+        if not body:
+            return ok(job(state="done", outcome={"former": dict.fromkeys(json.loads(server.asked[-2][3])["labels"])}))
+        assert len(body) <= 2**16
+        return ok({"job": "ab12", "state": "running"})
+
+    server.says(answer)
+    ids = [f"{k:064x}" for k in range(300)]
+    labels = {lmr.ImageId(id): "\N{TOKYO TOWER}" * 200 for id in ids}
+    assert list(remote.label(labels)) == ids
+    server.says(ok({"job": "ab12"}), ok(job(state="done", outcome={"labelled": 1})))
+    with pytest.raises(lmr.ServerError, match="former"):
+        remote.label({lmr.ImageId(ID): "x"})
 
 
 # ------------------------------------------------------------ jobs

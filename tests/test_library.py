@@ -274,6 +274,39 @@ def test_a_part_of_a_photo_is_searched_with(c: lmr.Collection, either, photo: Pa
             either.search(photo, box=wrong)
 
 
+def test_several_photos_are_one_question(c: lmr.Collection, either, photo: Path) -> None:
+    """Bytes, an id and a path of one place together: each is told, and ways begin at whichever is nearest."""
+    stored = [image.id for image in c.images() if "bank" in image.paths[0]]
+    given = [photo.read_bytes(), stored[0], lmr.ImageId(stored[1][:12])]
+    here, there = c.search(given, top=None), either.search(given, top=None)
+    assert ranked(there) == ranked(here) and not set(stored[:2]) & {hit.image.id for hit in there}
+    assert as_json(there.to_dict()) == as_json(here.to_dict()) and len(there.to_dict()["queries"]) == 3
+    assert (there.statistics, there.turned, there.stored) == (here.statistics, here.turned, None)
+    assert [there.path(hit) for hit in there] == [here.path(hit) for hit in here]
+    assert either.search(stored[:2]).stored == stored[0]
+    for goal in stored:
+        found, ours = either.explain(given, goal), c.explain(given, goal)
+        assert (found, found.begins, found.names) == (ours, ours.begins, ours.names)
+    assert either.explain([stored[0], photo], stored[2]).joined
+    for wrong in ({"photo": []}, {"photo": given, "box": (0, 0, 40, 40)}):
+        with pytest.raises(lmr.UsageError):
+            either.search(**wrong)
+
+
+def test_labels_are_given_and_given_back(c: lmr.Collection, either, home: Path) -> None:
+    ids = [image.id for image in c.images()][:3]
+    before = either.label({ids[0]: "bank", ids[1]: " the\u2028 mill ", lmr.ImageId(ids[2][:9]): None})
+    assert before == {ids[0]: None, ids[1]: None} and all(type(id) is lmr.ImageId for id in before)
+    assert either.labels == {ids[0]: "bank", ids[1]: "the mill"} and either.image(ids[0]).landmark == "bank"
+    assert either.label({ids[0]: "other", home / "alone.jpg": "place"}) == {c.image(home / "alone.jpg").id: None}
+    assert either.label({ids[0]: "other"}, replace=True) == {ids[0]: "bank"} and either.label({}) == {}
+    for wrong in ({ids[0]: " "}, {ids[0]: "x" * 5000}, {lmr.ImageId("0" * 64): "x"}, {home: "x"}):
+        with pytest.raises(lmr.UsageError):
+            either.label(wrong, replace=True)
+    given = either.labels
+    assert either.label(dict.fromkeys(given), replace=True) == given and either.labels == {}
+
+
 def test_one_photo_is_laid_over_another_as_their_match_maps_it(c: lmr.Collection, home: Path, photo: Path) -> None:
     """Where the second photo covers the first it shows the same: nearer than it would without the map."""
     a, b = _ends(c, photo)
@@ -312,6 +345,7 @@ def _parts(c: lmr.Collection) -> Iterator[list[lmr.ImageId]]:
 def test_threads_search_while_another_process_links(
     c: lmr.Collection, home: Path, photo: Path, servers_of: dict[str, str]
 ) -> None:
+    c.link()  # what earlier tests changed moves descriptors a little
     wanted = ranked(c.search(photo, top=None))
     with ThreadPoolExecutor(3) as threads:
         link = threads.submit(Cli(home / "lmr"), "link", env=servers_of)

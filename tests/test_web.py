@@ -27,14 +27,18 @@ import httpx
 import pytest
 
 import lmr
+from lmr.library.result import found_of
+from lmr.method.evaluation.protocols import GroundTruth, Query
 from lmr.plain import plain
 from lmr.web.api import CALLS
+from lmr.web.asked import TOGETHER
 from lmr.web.calls import PREFIX
 from lmr.web.crew import Crew, CrewBusy
 from lmr.web.guard import Access
 from lmr.web.jobs import NOTES, Jobs
 from lmr.web.kept import Kept, PhotosInHand
 from lmr.web.mapped import View, gathered
+from lmr.web.measured import MEASURED
 from lmr.web.outline import FILE, land
 from tests.conftest import ROOT, forget, that_hears_interrupts
 from tests.photos.tagged import xmp
@@ -157,6 +161,8 @@ def test_roles_look_rule_and_manage(page, home: Path, bank: lmr.ImageId) -> None
         ("look", f"{PREFIX}/search", {"content": data}),
         ("rule", "/rule", {"data": {"a": bank, "b": bank, "verdict": "reject"}}),
         ("rule", f"{PREFIX}/rulings", {"json": {"a": bank, "b": bank, "verdict": "reject"}}),
+        ("rule", "/name", {"data": {"place": bank, "which": "undo"}}),
+        ("rule", f"{PREFIX}/labels", {"json": {"images": [bank], "label": " "}}),
         ("manage", "/jobs", {"data": {"cancel": "none"}}),
         ("manage", f"{PREFIX}/jobs", {"json": {"kind": "none"}}),
     )
@@ -244,6 +250,7 @@ def test_all_pages_with_hostile_names_are_inert(page, browser: httpx.Client, hom
             continue
         found = Seen(answer.text)
         assert not found.faults, (path, found.faults)
+        assert "\u202e" not in answer.text, path
         for link in found.links:
             target = urlsplit(urljoin(base(page) + path, link))
             assert target.netloc == urlsplit(base(page)).netloc and target.scheme == "http", (path, link)
@@ -334,13 +341,85 @@ def test_a_photo_that_is_dropped_finds_what_the_library_finds(
     assert "<nav" not in browser.get(f"{address}&part=1").text, "what scrolling loads is cards alone"
 
 
+def results_on(text: str) -> list[str]:
+    return ids_on(text.split('class="gallery"')[1])
+
+
+def test_several_photos_are_one_question(
+    browser: httpx.Client, c: lmr.Collection, home: Path, bank: lmr.ImageId
+) -> None:
+    """Dropped together, added from a result, and taken away again; every link has all of them."""
+    one, hostile = (home / "one.jpg").read_bytes(), "<i>two'\".jpg"
+    two = c.thumbnail(bank, 400)  # as good as another photo of the bank
+    sent = browser.post("/photos", files=[("photo", ("one.jpg", one)), ("photo", (hostile, two))])
+    address = sent.headers["location"]
+    assert sent.status_code == 303 and address.count("photo-") == 2
+    wanted = c.search([one, two], top=60)
+    shown = browser.get(address).text
+    assert results_on(shown) == [hit.image.id for hit in wanted] and "2 photos of one place" in shown
+    assert (
+        html.escape(hostile) in html.unescape(shown).replace("<", "&lt;").replace(">", "&gt;")
+        or "&lt;i&gt;two" in shown
+    )
+    assert {hit.image.landmark for hit in wanted if hit.reached == "verified"} == set(LABELS.values())
+    why = html.unescape(re.findall(r'href="(/why\?[^"]*)"', shown)[-1])
+    far = browser.get(why).text
+    assert why.count("photo-") == 2 and far.count("<section") >= 1
+    assert browser.get(html.unescape(re.findall(r'src="(/why/picture[^"]*)"', far)[0])).content[:2] == b"\xff\xd8"
+    added = next(link for link in links_on(shown, "/search") if link.endswith(f",{wanted[0].image.id}"))
+    three = browser.get(added).text
+    assert wanted[0].image.id not in results_on(three) and "3 photos of one place" in three
+    away = [html.unescape(link) for link in re.findall(r'class="away" href="([^"]*)"', three)]
+    assert address in away and len(away) == 3
+    dropped = browser.post("/photos", data={"of": f"{bank}", "label": "x"}, files={"photo": ("one.jpg", one)})
+    assert (
+        dropped.headers["location"].startswith(f"/search?of={bank},photo-") and "label=x" in dropped.headers["location"]
+    )
+    full = ",".join(c.image_ids(limit=TOGETHER))
+    assert browser.get(f"/search?of={full},{'0' * 64}").status_code in (400, 404)
+    assert browser.get(f"/search?of={bank},photo-unknown").status_code == 404
+    assert browser.get(f"/search?of={full}&box=0,0,40,40").status_code == 400
+
+
+def links_on(text: str, path: str) -> list[str]:
+    return [html.unescape(link) for link in re.findall(r'href="([^"]*)"', text) if link.startswith(path)]
+
+
+def test_what_no_photo_reaches_follows_by_the_best_likeness(c: lmr.Collection, home: Path) -> None:
+    """By their descriptors, each with those of the images that it reached: compared with plain sums."""
+    stored = [image.id for image in c.images()]
+    asked = [home / "one.jpg", *stored[:2]]
+    found = c.search(asked, top=None, min_weight=40)
+    assert not set(stored[:2]) & {hit.image.id for hit in found}
+    starts, vectors = found_of(found).starts, c._stores.vectors.fetch(stored)
+    verified = [hit for hit in found if hit.reached == "verified"]
+    like = [start.descriptor for start in starts]
+    for hit in verified[:30]:
+        begins = c.explain(asked, hit.image.id).begins
+        way = found.path(hit)
+        assert way[0].a == (None if begins == 0 else starts[begins].id) and way[-1].b == hit.image.id
+        assert len(way) == hit.hops and min(hop.inliers for hop in way) == hit.inliers
+        like.append((starts[begins].descriptor + vectors[hit.image.id]) / 2)
+    rest = set(stored) - {hit.image.id for hit in verified} - set(stored[:2])
+    plainly = {id: max(float(one @ vectors[id]) for one in like) for id in rest}
+    similar = {hit.image.id: hit.similarity for hit in found if hit.reached == "similarity"}
+    assert similar == pytest.approx(plainly, abs=1e-5)
+    assert list(similar.values()) == sorted(similar.values(), reverse=True)
+    alone = c.search(asked[0], top=None)
+    assert c.search([asked[0]], top=None).to_dict()["results"] == alone.to_dict()["results"]
+    with pytest.raises(lmr.UsageError, match="no photo"):
+        c.search([])
+    with pytest.raises(lmr.UsageError, match="one photo"):
+        c.search(asked, box=(0, 0, 40, 40))
+
+
 def test_photos_that_are_no_photos_or_too_large_are_refused(page, browser: httpx.Client) -> None:
     sent = browser.post("/photos", files={"photo": ("x.jpg", b"no photo")})
     told = browser.get(sent.headers["location"])
     assert told.status_code == 422 and "not an image in a known format" in told.text
     assert browser.post("/photos", data={"photo": "text"}).status_code == 422
     assert browser.post("/photos", files={"photo": ("x.jpg", b"")}).status_code == 422
-    many = [("photo", (f"{k}.jpg", b"x")) for k in range(3)]
+    many = [("photo", (f"{k}.jpg", b"x")) for k in range(TOGETHER + 1)]
     assert browser.post("/photos", files=many).status_code == 400
 
     def chunks() -> Iterator[bytes]:
@@ -419,6 +498,81 @@ def test_the_review_goes_on_by_keys(browser: httpx.Client, c: lmr.Collection) ->
     assert seen == len(whole) and "what was put off" in text
 
 
+# ------------------------------------------------------------ places
+
+
+def test_a_place_is_named_and_that_is_taken_back(
+    browser: httpx.Client, c: lmr.Collection, program: httpx.Client, page
+) -> None:
+    place = c.clusters()[0]
+    photos = [lmr.ImageId(row["id"]) for row in c.cypher("cluster-images", cluster=place.id, limit=1000)]
+    before, hostile = {id: c.image(id).landmark for id in photos}, "=1+1</a><script>alert(5)</script> '\"&"
+    bare = photos[0]
+    c.label({bare: None}, replace=True)
+    address = f"/places/{place.id}"
+    result = browser.get(f"/search?of={photos[1]}").text
+    assert "alert(5)" not in result
+    try:
+        said = browser.post("/name", data={"place": place.id, "label": f"  {hostile} ", "which": "rest"})
+        assert said.status_code == 303 and said.headers["location"] == address
+        assert {id: c.image(id).landmark for id in photos} == {**before, bare: hostile}
+        shown = browser.get(address).text
+        assert "Undo: 1 labels" in shown and "&lt;script&gt;alert(5)" in shown and not Seen(shown).faults
+        assert "alert(5)" in browser.get(f"/search?of={photos[1]}").text, "what was found before tells it too"
+        assert browser.post("/name", data={"place": place.id, "which": "undo"}).status_code == 303
+        assert c.image(bare).landmark is None
+        browser.post("/name", data={"place": place.id, "label": hostile, "which": "all"})
+        assert {c.image(id).landmark for id in photos} == {hostile}
+        assert c.clusters()[0].landmarks == {hostile: 1.0}
+        assert c.search(photos[0], label=hostile, verified_only=True).hits
+        table = browser.get(f"{address}/photos.csv")
+        assert (
+            table.headers["content-type"].startswith("text/csv")
+            and "attachment" in table.headers["content-disposition"]
+        )
+        rows = list(csv.DictReader(table.text.splitlines(True)))
+        assert [row["id"] for row in rows] == photos and {row["landmark"] for row in rows} == {f"'{hostile}"}
+        assert {row["latitude"] for row in rows} >= {""}
+        browser.post("/name", data={"place": place.id, "which": "undo"})
+    finally:
+        c.label(before, replace=True)
+    page._site.forget_results()
+    assert c.clusters()[0].landmarks == place.landmarks and c.check()[0] == []
+    answer = program.post("/labels", json={"images": photos[:1], "label": "x"}).json()
+    assert answer["state"] == "done" and answer["labelled"] == 0, "it has a label"
+    for code, wrong in (
+        (404, {"place": "../x", "label": "x", "which": "all"}),
+        (404, {"place": "0" * 64, "label": "x", "which": "all"}),
+        (400, {"place": place.id, "label": " ", "which": "all"}),
+        (400, {"place": place.id, "label": "x" * 201, "which": "all"}),
+    ):
+        assert browser.post("/name", data=wrong).status_code == code, wrong
+    assert program.post("/labels", json={"images": "x", "label": "x"}).status_code == 400
+    assert program.post("/labels", json={"images": photos[:1], "label": 7}).status_code == 400
+
+
+def test_places_are_split_and_joined_by_ruling(browser: httpx.Client, c: lmr.Collection) -> None:
+    """Links lead to the match that is to be rejected, or to the two photos that are to be confirmed."""
+    places = c.clusters()
+    assert len(places) >= 2
+    one, other = places[:2]
+    shown = browser.get(f"/places/{one.id}").text
+    weakest = c.cypher("weakest-in-cluster", cluster=one.id, limit=1)[0]
+    assert f'href="/pair/{weakest["a"]}/{weakest["b"]}"' in shown
+    compared = browser.get(next(link for link in links_on(shown, "/places?with="))).text
+    pair = f"/pair/{one.central}/{other.central}"
+    assert pair in links_on(compared, "/pair/") and 'value="confirm"' in browser.get(pair).text
+    try:
+        browser.post("/rule", data={"a": one.central, "b": other.central, "verdict": "confirm"})
+        assert c.match(*map(lmr.ImageId, (one.central, other.central))).verdict == "confirmed"
+        near = c.cypher("nearest-clusters", cluster=one.id, limit=5)
+        assert near[0]["cluster"] == other.id and near[0]["excluded"] is None
+        assert f'href="/places/{other.id}"' in browser.get(f"/places/{one.id}").text
+        assert other.central in [hit.image.id for hit in c.search(lmr.ImageId(one.central), verified_only=True)]
+    finally:
+        browser.post("/rule", data={"a": one.central, "b": other.central, "verdict": "withdraw"})
+
+
 # ------------------------------------------------------------ where photos were taken
 
 
@@ -483,6 +637,19 @@ def test_the_interface_gives_what_the_library_gives(
     boxed = c.search(bank, box=(0, 0, 300, 200)).to_dict()
     same(boxed, program.get(f"/images/{bank}/search?box=0,0,300,200"))
     other = c.search(bank).hits[0].image.id
+    kept = program.post("/photos?name=photo", content=data).json()["photo"]
+    for asked, answer in (
+        ([bank, data], program.get(f"/images/{bank}/search?with={kept}")),
+        ([data, bank], program.post(f"/search?with={bank}", content=data)),
+    ):
+        both = c.search(asked).to_dict()
+        both["queries"][asked.index(data)]["path"] = "photo"
+        same(both, answer)
+    way = c.explain([bank, data], other)
+    same(
+        {"joined": True, "path": way.path, "begins": 0},
+        program.get("/explain", params={"a": bank, "b": other, "with": kept}),
+    )
     way = c.explain(bank, other)
     same({"joined": True, "path": way.path}, program.get("/explain", params={"a": bank, "b": other}))
     way = c.explain(data, other)
@@ -507,6 +674,9 @@ def test_programs_are_told_what_is_wrong(program: httpx.Client, bank: lmr.ImageI
         (422, program.post("/search", content=b"no photo")),
         (400, program.get(f"/images/{bank}/search?near=x")),
         (404, program.get("/images/zzz")),
+        (404, program.get(f"/images/{bank}/search?with=photo-x")),
+        (400, program.get(f"/images/{bank}/search?with={','.join(map(str, range(20)))}")),
+        (422, program.post("/photos", content=b"")),
         (404, program.get("/queries/write/clear")),
         (404, program.get("/queries/nothing")),
         (400, program.get("/queries/path?a=1")),
@@ -574,6 +744,39 @@ def test_jobs_are_done_in_order_with_progress(page, browser: httpx.Client, progr
     assert [job["kind"] for job in listed[:3]] == ["cluster", "link", "ingest"]
     assert listed[2]["outcome"]["known"] == sum(PLACES.values())
     assert "find places (cluster)" in browser.get("/collection").text
+
+
+def test_rankings_are_measured_and_the_table_is_kept(
+    page, browser: httpx.Client, program: httpx.Client, c: lmr.Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the labels; these photos are all of the index, so that queries have to be made of some of them."""
+    import lmr.retrieval.evaluate as evaluating
+
+    job = program.post("/jobs", json={"kind": "evaluate"}).json()
+    told = program.get(f"/jobs/{job['id']}?wait=30").json()
+    assert told["state"] == "failed" and "nothing to evaluate" in told["error"]
+    shown = browser.get("/collection").text
+    assert 'value="evaluate"' in shown and "nothing was measured yet" in shown
+
+    by_label: dict[str, set[str]] = {}
+    for id, label in c.labels.items():
+        by_label.setdefault(label, set()).add(id)
+    queries = [Query(min(ids), label, frozenset(ids - {min(ids)})) for label, ids in sorted(by_label.items())]
+    monkeypatch.setattr(evaluating, "labels_of", lambda ledger: GroundTruth("labels", {"all": queries}))
+    assert browser.post("/jobs", data={"kind": "evaluate"}).status_code == 303
+    job = program.get("/jobs").json()[0]
+    told = program.get(f"/jobs/{job['id']}?wait=30").json()
+    assert told["state"] == "done" and told["outcome"]["queries"] == 2 and "rows" not in told["outcome"]
+    whole = next(row for row in told["outcome"]["baselines"] if row["name"] == evaluating.WHOLE)
+    assert whole["map"] == c.evaluate(baselines=[evaluating.WHOLE]).baselines[0].map
+    shown = browser.get("/collection").text
+    assert (
+        f"<td>{evaluating.WHOLE}</td><td>{whole['map']:.4f}</td>" in shown
+        and told["ended"][:13].replace("T", " ") in shown
+    )
+    (c.home / MEASURED).write_text('{"baselines": 7}')
+    assert "nothing was measured yet" in browser.get("/collection").text
+    (c.home / MEASURED).unlink()
 
 
 def test_rulings_wait_for_jobs_and_hold_nobody_up(
@@ -798,6 +1001,20 @@ def test_in_a_browser(page, c: lmr.Collection, home: Path) -> None:
             assert tab.evaluate(PALE) == [], scheme
         tab.click("text=Why?")
         tab.wait_for_selector("section.hop img")
+        tab.goto(f"{base(page)}/")
+        tab.set_input_files("input[type=file]", [home / "one.jpg", home / "photos" / "bank-0.jpg"])
+        tab.wait_for_url("**/search**")
+        assert tab.locator(".chips li").count() == 2 and tab.evaluate(PALE) == []
+        tab.click("text=Add to the question >> nth=0")
+        tab.wait_for_function("document.querySelectorAll('.chips li').length === 3")
+        assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        tab.click(".away >> nth=0")
+        tab.wait_for_function("document.querySelectorAll('.chips li').length === 2")
+        tab.click("text=Add photos of the same place")
+        tab.set_input_files("input[type=file]", home / "photos" / "bank-4.jpg")
+        tab.wait_for_function("document.querySelectorAll('.chips li').length === 3")
+        tab.goto(f"{base(page)}/places/{c.clusters()[0].id}")
+        assert tab.evaluate(PALE) == [] and tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
         for path in ("/", f"/photos/{wanted[0]}?hidden=1", "/map", "/places", "/collection", "/review"):
             tab.goto(base(page) + path)
             tab.wait_for_load_state("networkidle" if path != "/collection" else "load")

@@ -24,6 +24,8 @@ from lmr.method.photos.made import make_photos, photo_names, photograph, shots
 from lmr.settings import load
 from lmr.store.graph import Graph
 from lmr.store.ledger import Ledger
+from lmr.web.jobs import NOTES
+from lmr.web.measured import MEASURED
 from tests.conftest import ROOT, Cli, on_servers
 from tests.test_outputs import Sources, tree, users, write_page
 
@@ -297,6 +299,8 @@ def test_removing_the_demo_leaves_what_the_user_put_there(tmp_path: Path, monkey
     write_page(home / "report.html")
     ledger_of(home / "lmr" / "ledger.sqlite", "demo")
     (home / "lmr" / "milvus").mkdir()
+    for notes in (NOTES, MEASURED):  # of the page
+        (home / "lmr" / notes).write_text("[]")
     (home / "photos" / "mine.jpg").write_bytes(b"mine")
     (home / "notes.txt").write_bytes(b"mine")
     (home / "lmr" / "settings.toml").write_text("top = 20")

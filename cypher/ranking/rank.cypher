@@ -1,8 +1,9 @@
 // Rank the images reached from the starts in Prim's order: by the list of suffix minima of the edges on the way, a
 // prefix first. An edge is [-weight, -hash, inliers]: hashes of pairs decide between equal weights, and the weakest
-// edge brings its inliers along. A start has the edge of its match with the photo that is searched for, or none. Of
-// the ways to an image from several starts that one counts which the spanning forest with the photo in it has: the
-// strongest by its weakest match, then by the weakest one before that, and so on to the photo. At most `budget` ways
+// edge brings its inliers along. A start has the edge of its match with a photo that is searched for, or none where it
+// is searched for itself, and is not listed then. Of the ways to an image from several starts that one counts which the
+// spanning forest with the photos in it, taken as one, has: the strongest by its weakest match, then by the weakest one
+// before that, and so on to the start; so none passes over another that is searched for. At most `budget` ways
 // are walked; `walked` of that many says that there may be more, and that the rows are not to be used.
 // params: starts, min_weight, depth, limit, query_images, budget
 // returns: id, weight, inliers, hops, via, walked
@@ -19,7 +20,8 @@ WITH collect([x, start.id, edges]) AS ways
 WITH ways, size(ways) AS walked
 UNWIND CASE WHEN walked = $budget THEN ways[..1] ELSE ways END AS way
 WITH walked, way[0] AS x, way[1] AS via, way[2] AS edges
-WHERE walked = $budget OR (size(edges) > 0 AND ($query_images OR x.split = 'index'))
+WHERE walked = $budget OR (($query_images OR x.split = 'index')
+                           AND none(one IN $starts WHERE one.id = x.id AND size(one.edges) = 0))
 WITH walked, x, via,
      CASE WHEN size($starts) = 1 THEN [] ELSE reduce(
        strength = edges[..1], e IN edges[1..] | CASE WHEN e > strength[0] THEN [e] + strength ELSE strength END

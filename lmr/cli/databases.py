@@ -13,6 +13,7 @@ from lmr.text import printable
 
 if TYPE_CHECKING:
     from lmr.store.made_with import MadeWith
+    from lmr.store.reliability import Stated
 
 _NAMES = {"neo4j": "Neo4j", "milvus": "Milvus"}
 
@@ -63,10 +64,20 @@ def status(home: Home = None, as_json: Json = False) -> None:
     print_table(("server", "state", "address"), ((one.server, one.state, one.address) for one in found.servers))
     if found.counts:
         print(", ".join(f"{value:,} {name.replace('_', ' ')}" for name, value in found.counts.items()))
+        if found.stated is not None:
+            print(_expected(found.stated))
         for one in found.made_with:
             print(_told(one))
     else:
         say(f"{found.home} is not a collection yet; `lmr ingest PHOTOS` makes one")
+
+
+def _expected(of: Stated) -> str:
+    """How many matches are expected to be wrong."""
+    share = f" ({of.wrong / of.matches:.1%})" if of.matches else ""
+    return (
+        f"of {of.matches:,} matches that took part after the last link {of.wrong:.1f} are expected to be wrong{share}"
+    )
 
 
 def _told(one: MadeWith) -> str:

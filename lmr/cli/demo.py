@@ -28,7 +28,8 @@ from lmr.text import printable
 _PAGE = "report.html"
 _PHONE = "uploads"
 _COLLECTION = (
-    *("milvus", "neo4j", "set-aside.csv", "writer.lock", "ledger.new", "ledger.next.sqlite", "jobs.json"),
+    *("milvus", "neo4j", "set-aside.csv", "writer.lock", "ledger.new", "ledger.next.sqlite"),
+    *("jobs.json", "evaluation.json"),  # of the page
     *(LEDGER + end for end in ("-wal", "-shm", "")),  # the ledger last: what is left is still a collection
 )
 _TOLD = 3

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from lmr.jobs.exchange.clusters import Measured
     from lmr.method.evaluation.scoring import Scored
     from lmr.retrieval.evaluate import Baseline, Evaluation
+    from lmr.store.reliability import Reliability
 
 _COLUMNS = ("baseline", "mAP", "95 % of", "landmarks", "mAP@100", "P@1", "mP@5", "mP@10", "a query")
 _RECOGNITION = "gld-recognition"
@@ -87,8 +88,21 @@ def _tell(found: Evaluation, page: Path | None, as_json: bool) -> None:
         if len(levels) > 1:
             print(f"{level}:")
         print_table(_COLUMNS, (_row(one) for one in found.baselines if one.level == level))
+    if found.matches.labelled.matches:
+        _tell_matches(found.matches)
     if page is not None:
         say(f"page: {page.resolve().as_uri()}")
+
+
+def _tell_matches(found: Reliability) -> None:
+    """The chances that are stated of matches, and what the labels say."""
+    held, labelled = found.accepted, found.labelled
+    print(
+        f"{held.matches:,} matches take part, of which {held.wrong:.1f} are expected to be wrong; of the "
+        f"{labelled.matches:,} between labelled photos {labelled.wrong:.1f}, and by the labels {found.wrong}"
+    )
+    columns = ("chance to be wrong, up to", "labelled matches", "take part", "wrong, expected", "wrong, by labels")
+    print_table(columns, ((b.upto, b.matches, b.accepted, f"{b.stated:.1f}", b.wrong) for b in found.bands))
 
 
 def _row(one: Baseline) -> tuple[object, ...]:

@@ -52,6 +52,9 @@ To = Annotated[
     str | None, typer.Option("--to", metavar="TIME", help="Taken then or earlier; 2005 is the whole of 2005.")
 ]
 Label = Annotated[str | None, typer.Option(help="List only photos with this label.")]
+Together = Annotated[
+    bool, typer.Option("--together", help="The photos show one place: one search, which begins from all of them.")
+]
 Html = Annotated[Path | None, typer.Option(help="Write a page with pictures of every match, one for all photos.")]
 
 
@@ -71,13 +74,15 @@ def search(
     since: From = None,
     until: To = None,
     label: Label = None,
+    together: Together = False,
     html: Html = None,
     as_json: Json = False,
 ) -> None:
     """Find all photos of the place in a photo, which need not be in the collection. Nothing is stored.
 
     With several photos, or folders, each is searched with by itself: a table each, and one page for all. One that
-    cannot be used is told, and does not stop the others (exit code 1).
+    cannot be used is told, and does not stop the others (exit code 1). With --together they are one question: the ways
+    begin at whichever is nearest, what none reaches follows by the best likeness to any.
 
     The photo is treated as the stored ones are: compared with its nearest ones, its descriptor moved towards those
     that match, compared with those that are nearest then. First come the images reached over verified matches, in
@@ -102,7 +107,8 @@ def search(
     }
     check_outputs(home, page=html, inputs=[Path(one) for one in photos])
     asked = list(expanded(photos, load_settings(home).max_bytes))
-    told = _Told(asked, alone=len(photos) == 1 and not is_folder(photos[0]), as_json=as_json)
+    alone = together or (len(photos) == 1 and not is_folder(photos[0]))
+    told = _Told(asked, alone=alone, as_json=as_json)
     with open_collection(home, quiet=as_json) as c:
         written = told.all(c, options, html)
     told.finish(html if written else None)
@@ -112,21 +118,25 @@ class _Told:
     """The searches of one command: told one after the other, or in one document at the end."""
 
     def __init__(self, asked: Sequence[Asked], *, alone: bool, as_json: bool) -> None:
+        """alone: it is one search, with all that is asked with."""
         from lmr.errors import UsageError
         from lmr.values import Unused
 
-        self._asked, self._alone, self._as_json = asked, alone, as_json
+        self._alone, self._as_json = alone, as_json
+        self._searches: list[list[Asked]] = [list(asked)] if alone else [[one] for one in asked]
         self._documents: list[dict[str, Any]] = []
         self._failed = self._unknown = 0
         self._interrupted = False
-        if alone and asked[0].reason is not None:
-            raise UsageError(Unused(asked[0].shown, asked[0].reason).text)
+        for one in asked if alone else ():
+            if one.reason is not None:
+                raise UsageError(Unused(one.shown, one.reason).text)
 
     def all(self, c: Collection, options: dict[str, Any], page: Path | None) -> bool:
         """Search and tell, and write the page, if there is to be one; whether it was written."""
         if lack := c.lacks:
             say(lack)
-        found = self._each(c.searches(self._asked, strict=self._alone, **options))
+        asked = (one if len(one) > 1 else one[0] for one in self._searches)
+        found = self._each(c.searches(asked, strict=self._alone, **options))
         try:
             if page is not None:
                 c.page(found).save(page)
@@ -142,11 +152,11 @@ class _Told:
         from lmr.values import Unused
 
         try:
-            for one, outcome in zip(self._asked, outcomes, strict=False):
+            for one, outcome in zip(self._searches, outcomes, strict=False):
                 if isinstance(outcome, Unused):
                     self._refuse(outcome)
                 else:
-                    self._tell(one.shown, outcome)
+                    self._tell(one[0].shown, outcome)
                 yield outcome
         except KeyboardInterrupt:
             self._interrupted = True
@@ -158,7 +168,8 @@ class _Told:
 
     def _tell(self, name: str, found: SearchResult) -> None:
         told = found.to_dict()
-        path, rows = told["query"]["path"], told["results"]
+        asked = told.get("queries") or [{**told["query"], "effort": told["effort"]}]
+        path, rows = asked[0]["path"], told["results"]
         self._unknown = told.get("left_out_unknown", 0)
         self._documents.append(told)
         if self._as_json:
@@ -171,7 +182,8 @@ class _Told:
         sys.stdout.flush()  # others may read along
         verified = sum(row["reached"] == "verified" for row in rows)
         say(f"{verified} verified, {len(rows) - verified} by similarity, in {found.seconds:.2f} s")
-        say(_what_was_done(**told["effort"]))
+        for one in asked:
+            say(f"{one['path']}: " * (len(asked) > 1) + _what_was_done(**one["effort"]))
         if any(row["hops"] == 0 for row in rows):
             say("the collection holds this photo already: it is the first result")
         if found.turned:
@@ -179,7 +191,7 @@ class _Told:
 
     def finish(self, page: Path | None) -> None:
         """Print the document, say where the page is, and how it ended: by the exit code too."""
-        done, wanted = len(self._documents), len(self._asked)
+        done, wanted = len(self._documents), len(self._searches)
         if self._alone and self._interrupted:
             raise KeyboardInterrupt
         if self._as_json:

@@ -14,7 +14,7 @@ from lmr.library.homes import FilePath
 from lmr.library.page import Page, page_of
 from lmr.library.result import SearchResult, result_of
 from lmr.library.review import Review
-from lmr.values import Unused
+from lmr.values import Question, Unused
 from lmr.where import Where
 
 if TYPE_CHECKING:
@@ -49,16 +49,19 @@ class Asking(Held):
     ) -> SearchResult:
         """All images of the place in a photo, verified ones first in the order in which they join. Nothing is stored.
 
-        top: None: all. max_depth: hops in the forest; min_weight: of matches that ways pass over. verified_only: leave
-        out what is only similar. query_images: list photos of the query split too. near (latitude, longitude in
-        degrees), within (metres), taken_from and taken_to ("1990", "1990-07-14") and label choose what is listed;
-        where: the same as one value. rounds and seconds limit what a photo outside the forest is compared with. box:
-        search with this part alone, left, top, right and bottom in px of the upright photo. Raises PhotoError,
-        UsageError.
+        photo: or a list of several that show one place: they are searched with together. Ways begin at whichever is
+        nearest, what none reaches follows by the best likeness to any, and no stored one of them is a result. top:
+        None: all. max_depth: hops in the forest; min_weight: of matches that ways pass over. verified_only: leave out
+        what is only similar. query_images: list photos of the query split too. near (latitude, longitude in degrees),
+        within (metres), taken_from and taken_to ("1990", "1990-07-14") and label choose what is listed; where: the same
+        as one value. rounds and seconds limit what a photo outside the forest is compared with. box: search with this
+        part alone, left, top, right and bottom in px of the upright photo. Raises PhotoError, UsageError.
 
         >>> result = c.search("one.jpg", top=5)
         >>> result.hits[0].reached, result.hits[0].image.landmark
         ('verified', 'town-hall')
+        >>> c.search(["one.jpg", c.image("photos/bank-2.jpg").id], verified_only=True).hits[0].hops
+        1
         """
         from lmr.retrieval.search import search
         from lmr.retrieval.values import SearchBudget
@@ -66,7 +69,7 @@ class Asking(Held):
         chosen = where or Where.checked(near, within, taken_from, taken_to, label)
         found = search(
             self._stores,
-            self._question(photo if box is None else self._part(photo, box)),
+            self._questions(photo, box),
             top=top,
             max_depth=max_depth,
             min_weight=min_weight,
@@ -77,12 +80,19 @@ class Asking(Held):
         )
         return result_of(self._stores, found, chosen)
 
-    def _part(self, photo: Any, box: tuple[float, float, float, float]) -> bytes:
-        """A part of a photo as the bytes of a photo of its own."""
+    def _questions(self, photo: Any, box: tuple[float, float, float, float] | None) -> list[Question | str]:
+        """A photo, each of several, or a part of one as a photo of its own."""
         from lmr.library.given import encoded
         from lmr.retrieval.part import part_of
 
-        return encoded(part_of(self._stores, self._question(photo), box))
+        asked = list(photo) if isinstance(photo, list | tuple) else [photo]
+        if not asked:
+            raise UsageError("there is no photo to search with")
+        if box is None:
+            return [self._question(one) for one in asked]
+        if len(asked) > 1:
+            raise UsageError("a box is a part of one photo: search with that alone")
+        return [self._question(encoded(part_of(self._stores, self._question(asked[0]), box)))]
 
     def searches(
         self, photos: Iterable[Any], *, strict: bool = False, **options: Any
@@ -123,7 +133,8 @@ class Asking(Held):
     def explain(self, a: Any, b: Any, *, box: tuple[float, float, float, float] | None = None) -> Explanation:
         """Why a photo and a stored one belong together: the strongest way of verified matches between them.
 
-        box: of the first only this part, as in `search`. Raises UsageError where the second is not stored, PhotoError.
+        a: or a list of several, of which the way begins at one. box: of the first only this part, as in `search`.
+        Raises UsageError where the second is not stored, PhotoError.
 
         >>> found = c.explain("one.jpg", "photos/side.jpg")
         >>> found.joined, len(found.path) == len(found.names) - 1
@@ -131,9 +142,9 @@ class Asking(Held):
         """
         from lmr.retrieval.paths import explain
 
-        first = self._question(a if box is None else self._part(a, box))
-        start, hops = explain(self._stores, first, self._question(b))
-        return Explanation(None if hops is None else tuple(hops), Drawn(self._stores, start))
+        way = explain(self._stores, self._questions(a, box), self._question(b))
+        hops = None if way.hops is None else tuple(way.hops)
+        return Explanation(hops, Drawn(self._stores, way.start), way.begins)
 
     def locate(self, *photos: Any) -> list[Located]:
         """Suggest where photos were taken, from those they match that have a position; the surest first.

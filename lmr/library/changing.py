@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -10,6 +10,7 @@ from lmr.errors import UsageError
 from lmr.inputs.arguments import Asked
 from lmr.library.held import Held
 from lmr.library.homes import FilePath
+from lmr.values import ImageId
 
 if TYPE_CHECKING:
     from lmr.jobs.correct.corrections import Corrected
@@ -155,6 +156,23 @@ class Changing(Held):
         from lmr.jobs.correct.corrections import withdraw
 
         return withdraw(self._stores, self._stored(a), self._stored(b))
+
+    def label(self, labels: Mapping[Any, str | None], *, replace: bool = False) -> dict[ImageId, str | None]:
+        """Give stored images labels, such as the name of a place to all its photos; None takes one away.
+
+        replace: also to those that have another label. Returns the former label of each that was changed: given back
+        with replace, that undoes it. Raises UsageError for a photo that is not stored, or what can be no label.
+
+        >>> before = c.label({"photos/front.jpg": "old town-hall"}, replace=True)
+        >>> list(before.values()), c.image("photos/front.jpg").landmark
+        (['town-hall'], 'old town-hall')
+        >>> len(c.label(before, replace=True)), c.image("photos/front.jpg").landmark
+        (1, 'town-hall')
+        """
+        from lmr.jobs.correct.labelling import label
+
+        given = {self._stored(photo): text for photo, text in labels.items()}
+        return {ImageId(id): former for id, former in label(self._stores, given, replace=replace).items()}
 
     def turn(self, photo: Any, degrees: int, *, mirrored: bool = False) -> Turned:
         """Say how a stored photo is to be turned: degrees clockwise (0, 90, 180, 270) that make it upright.

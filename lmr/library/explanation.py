@@ -43,7 +43,8 @@ class Way(Protocol):
 class Explanation:
     """Why a photo and a stored image belong together: the strongest way of verified matches between them.
 
-    path: its matches one after the other, empty where both are one image; None where nothing joins them.
+    path: its matches one after the other, empty where both are one image; None where nothing joins them. begins: at
+    which of several photos it begins, from 0.
 
     >>> found = c.explain("photos/front.jpg", "photos/side.jpg")
     >>> [hop.inliers > 0 for hop in found.path][0]
@@ -52,6 +53,7 @@ class Explanation:
 
     path: tuple[Hop, ...] | None
     _way: Way = field(repr=False, compare=False)
+    begins: int = 0
 
     @property
     def joined(self) -> bool:

@@ -41,6 +41,8 @@ def shown(photo: Any) -> str:
     """A photo's name for people."""
     if isinstance(photo, Asked):
         return photo.shown
+    if isinstance(photo, list | tuple):
+        return ", ".join(map(shown, photo))
     if isinstance(photo, PhotoFile):
         return photo.name or "the photo"
     return str(photo) if isinstance(photo, str | os.PathLike) else f"the {type(photo).__name__}"

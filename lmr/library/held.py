@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lmr.library.given import question
-from lmr.library.result import Image, image_of
+from lmr.library.image import Image, image_of
 from lmr.values import ImageId, Question
 
 if TYPE_CHECKING:

@@ -7,10 +7,11 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from lmr.errors import UsageError
 from lmr.library.homes import FilePath
+from lmr.library.image import Hit, hit_of
 from lmr.library.reading import Misfit, value_of
 from lmr.text import printable
 from lmr.values import Hop, ImageId
@@ -19,56 +20,8 @@ if TYPE_CHECKING:
     from lmr.library.page import Page
     from lmr.retrieval.search import Found
     from lmr.retrieval.values import SearchStatistics
-    from lmr.store.ledger import Ledger
     from lmr.store.stores import Stores
     from lmr.where import Where
-
-
-@dataclass(frozen=True, slots=True)
-class Image:
-    """A stored image: what the pixels of one or more files show.
-
-    id: for `search(id)`, `explain` and the graph; paths: its files; width, height: px, as the photo is turned;
-    landmark: its label, if it has one; taken_at: ISO 8601 as far as it is known ("1931", "2004-07-14T10:02:11");
-    location: latitude and longitude in degrees (WGS 84); gone: no file of it is there any more.
-
-    >>> image = c.image("photos/front.jpg")
-    >>> image.split, image.taken_at, image.gone
-    ('index', None, False)
-    """
-
-    id: ImageId
-    paths: tuple[str, ...]
-    width: int
-    height: int
-    split: Literal["index", "query"]
-    landmark: str | None
-    taken_at: str | None
-    location: tuple[float, float] | None
-    gone: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Hit:
-    """One result, rank 1 the best.
-
-    reached: "verified" over geometrically verified matches, or by "similarity" of descriptors alone. Of a verified one:
-    inliers and weight of the weakest match on the way to it, hops the matches on that way; else None. similarity:
-    product of the refined descriptors, at most 1, with the photo's; of a result by similarity alone the mean of that
-    and of the one with the verified result that it is most like, where this is greater.
-
-    >>> hit = c.search("one.jpg").hits[0]
-    >>> hit.rank, hit.reached, hit.inliers > 10, hit.hops
-    (1, 'verified', True, 1)
-    """
-
-    rank: int
-    image: Image
-    reached: Literal["verified", "similarity"]
-    inliers: int | None
-    weight: float | None
-    hops: int | None
-    similarity: float
 
 
 class Source(Protocol):
@@ -97,9 +50,10 @@ class SearchResult(Sequence[Hit]):
     def __init__(self, document: dict[str, Any], source: Source) -> None:
         """document: as `to_dict` gives it. Raises Misfit where it is none."""
         self._document, self._source = document, source
-        self._query: _Query = value_of(_Query, document.get("query"))
+        self._first = _first(document)
+        self._query: _Query = value_of(_Query, self._first)
         self._seconds: float = value_of(float, document.get("seconds"))
-        self.hits = tuple(_hit(row) for row in value_of(list[dict[str, Any]], document.get("results")))
+        self.hits = tuple(hit_of(row) for row in value_of(list[dict[str, Any]], document.get("results")))
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> Self:
@@ -140,18 +94,18 @@ class SearchResult(Sequence[Hit]):
 
     @property
     def statistics(self) -> SearchStatistics:
-        """What was done before ranking: `rounds`, photos `compared` in them, and why it `ended`.
+        """What was done before ranking: `rounds`, photos `compared` in them, and why it `ended`; of the first photo.
 
         >>> c.search("one.jpg", rounds=1).statistics.rounds
         1
         """
         from lmr.retrieval.values import SearchStatistics
 
-        return value_of(SearchStatistics, self._document.get("effort"))
+        return value_of(SearchStatistics, self._first.get("effort"))
 
     @property
     def turned(self) -> str | None:
-        """How the photo was turned for the search, in words; None where it lies right.
+        """How the photo, or the first of several, was turned for the search, in words; None where it lies right.
 
         >>> c.search("one.jpg").turned is None
         True
@@ -164,7 +118,7 @@ class SearchResult(Sequence[Hit]):
 
     @property
     def stored(self) -> ImageId | None:
-        """The image of the collection that was searched from; None for a photo that is not in it.
+        """The image of the collection that was searched from (first); None for a photo that is not in it.
 
         >>> c.search("one.jpg").stored is None, c.search("photos/front.jpg").stored == c.image("photos/front.jpg").id
         (True, True)
@@ -172,7 +126,7 @@ class SearchResult(Sequence[Hit]):
         return ImageId(self._query.id) if self._query.stored else None
 
     def path(self, hit: Hit) -> list[Hop]:
-        """The verified matches from the photo to a hit, one after the other; [] for one by similarity alone.
+        """The verified matches from a photo to a hit, one after the other; [] for one by similarity alone.
 
         It is of the state that the search saw. Raises OutdatedError where another command has changed the matches
         since: the search is to be done again.
@@ -282,31 +236,24 @@ class _Kept:
         raise UsageError("a result that was read from values has no pictures: search again")
 
 
+def _first(document: Mapping[str, Any]) -> dict[str, Any]:
+    """What a search tells of the photo that was searched with, or of the first of several, its effort too."""
+    if "queries" not in document:
+        return value_of(dict[str, Any], document.get("query")) | {"effort": document.get("effort")}
+    queries = value_of(list[dict[str, Any]], document["queries"])
+    for query in queries:
+        value_of(_Query, query)
+    if not queries:
+        raise Misfit("it was searched with no photo")
+    return queries[0]
+
+
 @dataclass(frozen=True, slots=True)
 class _Query:
-    """What a result says of the photo that was searched with."""
+    """What a result says of a photo that was searched with."""
 
     id: str
     path: str
     stored: bool
     turn: int
     mirrored: bool
-
-
-def image_of(ledger: Ledger, id: str) -> Image:
-    """What is known of a stored image. Raises UsageError where it is not stored any more."""
-    from lmr.retrieval import rows
-
-    return _image({"id": id, **rows.facts(ledger, id)})
-
-
-def _image(row: Mapping[str, Any]) -> Image:
-    if row.get("width", 0) is None:
-        raise UsageError(f"no image has the id {row.get('id')} any more")
-    place = value_of(dict[str, float] | None, row.get("location"))
-    pair = None if place is None else (place.get("latitude"), place.get("longitude"))
-    return value_of(Image, {**row, "location": pair})
-
-
-def _hit(row: Mapping[str, Any]) -> Hit:
-    return value_of(Hit, {**row, "image": _image(row)})

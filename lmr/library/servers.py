@@ -12,6 +12,7 @@ from lmr.settings import LEDGER, Settings
 
 if TYPE_CHECKING:
     from lmr.store.made_with import MadeWith
+    from lmr.store.reliability import Stated
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +27,16 @@ class Server:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """A collection's folder, its databases, how much it holds (empty: it is none yet), and what that was made with."""
+    """A collection's folder, its databases, how much it holds (empty: it is none yet), and what that was made with.
+
+    stated: how many of the matches that took part when the last link ended are expected to be wrong.
+    """
 
     home: str
     servers: list[Server]
     counts: dict[str, int]
     made_with: list[MadeWith]
+    stated: Stated | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +61,16 @@ def status_of(settings: Settings) -> Status:
     """The status of the collection that settings name."""
     from lmr.store.ledger import Ledger
     from lmr.store.made_with import made_with
+    from lmr.store.reliability import stated
     from lmr.text import text_of
 
     counts: dict[str, int] = {}
     made: list[MadeWith] = []
+    expected: Stated | None = None
     if (settings.home / LEDGER).exists():
         with Ledger.open(settings.home / LEDGER, readonly=True) as ledger:
-            counts, made = ledger.counts(), made_with(ledger, settings)
-    return Status(text_of(bytes(settings.home)), _servers(settings), counts, made)
+            counts, made, expected = ledger.counts(), made_with(ledger, settings), stated(ledger)
+    return Status(text_of(bytes(settings.home)), _servers(settings), counts, made, expected)
 
 
 def _servers(settings: Settings) -> list[Server]:

@@ -40,6 +40,7 @@ def evaluation_page(stores: Stores, found: Evaluation) -> Report:
         "title": "How good the rankings are",
         "summary": f"{found.protocol}: {found.queries} queries, {found.index} index images.",
         "levels": [(level, [one for one in found.baselines if one.level == level]) for level in levels],
+        "matches": found.matches,
         "last": found.baselines[-1].name if found.baselines else "",
     }
     return Report("evaluation.html", lambda album: _cards(stores, found, album), lambda cards: head)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from lmr.errors import CollectionError
 from lmr.method.photos.about import About
@@ -13,9 +15,9 @@ from lmr.reports.photos import Pictures
 from lmr.reports.pictures import thumbnail
 from lmr.reports.prose import how_it_lies
 from lmr.retrieval.paths import ways
-from lmr.retrieval.search import Found
+from lmr.retrieval.search import Found, beginning
 from lmr.store.stores import Stores
-from lmr.values import Hit, Hop, Unused
+from lmr.values import Array, Hit, Hop, Unused
 
 _PATHS_SHOWN = 50
 
@@ -95,40 +97,55 @@ def _head(cards: list[Any]) -> dict[str, Any]:
 
 
 def _section(stores: Stores, found: Found, album: Album) -> Section:
-    pictures = Pictures(stores, found.start)
+    asked = [Pictures(stores, start) for start in found.starts]
     verified = sum(hit.reached == "verified" for hit in found.hits)
-    name = pictures.name(found.start.id)
+    names = [pictures.name(start.id) for pictures, start in zip(asked, found.starts, strict=True)]
     summary = (
         f"{verified} of {len(found.hits)} results were reached over verified matches (green), the others by "
         f"similarity alone (grey). Searched in {found.seconds:.2f} s."
     )
-    summary += f" The photo {how_it_lies(found.start.turn)}." if found.start.turn else ""
+    for name, start in zip(names, found.starts, strict=True):
+        photo = "The photo" if len(names) == 1 else name
+        summary += f" {photo} {how_it_lies(start.turn)}." if start.turn else ""
     shown = [hit.id for hit in found.hits if hit.rank <= _PATHS_SHOWN]
     try:
         way = ways(stores, found, shown)
     except CollectionError as error:
         way, summary = {}, f"{summary} The matches that lead to results are not shown: {error}."
-    query = Picture(found.start.path or name, album.add(thumbnail(pictures.pixels(found.start.id)[0], 480)))
-    drawing = _Drawing(stores, way, pictures, album)
+    shown_as = ", ".join(start.path or name for name, start in zip(names, found.starts, strict=True))
+    query = Picture(shown_as, album.add(beside(asked, found)))
+    drawing = _Drawing(stores, found, way, asked, album)
     with stores.progress.task("Pictures", len(found.hits), "results") as advance:
         cards = []
         for hit in found.hits:
             cards.append(drawing.card(hit))
             advance(1)
-    return Section(name, summary, query, cards, verified)
+    return Section(", ".join(names), summary, query, cards, verified)
+
+
+def beside(asked: Sequence[Pictures], found: Found) -> Array:
+    """The photos that were asked with, one beside the other."""
+    small = [thumbnail(one.pixels(start.id)[0], 480) for one, start in zip(asked, found.starts, strict=True)]
+    height = max(len(one) for one in small)
+    padded = [np.pad(one, ((0, height - len(one)), (0, 0), (0, 0)), constant_values=255) for one in small]
+    return np.hstack(padded)
 
 
 class _Drawing:
     """The cards of one search; each match is drawn once."""
 
-    def __init__(self, stores: Stores, way: dict[str, list[Hop]], pictures: Pictures, album: Album) -> None:
-        self._stores, self._way, self._pictures, self._album = stores, way, pictures, album
-        self._drawn: dict[tuple[str | None, str], str] = {}
+    def __init__(
+        self, stores: Stores, found: Found, way: dict[str, list[Hop]], asked: Sequence[Pictures], album: Album
+    ) -> None:
+        self._stores, self._found, self._way, self._asked, self._album = stores, found, way, asked, album
+        self._drawn: dict[tuple[int, str | None, str], str] = {}
 
     def card(self, hit: Hit) -> Card:
         """One result with the matches that lead to it."""
-        stores, pictures, hops = self._stores, self._pictures, self._way.get(hit.id, [])
-        path = tuple(Step(pictures.name(h.a), pictures.name(h.b), h.inliers, self._picture_of(h)) for h in hops)
+        stores, hops = self._stores, self._way.get(hit.id, [])
+        begins = beginning(self._found.starts, self._found.via[hit.id]) if hops else 0
+        pictures = self._asked[begins]
+        path = tuple(Step(pictures.name(h.a), pictures.name(h.b), h.inliers, self._picture_of(h, begins)) for h in hops)
         image = stores.ledger.images.get(hit.id)
         return Card(
             hit.rank,
@@ -143,10 +160,11 @@ class _Drawing:
             _facts(stores.ledger.files.about(image.number)) if image else (),
         )
 
-    def _picture_of(self, hop: Hop) -> str:
-        if (hop.a, hop.b) not in self._drawn:
-            self._drawn[hop.a, hop.b] = self._album.add(self._pictures.match(hop))
-        return self._drawn[hop.a, hop.b]
+    def _picture_of(self, hop: Hop, begins: int) -> str:
+        key = (begins if hop.a is None else 0, hop.a, hop.b)
+        if key not in self._drawn:
+            self._drawn[key] = self._album.add(self._asked[begins].match(hop))
+        return self._drawn[key]
 
 
 def _facts(about: About) -> tuple[str, ...]:

@@ -122,7 +122,7 @@ def _regions(context: RankingContext, start: SearchQuery) -> list[str]:
 
 def _whole_method(context: RankingContext, start: SearchQuery, depth: int | None) -> list[str]:
     limits = Limits(depth=depth)
-    hits, _ = undisturbed(context.stores, lambda: rank(context.stores, start, limits, known=context.described))
+    hits, _ = undisturbed(context.stores, lambda: rank(context.stores, [start], limits, known=context.described))
     return [hit.id for hit in hits]
 
 

@@ -6,6 +6,7 @@ What people ask with such a file is whether they have the photo already: it is t
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Sequence
 
 from lmr.method.features.pack import unpack
 from lmr.method.spanning.ranking import Limits
@@ -13,6 +14,21 @@ from lmr.method.verification.weights import weight
 from lmr.retrieval.values import SearchQuery
 from lmr.store.stores import Stores
 from lmr.values import Hit, ImageId, Question
+
+
+def stored_twins(
+    stores: Stores,
+    starts: Sequence[SearchQuery],
+    questions: Sequence[Question],
+    limits: Limits,
+    passes: Callable[[str], bool],
+) -> list[Hit]:
+    """The rows of `stored_twin` for all photos that are asked with; none for an image that is asked with itself."""
+    found: dict[str, list[Hit]] = {}
+    for start, question in zip(starts, questions, strict=True):
+        twin = stored_twin(stores, start, question, limits, passes(start.id))
+        found[start.id] = twin and found.get(start.id, twin)
+    return [hit for twin in found.values() for hit in twin]
 
 
 def stored_twin(stores: Stores, start: SearchQuery, question: Question, limits: Limits, passes: bool) -> list[Hit]:

@@ -20,6 +20,7 @@ from lmr.retrieval.rankings import names_of_images
 from lmr.retrieval.values import SearchQuery
 from lmr.store.ledger import Ledger
 from lmr.store.names import StoredNames
+from lmr.store.reliability import Reliability, reliability
 from lmr.store.snapshot import snapshot
 from lmr.store.stores import Stores
 
@@ -55,7 +56,10 @@ class QueryRow:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """All baselines on one set of queries; missing: names in the ground truth that the collection does not hold."""
+    """All baselines on one set of queries; missing: names in the ground truth that the collection does not hold.
+
+    matches: the chances of being wrong that matches are stated to have, against the labels.
+    """
 
     protocol: str
     queries: int
@@ -63,6 +67,7 @@ class Evaluation:
     missing: int
     baselines: list[Baseline]
     rows: list[QueryRow] = field(repr=False)
+    matches: Reliability
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as `lmr evaluate --json` prints them; `rungs` is the former name of `baselines`."""
@@ -90,7 +95,8 @@ def _evaluated(stores: Stores, truth: GroundTruth | None, baselines: Sequence[st
             tally.take(name, levels)
             advance(1)
     found = tally.baselines()
-    return Evaluation(stored.truth.protocol, len(stored.queries), len(context.ids), stored.missing, found, tally.rows)
+    asked = stored.truth.protocol, len(stored.queries), len(context.ids), stored.missing
+    return Evaluation(*asked, found, tally.rows, reliability(stores, context.described))
 
 
 class _Tally:

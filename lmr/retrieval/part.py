@@ -7,7 +7,7 @@ import numpy as np
 from lmr.errors import UsageError
 from lmr.method.photos.decode import decode
 from lmr.retrieval.originals import original
-from lmr.retrieval.query import Box
+from lmr.retrieval.query import Box, edges_of
 from lmr.retrieval.question import question_of, whole_id
 from lmr.store.stores import Stores
 from lmr.values import Array, ImageId, Photo, Question
@@ -24,8 +24,7 @@ def part_of(stores: Stores, asked: Question | str, box: Box) -> Array:
     photo = _whole(stores, question_of(stores, asked))
     if not all(np.isfinite(box)):
         raise UsageError(f"{box} is no box: it takes left, top, right and bottom in px")
-    left, right = (round(min(max(x, 0), photo.width)) for x in (box[0], box[2]))
-    top, bottom = (round(min(max(y, 0), photo.height)) for y in (box[1], box[3]))
+    left, top, right, bottom = edges_of(photo, box)
     if right - left < stores.settings.min_side or bottom - top < stores.settings.min_side:
         told = f"of {stores.settings.min_side} px or more within the photo of {photo.width} x {photo.height} px"
         raise UsageError(f"{box} is no part {told}: give left, top, right, bottom")

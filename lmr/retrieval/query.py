@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -39,6 +40,17 @@ def described_query(stores: Stores, question: Question, budget: SearchBudget = S
         return query_of_stored(stores, found, budget)
     start = _query_of(stores, Path(question.name), found, budget.less(time.monotonic() - begun))
     return replace(start, data=question.data) if question.path is None else start
+
+
+def described_queries(
+    stores: Stores, questions: Sequence[Question], budget: SearchBudget = SearchBudget()
+) -> list[SearchQuery]:
+    """What a search with several photos starts from; each may take an equal part of the time that is left."""
+    begun, starts = time.monotonic(), list[SearchQuery]()
+    for k, question in enumerate(questions):
+        left = budget.less(time.monotonic() - begun) if k else budget
+        starts.append(described_query(stores, question, left.share(len(questions) - k)))
+    return starts
 
 
 def query_of_stored(stores: Stores, id: str, budget: SearchBudget = SearchBudget()) -> SearchQuery:
@@ -156,11 +168,17 @@ def _followed(
     )
 
 
-def _cropped(photo: Photo, box: Box) -> Photo:
+def edges_of(photo: Photo, box: Box) -> tuple[int, int, int, int]:
+    """Left, top, right and bottom of what a box (px of the photo as it was) shows of it, px of its pixels."""
     scale, (height, width) = photo.reduction, photo.pixels.shape[:2]
     left, top, right, bottom = (round(value / scale) for value in box)
     left, right = (min(max(value, 0), width) for value in (left, right))
     top, bottom = (min(max(value, 0), height) for value in (top, bottom))
+    return left, top, right, bottom
+
+
+def _cropped(photo: Photo, box: Box) -> Photo:
+    scale, (left, top, right, bottom) = photo.reduction, edges_of(photo, box)
     if right - left < 1 or bottom - top < 1:
         raise UsageError(f"the box {box} lies outside the photo of {photo.width} x {photo.height} px")
     pixels = np.ascontiguousarray(photo.pixels[top:bottom, left:right])

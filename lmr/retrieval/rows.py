@@ -11,18 +11,28 @@ from lmr.method.photos.about import About
 from lmr.method.photos.turned import MIRRORED, degrees
 from lmr.method.photos.video import source
 from lmr.retrieval.search import Found
+from lmr.retrieval.values import SearchQuery
 from lmr.store.ledger import Ledger
 from lmr.text import text_of
 from lmr.values import Hit
 
 
 def document(ledger: Ledger, found: Found) -> dict[str, Any]:
-    """One search: the photo, what was done, and a row for each result, best first."""
-    start = found.start
-    query = {"id": start.id, "path": start.path, "stored": start.number is not None}
-    query |= {"turn": degrees(start.turn), "mirrored": start.turn >= MIRRORED}
+    """One search: the photo, what was done, and a row for each result, best first.
+
+    Of several photos `queries` has each, with its effort.
+    """
     rows = [row(ledger, hit) for hit in found.hits]
-    return {"query": query, "seconds": found.seconds, "effort": asdict(start.statistics), "results": rows}
+    asked = [(_query(start), asdict(start.statistics)) for start in found.starts]
+    if len(asked) > 1:
+        queries = [{**query, "effort": effort} for query, effort in asked]
+        return {"queries": queries, "seconds": found.seconds, "results": rows}
+    return {"query": asked[0][0], "seconds": found.seconds, "effort": asked[0][1], "results": rows}
+
+
+def _query(start: SearchQuery) -> dict[str, Any]:
+    query = {"id": start.id, "path": start.path, "stored": start.number is not None}
+    return query | {"turn": degrees(start.turn), "mirrored": start.turn >= MIRRORED}
 
 
 def row(ledger: Ledger, hit: Hit) -> dict[str, Any]:

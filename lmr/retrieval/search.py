@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from lmr.method.spanning.ranking import Limits, Reached, rank_from_edges, rank_from_image
+from lmr.method.spanning.ranking import Limits, Reached, rank_from
 from lmr.method.verification.weights import similarity
-from lmr.retrieval.copies import stored_twin
-from lmr.retrieval.query import described_query, query_of_stored
+from lmr.retrieval.copies import stored_twins
+from lmr.retrieval.query import described_queries, query_of_stored
 from lmr.retrieval.question import question_of
 from lmr.retrieval.values import SearchBudget, SearchQuery
 from lmr.store.ledger import Ledger
@@ -30,10 +30,10 @@ LIKE = 30  # of the images reached: what else is like one of them follows
 class Found:
     """A finished search: what it started from, its rows, the image each was reached through, seconds.
 
-    state: the state of forest and descriptors that all this is of.
+    starts: one for each photo that was asked with. state: the state of forest and descriptors that all this is of.
     """
 
-    start: SearchQuery
+    starts: tuple[SearchQuery, ...]
     hits: list[Hit]
     via: dict[str, str]
     seconds: float
@@ -42,7 +42,7 @@ class Found:
 
 def search(
     stores: Stores,
-    asked: Question | str,
+    asked: Question | str | list[Question | str],
     *,
     top: int | None = 100,
     max_depth: int | None = None,
@@ -52,24 +52,25 @@ def search(
     budget: SearchBudget = SearchBudget(),
     where: Where | None = None,
 ) -> Found:
-    """The ranking for a photo or a stored image; a text is what a person typed, see `question.typed`.
+    """The ranking for a photo or a stored image, or for several that show one place; see `question.typed` for texts.
 
-    First the stored photo that this one is a copy of; the images reached over verified matches, in Prim's order; then,
-    unless `verified_only`, all others by their similarity to the photo and to that of the first images reached which
-    they are most like. `top` None gives all. max_depth counts hops in the forest, min_weight is that of the matches
-    that ways pass over. where: only the images taken then and there are listed; all else is as without it.
+    First the stored photo that this one is a copy of; the images reached over verified matches, in Prim's order from
+    all photos at once; then, unless `verified_only`, all others by their similarity to the photo and to that of the
+    first images reached from it which they are most like: of several photos, to the one that gives most. `top` None
+    gives all. max_depth counts hops in the forest, min_weight is that of the matches that ways pass over. where: only
+    the images taken then and there are listed; all else is as without it.
     """
     limits = Limits(min_weight, max_depth, top, query_images)
 
     def run() -> Found:
         begin = time.perf_counter()  # the databases are up
-        question = question_of(stores, asked)
-        start = described_query(stores, question, budget)
-        hits, via = rank(stores, start, limits, verified_only=verified_only, where=where)
-        passes = where is None or _taken(stores.ledger, where)(start.id)
-        twin = stored_twin(stores, start, question, limits, passes)
-        hits = [replace(hit, rank=position) for position, hit in enumerate([*twin, *hits][:top], 1)]
-        return Found(start, hits, via, time.perf_counter() - begin)
+        questions = [question_of(stores, one) for one in (asked if isinstance(asked, list) else [asked])]
+        starts = described_queries(stores, questions, budget)
+        hits, via = rank(stores, starts, limits, verified_only=verified_only, where=where)
+        passes = (lambda id: True) if where is None else _taken(stores.ledger, where)
+        twins = stored_twins(stores, starts, questions, limits, passes)
+        hits = [replace(hit, rank=position) for position, hit in enumerate([*twins, *hits][:top], 1)]
+        return Found(tuple(starts), hits, via, time.perf_counter() - begin)
 
     state, found = settled(stores, run)
     return replace(found, state=state)
@@ -90,12 +91,12 @@ def lacks(ledger: Ledger) -> str | None:
 
 def ranking_of(stores: Stores, id: str, limits: Limits, *, known: Described | None = None) -> list[Hit]:
     """The rows of a search from a stored image."""
-    return undisturbed(stores, lambda: rank(stores, query_of_stored(stores, id), limits, known=known)[0])
+    return undisturbed(stores, lambda: rank(stores, [query_of_stored(stores, id)], limits, known=known)[0])
 
 
 def rank(
     stores: Stores,
-    start: SearchQuery,
+    starts: Sequence[SearchQuery],
     limits: Limits,
     *,
     verified_only: bool = False,
@@ -108,18 +109,19 @@ def rank(
     """
     if where is not None:
         limits = replace(limits, only=_taken(stores.ledger, where))
-    reached = _reached(stores, start, limits)
-    theirs = stores.vectors.fetch([row.id for row in reached]) if start.descriptor is not None else {}
-    hits = _verified_hits(start, reached, theirs)
+    reached = _reached(stores, starts, limits)
+    described = any(start.descriptor is not None for start in starts)
+    theirs = stores.vectors.fetch([row.id for row in reached]) if described else {}
+    hits = _verified_hits(starts, reached, theirs)
     top = limits.limit
-    if not verified_only and start.descriptor is not None and (top is None or len(hits) < top):
-        taken = {hit.id for hit in hits} | {start.id}
+    if not verified_only and described and (top is None or len(hits) < top):
+        taken = {hit.id for hit in hits} | {start.id for start in starts}
         if limits.only is not None:  # what is not listed still tells what is alike
-            first = _reached(stores, start, replace(limits, only=None, limit=LIKE))
+            first = _reached(stores, starts, replace(limits, only=None, limit=LIKE))
             theirs = stores.vectors.fetch([row.id for row in first])
         else:
             first = reached[:LIKE]
-        like = alike(start.descriptor, [theirs[row.id] for row in first if row.id in theirs])
+        like = _alike_any(starts, first, theirs)
         for id, similar in _by_similarity(stores, like, limits, taken, known, where):
             hits.append(Hit(len(hits) + 1, id, "similarity", None, None, None, similar))
             if len(hits) == top:
@@ -127,10 +129,24 @@ def rank(
     return hits, {row.id: row.via for row in reached}
 
 
-def _reached(stores: Stores, start: SearchQuery, limits: Limits) -> list[Reached]:
-    if start.edges is None:
-        return rank_from_image(stores.graph, start.id, limits)
-    return rank_from_edges(stores.graph, start.edges, limits)
+def _reached(stores: Stores, starts: Sequence[SearchQuery], limits: Limits) -> list[Reached]:
+    ids = [start.id for start in starts if start.edges is None]
+    return rank_from(stores.graph, ids, [edge for start in starts for edge in start.edges or ()], limits)
+
+
+def beginning(starts: Sequence[SearchQuery], via: str) -> int:
+    """Which of the photos a way begins at whose first image of the forest is this: the one most strongly joined."""
+    return max(range(len(starts)), key=lambda k: starts[k].joins(via))
+
+
+def _alike_any(starts: Sequence[SearchQuery], first: Sequence[Reached], theirs: Mapping[str, Array]) -> Array:
+    """What is alike by each photo that is described, of the images that were reached from it."""
+    reached: list[list[Array]] = [[] for _ in starts]
+    for row in first:
+        if row.id in theirs:
+            reached[beginning(starts, row.via)].append(theirs[row.id])
+    each = zip(starts, reached, strict=True)
+    return np.concatenate([alike(start.descriptor, own) for start, own in each if start.descriptor is not None])
 
 
 def alike(own: Array, reached: Iterable[Array]) -> Array:
@@ -203,11 +219,11 @@ def by_similarity(descriptors: Array, like: Array) -> list[tuple[int, float]]:
     return list(zip(order.tolist(), similar[order].tolist(), strict=True))
 
 
-def _verified_hits(start: SearchQuery, reached: Sequence[Reached], theirs: Mapping[str, Array]) -> list[Hit]:
-    hits = []
+def _verified_hits(starts: Sequence[SearchQuery], reached: Sequence[Reached], theirs: Mapping[str, Array]) -> list[Hit]:
+    hits, own = [], [start.descriptor for start in starts if start.descriptor is not None]
     for position, row in enumerate(reached, 1):
         similar = 0.0
-        if start.descriptor is not None and row.id in theirs:
-            similar = similarity(start.descriptor, theirs[row.id])
+        if own and row.id in theirs:
+            similar = max(similarity(one, theirs[row.id]) for one in own)
         hits.append(Hit(position, row.id, "verified", row.weight, row.inliers, row.hops, similar))
     return hits

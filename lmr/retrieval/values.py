@@ -45,6 +45,10 @@ class SearchBudget:
         """What is left of it."""
         return self if self.seconds is None else SearchBudget(self.rounds, max(0.0, self.seconds - seconds))
 
+    def share(self, of: int) -> SearchBudget:
+        """One part of it, of so many that are as long."""
+        return self if self.seconds is None else SearchBudget(self.rounds, self.seconds / of)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SearchQuery:
@@ -71,3 +75,9 @@ class SearchQuery:
     def best(self) -> float:
         """-log10(false alarms) of the best match that shows a place, be it a weak one; 0 where there is none."""
         return max((link.nfa for link in self.links if expands(link.excluded)), default=0.0)
+
+    def joins(self, id: str) -> tuple[float, int]:
+        """Weight and hash of its match with an image at which a way may begin; endless at itself, none: less than 0."""
+        if self.edges is None:
+            return (float("inf") if self.id == id else -1.0), 0
+        return max(((edge.weight, edge.hash) for edge in self.edges if edge.id == id), default=(-1.0, 0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 from collections.abc import Callable, Iterable
@@ -127,8 +128,14 @@ class Graph:
             return answer.result()
         except KeyboardInterrupt:
             left, self._driver = self._driver, self._new_driver()
-            threading.Thread(target=left.close, name="lmr-graph", daemon=True).start()
+            threading.Thread(target=_close, args=(left,), name="lmr-graph", daemon=True).start()
             raise
+
+
+def _close(driver: neo4j.Driver) -> None:
+    """Close it under whoever uses it, which may fail in ways that mean nothing any more."""
+    with contextlib.suppress(Exception):
+        driver.close()
 
 
 def _answer(answer: Future[T], ask: Callable[[], T]) -> None:

@@ -24,6 +24,7 @@ _FIXED = (  # what stored results were made with
     "nfa_accept",
     "agreement_even",
     "agreement_weight",
+    "most_wrong",
     "expansion_steps",
     "expansion_own",
     "expansion_confidence",

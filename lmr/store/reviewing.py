@@ -47,10 +47,8 @@ def review(stores: Stores, bereft: Iterable[int] = ()) -> Described:
     else:
         found = described(stores, ledger.pairs.last(), {*moved, *ledger.pairs.joined(moved)})
         links = ledger.pairs.links(of=moved)
-    links = links.where(
-        are(links, lambda reason: reason in _REVIEWED and reason != Excluded.SHARED_MARK) & ~links.confirmed
-    )
-    similar, dimension = _agreements(found, links), found.refined.shape[1]
+    links = judged(links)
+    similar, dimension = agreements(found, links), found.refined.shape[1]
     decided = decide(links.nfa, similar, dimension, stores.acceptance, stores.reviewer)
     changed = decided != links.excluded
     ledger.pairs.set_excluded(zip(links.sequence[changed].tolist(), decided[changed], strict=True))
@@ -134,7 +132,14 @@ def _as_moved(found: Verification) -> Array | None:
     return model if model is not None and is_only_moved(model) else None
 
 
-def _agreements(found: Described, links: Links) -> Array:
+def judged(links: Links) -> Links:
+    """Those that are decided by how likely they are right, not in the pair nor by hand."""
+    return links.where(
+        are(links, lambda reason: reason in _REVIEWED and reason != Excluded.SHARED_MARK) & ~links.confirmed
+    )
+
+
+def agreements(found: Described, links: Links) -> Array:
     """(E,) similarity of the refined descriptors of both images of each edge; nan where one has none."""
     a, b = rows_of(found.images, links.a), rows_of(found.images, links.b)
     known = np.flatnonzero((a >= 0) & (b >= 0))

@@ -107,7 +107,7 @@ class Stores:
     def acceptance(self) -> Acceptance:
         """From when on a match takes part."""
         made = self.settings
-        return Acceptance(made.nfa_accept, made.agreement_even, made.agreement_weight)
+        return Acceptance(made.nfa_accept, made.agreement_even, made.agreement_weight, made.most_wrong)
 
     def rest(self) -> None:
         """End the worker processes, and free what they hold, where the next stage does without them."""

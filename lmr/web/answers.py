@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
@@ -84,6 +85,11 @@ class Awaited:
         while self.job.is_open and time.monotonic() < until:
             await asyncio.sleep(_TICK)
         return self.told(self.job)
+
+
+def texts(form: FormData) -> dict[str, str]:
+    """The fields of a form that are texts."""
+    return {name: value for name, value in form.items() if isinstance(value, str)}
 
 
 def answer_of(found: Any) -> Response:

@@ -44,6 +44,8 @@ def app(site: Site, most_bytes: int) -> ASGIApp:
         Route("/graph/{id}", endpoint(around.graph)),
         Route("/places", endpoint(places.places)),
         Route("/places/{id}", endpoint(places.place)),
+        Route("/places/{id}/photos.csv", endpoint(places.table)),
+        Route("/name", places.name, methods=["POST"], max_body_size=_FORM),
         Route("/map", endpoint(mapped.mapped)),
         Route("/review", endpoint(reviewing.review)),
         Route("/collection", endpoint(holding.collection)),
@@ -56,7 +58,8 @@ def app(site: Site, most_bytes: int) -> ASGIApp:
     made = Starlette(routes=pages, exception_handlers=FAILURES, max_body_size=_FORM)
     made.state.site = site
     look = {"/photos", *(PREFIX + call.path for call in CALLS if call.body == "photo")}
-    return Guard(made, site.access, {"look": look, "rule": {*look, "/rule", f"{PREFIX}/rulings"}})
+    rule = {*look, "/rule", "/name", f"{PREFIX}/rulings", f"{PREFIX}/labels"}
+    return Guard(made, site.access, {"look": look, "rule": rule})
 
 
 async def _static(request: Request) -> Response:

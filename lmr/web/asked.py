@@ -14,6 +14,7 @@ from lmr.where import Where
 
 PAGE = 60  # results that are loaded at once
 MOST = 100_000  # results that may be asked for
+TOGETHER = 12  # photos of one question
 
 # the names in addresses, which are those of the command line's options
 _NAMES = {"since": "from", "until": "to"}
@@ -23,7 +24,8 @@ _NAMES = {"since": "from", "until": "to"}
 class Asked:
     """A search as its address has it: the photo (a stored image's id, or the key of one in hand), and what is listed.
 
-    All else is as in `Collection.search`; near, within, since and until are texts as people type them.
+    of: or several photos of one place, with commas between them. All else is as in `Collection.search`; near, within,
+    since and until are texts as people type them.
     """
 
     of: str = ""
@@ -52,8 +54,24 @@ class Asked:
         )
         if asked.min_weight < 0:
             raise UsageError("min_weight is at least 0")
+        if len(asked.photos) > TOGETHER:
+            raise UsageError(f"at most {TOGETHER} photos are searched with together")
         asked.options()
         return asked
+
+    @property
+    def photos(self) -> tuple[str, ...]:
+        """The photos that are asked with, one at least, each once."""
+        return named(self.of) or ("",)
+
+    def with_photos(self, *others: str) -> Asked:
+        """The same with further photos of the place; a part of the one photo is given up for that."""
+        photos = named(",".join((self.of, *others)))
+        return replace(self, of=",".join(photos), box=self.box if len(photos) < 2 else None)
+
+    def without(self, photo: str) -> Asked:
+        """The same without one of its photos."""
+        return replace(self, of=",".join(one for one in self.photos if one != photo))
 
     def options(self) -> dict[str, Any]:
         """The arguments of `Collection.search`. Raises UsageError."""
@@ -77,7 +95,12 @@ class Asked:
         values = {spec.name: getattr(changed, spec.name) for spec in fields(self)}
         values |= {name: value for name, value in changes.items() if name not in own}
         shown = {_NAMES.get(name, name): _text(value) for name, value in values.items() if value not in (None, "", 0)}
-        return f"{path}?{urlencode(shown)}" if shown else path
+        return f"{path}?{urlencode(shown, safe=',')}" if shown else path
+
+
+def named(text: str) -> tuple[str, ...]:
+    """Photos, with commas between them, each once."""
+    return tuple(dict.fromkeys(filter(None, (one.strip() for one in text.split(",")))))
 
 
 def whole(given: Mapping[str, str], name: str, otherwise: int, most: int) -> int:

@@ -24,7 +24,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 Role = Literal["manage", "rule", "look"]
 ROLES: tuple[Role, ...] = ("manage", "rule", "look")
 ROLE = "lmr.role"  # under which a request's scope has it
-_MAY: dict[Role, str] = {"manage": "do anything", "rule": "look and rule on matches alone", "look": "look alone"}
+_MAY: dict[Role, str] = {
+    "manage": "do anything",
+    "rule": "look, rule on matches and name places alone",
+    "look": "look alone",
+}
 _LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 _SAFE = ("GET", "HEAD")
 _PATIENCE = 30.0  # seconds for the next part of a request

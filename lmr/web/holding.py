@@ -14,13 +14,14 @@ from starlette.responses import RedirectResponse, Response, StreamingResponse
 from lmr.errors import UsageError
 from lmr.library.collection import Collection
 from lmr.library.homes import config, doctor
-from lmr.web.answers import site_of
+from lmr.web.answers import site_of, texts
 from lmr.web.asked import PAGE, whole
 from lmr.web.crew import CrewBusy
 from lmr.web.jobs import Job
+from lmr.web.measured import measure, measured
 from lmr.web.site import Missing, Site
 
-KINDS = ("ingest", "link", "cluster")
+KINDS = ("ingest", "link", "cluster", "evaluate")
 _TICK = 0.5  # seconds between looks at the jobs
 _QUIET = 15.0  # seconds after which a word keeps the connection open
 _LISTENERS = 16
@@ -33,9 +34,12 @@ def collection(site: Site, request: Request) -> str:
     aside = site.c.set_aside()
     more = f"/collection?start={begin + PAGE}#aside" if len(aside) > begin + PAGE else None
     checks = doctor(site.c.home) if request.query_params.get("check") == "1" else None
+    status = site.c.status()
     return site.html(
         "collection.html",
-        status=site.c.status(),
+        status=status,
+        labelled=status.counts.get("labelled_images", 0),
+        measured=measured(site),
         jobs=[(job, said(job)) for job in site.jobs.all()],
         folders=list(enumerate(map(str, site.folders))),
         aside=aside[begin : begin + PAGE],
@@ -64,6 +68,8 @@ def begin_job(site: Site, kind: str, folder: str = "") -> Job:
         return site.jobs.ask(kind, "compare photos (link)", lambda c: c.link())
     if kind == "cluster":
         return site.jobs.ask(kind, "find places (cluster)", lambda c: c.cluster())
+    if kind == "evaluate":
+        return measure(site)
     if kind != "ingest":
         raise UsageError(f"a job is one of {', '.join(KINDS)}, not {kind[:40]!r}")
     if not folder.isdecimal() or int(folder) >= len(site.folders):
@@ -80,7 +86,7 @@ async def ask_job(request: Request) -> Response:
     """Begin or cancel a job, as the page's buttons do."""
     site = site_of(request)
     async with request.form(max_files=0, max_fields=4) as form:
-        told = {name: value for name, value in form.items() if isinstance(value, str)}
+        told = texts(form)
     if told.get("cancel"):
         cancelled(site, told["cancel"])
     else:

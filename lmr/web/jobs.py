@@ -190,9 +190,14 @@ class Jobs:
             del self._jobs[id]
         self.version += 1
         self._changed.notify_all()
-        part = self._notes.with_suffix(".part")
-        part.write_text(json.dumps([asdict(job) for job in self._jobs.values()]), "utf-8")
-        os.replace(part, self._notes)
+        note(self._notes, [asdict(job) for job in self._jobs.values()])
+
+
+def note(file: Path, value: Any) -> None:
+    """Write a value as JSON in the place of what was there, in one step."""
+    part = file.with_suffix(".part")
+    part.write_text(json.dumps(value), "utf-8")
+    os.replace(part, file)
 
 
 def _noted(notes: Path) -> list[Job]:

@@ -11,12 +11,13 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from lmr.errors import PhotoError
-from lmr.library.result import Hit, Image, SearchResult
+from lmr.errors import PhotoError, UsageError
+from lmr.library.image import Hit, Image
+from lmr.library.result import SearchResult
 from lmr.text import printable
 from lmr.values import ImageId
-from lmr.web.answers import jpeg, site_of
-from lmr.web.asked import MOST, PAGE, Asked, whole
+from lmr.web.answers import jpeg, site_of, texts
+from lmr.web.asked import MOST, PAGE, TOGETHER, Asked, whole
 from lmr.web.site import Missing, Site
 
 _SIDES = {"small": 240, "large": 1200}
@@ -27,7 +28,10 @@ _LABELS = 8
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """A photo of a gallery: its id, name and what is known of it; of a result also rank, reason, and the way there."""
+    """A photo of a gallery: its id, name and what is known of it; of a result also rank, reason, the way there.
+
+    add: the address of the question with this photo in it as well.
+    """
 
     id: str
     name: str
@@ -36,6 +40,16 @@ class Card:
     reached: str = ""
     reason: str = ""
     why: str = ""
+    add: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One of the photos that are asked with; without: the address of the question without it."""
+
+    id: str
+    name: str
+    without: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,15 +73,18 @@ def start(site: Site, request: Request) -> str:
 
 
 async def hand_over(request: Request) -> Response:
-    """Take a photo to search with; the answer leads to its results."""
+    """Take photos to search with, by themselves or with those of a question; the answer leads to the results."""
     site = site_of(request)
-    async with request.form(max_files=1, max_fields=4) as form:
-        given = form.get("photo")
-        if given is None or isinstance(given, str) or not (data := await given.read()):
-            raise PhotoError("no photo came with this: drop one, or pick its file")
-        name = os.path.basename((given.filename or "").replace("\\", "/"))
-    key = site.in_hand.put(data, name or "photo")
-    return RedirectResponse(Asked(of=key).link(), 303)
+    async with request.form(max_files=TOGETHER, max_fields=16) as form:
+        asked = Asked.read(texts(form))
+        given = [one for one in form.getlist("photo") if not isinstance(one, str)]
+        photos = [(await one.read(), os.path.basename((one.filename or "").replace("\\", "/"))) for one in given]
+    if not photos or not all(data for data, _ in photos):
+        raise PhotoError("no photo came with this: drop one, or pick its file")
+    if asked.of and len(asked.photos) + len(photos) > TOGETHER:
+        raise UsageError(f"at most {TOGETHER} photos are searched with together")
+    keys = [site.in_hand.put(data, name or "photo") for data, name in photos]
+    return RedirectResponse(asked.with_photos(*keys).link(), 303)
 
 
 def search(site: Site, request: Request) -> Any:
@@ -85,21 +102,30 @@ def search(site: Site, request: Request) -> Any:
 
 def _head(site: Site, asked: Asked, result: SearchResult) -> dict[str, Any]:
     verified = sum(hit.reached == "verified" for hit in result.hits)
-    stored = None if result.stored is None else site.c.image(result.stored)
-    photo = site.photo(asked.of)
-    given = photo.name if not isinstance(photo, ImageId) else ""
+    questions = list(_questions(site, asked))
+    alone = len(questions) == 1
+    stored = None if result.stored is None or not alone else site.c.image(result.stored)
     return {
         "asked": asked,
-        "name": given or (name_of(stored) if stored else "the photo"),
-        "stored": result.stored,
-        "size": site.c.size(photo),
+        "name": questions[0].name if alone else f"{len(questions)} photos of one place",
+        "questions": questions,
+        "more_fit": len(questions) < TOGETHER,
+        "stored": stored and stored.id,
+        "size": site.c.size(site.photo(asked.of)) if alone else None,
         "verified": f"{verified}{'+' if result.hits and result.hits[-1].reached == 'verified' else ''}",
         "seconds": f"{result.seconds:.2f}",
-        "turned": result.turned,
+        "turned": result.turned if alone else None,
         "unknown": result.to_dict().get("left_out_unknown", 0) if asked.options()["where"] else 0,
         "choices": list(_choices(asked, result.hits, stored)),
         "lacks": site.c.lacks,
     }
+
+
+def _questions(site: Site, asked: Asked) -> Iterator[Part]:
+    for one in asked.photos:
+        photo = site.photo(one)
+        name = name_of(site.image(one)) if isinstance(photo, ImageId) else photo.name or "the photo"
+        yield Part(one, name, asked.without(one).link())
 
 
 def _choices(asked: Asked, hits: Sequence[Hit], stored: Image | None) -> Iterator[tuple[str, list[Choice]]]:
@@ -126,7 +152,8 @@ def _toggle(asked: Asked, text: str, **values: Any) -> Choice:
 def _result(asked: Asked, hit: Hit) -> Card:
     one = card_of(hit.image)
     why = asked.link("/why", goal=hit.image.id) if hit.reached == "verified" and hit.hops else ""
-    return Card(one.id, one.name, one.facts, hit.rank, hit.reached, reason(hit), why)
+    add = asked.with_photos(hit.image.id).link() if len(asked.photos) < TOGETHER else ""
+    return Card(one.id, one.name, one.facts, hit.rank, hit.reached, reason(hit), why, add)
 
 
 def reason(hit: Hit) -> str:

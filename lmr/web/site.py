@@ -16,8 +16,10 @@ import jinja2
 from lmr import __version__
 from lmr.library.collection import Collection
 from lmr.library.explanation import Explanation
-from lmr.library.result import Image, SearchResult, found_of
+from lmr.library.image import Image
+from lmr.library.result import SearchResult, found_of
 from lmr.library.review import Review
+from lmr.text import printable
 from lmr.values import ImageId, PhotoFile
 from lmr.web.asked import MOST, PAGE, Asked
 from lmr.web.crew import Crew
@@ -32,6 +34,7 @@ _ID = re.compile(r"[0-9a-f]{6,64}")
 _GROWS = 8  # times as many results are fetched when those at hand are at an end
 _RESULTS = 50_000  # in finished searches: about 100 MB
 _WAYS = 500
+_NAMED = 100_000  # photos whose former labels are at hand
 REVIEWED = 50  # matches that are worth a look, at once
 _PICTURE_BYTES = 64 * 2**20
 
@@ -60,12 +63,16 @@ class Site:
         self._results: Kept[Asked, tuple[int, SearchResult]] = Kept(_RESULTS, lambda kept: len(kept[1]) + 1)
         self._ways: Kept[Any, Explanation] = Kept(_WAYS, lambda found: 1)
         self._reviews: Kept[str, Review] = Kept(2, lambda found: 1)
+        self.namings: Kept[str, dict[ImageId, str | None]] = Kept(_NAMED, len)
         self.pictures: Kept[Any, bytes] = Kept(_PICTURE_BYTES, len)
 
     @cached_property
     def templates(self) -> jinja2.Environment:
-        """Every value is escaped; a name that a template uses and nobody gave is an error."""
-        return jinja2.Environment(
+        """Every value is escaped; a name that a template uses and nobody gave is an error.
+
+        printable: a name without what would turn or break the text around it.
+        """
+        made = jinja2.Environment(
             loader=jinja2.PackageLoader("lmr.web"),
             autoescape=True,
             auto_reload=False,
@@ -73,6 +80,8 @@ class Site:
             trim_blocks=True,
             lstrip_blocks=True,
         )
+        made.filters["printable"] = printable
+        return made
 
     def html(self, template: str, **values: Any) -> str:
         """A page, or a part of one, with what the one who asks may do."""
@@ -106,7 +115,7 @@ class Site:
 
         What was found is kept, so that scrolling on does not search again; more are fetched in growing steps.
         """
-        photo, kept = self.photo(asked.of), self._results.get(asked)
+        photos, kept = [self.photo(one) for one in asked.photos], self._results.get(asked)
         found = None if kept is None else found_of(kept[1])
         if found is not None and found.state != self.c.snapshot().name:
             kept = None
@@ -115,19 +124,23 @@ class Site:
             while top < upto:
                 top *= _GROWS
             top = min(top, MOST)
-            kept = self._results.put(asked, (top, self.c.search(photo, top=top, **asked.options())))
+            kept = self._results.put(asked, (top, self.c.search(photos, top=top, **asked.options())))
         return kept[1]
 
-    def way(self, of: str, to: str, box: tuple[float, float, float, float] | None = None) -> Explanation:
-        """The way from a photo, or from a part of it, to a stored image, as it is now."""
-        photo, goal = self.photo(of), self.image(to).id
-        key = (of, goal, box, self.c.snapshot().name)
-        return self._ways.made(key, lambda: self.c.explain(photo, goal, box=box))
+    def way(self, asked: Asked, to: str) -> Explanation:
+        """The way from the photos of a question, or from a part of one, to a stored image, as it is now."""
+        photos, goal, box = [self.photo(one) for one in asked.photos], self.image(to).id, asked.options()["box"]
+        key = (asked.of, goal, box, self.c.snapshot().name)
+        return self._ways.made(key, lambda: self.c.explain(photos, goal, box=box))
 
     def review(self) -> Review:
         """What is worth a look, as it is now."""
         state = self.c.snapshot().name
         return self._reviews.made(state, lambda: self.c.review(REVIEWED))
+
+    def forget_results(self) -> None:
+        """Labels have changed, which finished searches tell."""
+        self._results = Kept(_RESULTS, lambda kept: len(kept[1]) + 1)
 
     def picture(self, key: Any, draw: Callable[[], bytes]) -> bytes:
         """A JPEG, drawn if it is not at hand."""

@@ -14,7 +14,7 @@ from lmr.library.collection import Collection
 from lmr.library.explanation import Explanation
 from lmr.library.match import Match
 from lmr.values import Hop, ImageId
-from lmr.web.answers import Awaited, jpeg, site_of
+from lmr.web.answers import Awaited, jpeg, site_of, texts
 from lmr.web.asked import Asked, whole
 from lmr.web.jobs import Job
 from lmr.web.searching import card_of
@@ -42,12 +42,12 @@ class Step:
 def why(site: Site, request: Request) -> str:
     """The way from a photo to a stored image, match by match."""
     asked, to = Asked.read(request.query_params), request.query_params.get("goal", "")
-    found, goal = site.way(asked.of, to, asked.options()["box"]), site.image(to)
+    found, goal = site.way(asked, to), site.image(to)
     steps = _steps(site, asked, to, found)
     weakest = min(steps, key=lambda step: step.hop.weight, default=None)
     return site.html(
         "why.html",
-        asked=asked,
+        begins=asked.photos[found.begins],
         to=goal.id,
         joined=found.joined,
         steps=steps,
@@ -64,18 +64,18 @@ def _steps(site: Site, asked: Asked, to: str, found: Explanation) -> list[Step]:
         match = None if hop.a is None else site.c.match(ImageId(hop.a), ImageId(hop.b))
         picture = asked.link("/why/picture", goal=to, hop=str(k))
         first, second = found.names[k : k + 2]
-        steps.append(Step(hop.a or asked.of, hop.b, first, second, hop.inliers, picture, hop, match))
+        steps.append(Step(hop.a or asked.photos[found.begins], hop.b, first, second, hop.inliers, picture, hop, match))
     return steps
 
 
 def picture(site: Site, request: Request) -> Response:
     """One match of a way: its photos side by side, a line for each inlier."""
     asked, to = Asked.read(request.query_params), request.query_params.get("goal", "")
-    found, k = site.way(asked.of, to, asked.options()["box"]), whole(request.query_params, "hop", 0, 10_000)
+    found, k = site.way(asked, to), whole(request.query_params, "hop", 0, 10_000)
     if not found.path or k >= len(found.path):
         raise Missing("The way has no such match any more: another command has changed the matches.")
     hop = found.path[k]
-    key = (hop.a or (asked.of, asked.box), hop.b, hop.inliers, hop.weight)
+    key = (hop.a or (asked.photos[found.begins], asked.box), hop.b, hop.inliers, hop.weight)
     return jpeg(site.picture(key, lambda: found.jpeg(k)), seconds=60)
 
 
@@ -87,11 +87,18 @@ def pair(site: Site, request: Request) -> str:
 
 def pair_picture(site: Site, request: Request) -> Response:
     """The match of two stored images, whatever became of it."""
+    found = compared(site, request)
+    key = found.a, found.b, found.inliers
+    return jpeg(site.picture(key, lambda: site.c.match_picture(found.a, found.b)), seconds=60)
+
+
+def compared(site: Site, request: Request) -> Match:
+    """The match of the two images that an address names. Raises Missing where they were never compared."""
     a, b = (site.image(request.path_params[name]).id for name in ("a", "b"))
     found = site.c.match(a, b)
     if found is None:
         raise Missing("These two photos were never compared.")
-    return jpeg(site.picture((a, b, found.inliers), lambda: site.c.match_picture(a, b)), seconds=60)
+    return found
 
 
 def overlay(site: Site, request: Request) -> Response:
@@ -107,7 +114,7 @@ async def rule(request: Request) -> Response:
     """Take what a person says of a match, and lead back to where it was said."""
     site = site_of(request)
     async with request.form(max_files=0, max_fields=16) as form:
-        told = {name: value for name, value in form.items() if isinstance(value, str)}
+        told = texts(form)
     asked = Asked.read(told)
     job = await site.searching.do(lambda: ruled(site, told.get("verdict", ""), told))
 

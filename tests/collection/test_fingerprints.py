@@ -22,7 +22,7 @@ from lmr.jobs.exchange.matches import import_edges
 from lmr.jobs.link.link import Linked, link
 from lmr.method.fingerprints import IMPORTED, REVIEW, VERIFICATION, Fingerprint, canonical
 from lmr.method.review.review import REVIEWER
-from lmr.method.spanning.ranking import Limits, rank_from_image
+from lmr.method.spanning.ranking import Limits, rank_from
 from lmr.method.verification.parameters import VERIFIER, Geometry, Verifier
 from lmr.retrieval.search import search
 from lmr.settings import load
@@ -94,7 +94,7 @@ def state(collection: Stores) -> dict[str, Any]:
         "pairs": {(ids[row.a], ids[row.b]): row for row in rows},
         "tree": sorted(tuple(row.values()) for row in graph.run("forest/stored")),
         "vectors": {id: v.tobytes() for id, v in collection.vectors.fetch(sorted(ids.values())).items()},
-        "rankings": {id: [row.id for row in rank_from_image(graph, id, Limits())] for id in sorted(ids.values())},
+        "rankings": {id: [row.id for row in rank_from(graph, [id], [], Limits())] for id in sorted(ids.values())},
     }
 
 

@@ -22,7 +22,7 @@ from lmr.jobs.link.link import link
 from lmr.jobs.train.describe import describe_new, train
 from lmr.method.features.pack import pack
 from lmr.method.spanning.clusters import write_clusters
-from lmr.method.spanning.ranking import Limits, rank_from_image
+from lmr.method.spanning.ranking import Limits, rank_from
 from lmr.settings import load
 from lmr.store.check import check
 from lmr.store.refined import described
@@ -172,7 +172,7 @@ class History:
         for id in self.rng.sample(sorted(split), min(4, len(split))):
             if split[id] == "query" and not collection.bridge_queries:
                 continue
-            rows = rank_from_image(graph, id, Limits(query_images=True))
+            rows = rank_from(graph, [id], [], Limits(query_images=True))
             wanted = prim(edges, [(id, float("inf"))], 0.0)[1:]
             assert [(row.id, row.weight, row.hops) for row in rows] == wanted
 
@@ -197,7 +197,7 @@ class History:
             "matches": {tuple(row.values()) for row in graph.run("read/matches")},
             "components": {frozenset(part) for part in parts.values()},
             "vectors": {id: v.tobytes() for id, v in collection.vectors.fetch([i.id for i in found.images]).items()},
-            "rankings": {id: [row.id for row in rank_from_image(graph, id, Limits())] for id in self.ids()},
+            "rankings": {id: [row.id for row in rank_from(graph, [id], [], Limits())] for id in self.ids()},
             "clusters": {frozenset(row["images"]) for row in graph.run("clusters/stored")},
         }
 

@@ -22,7 +22,7 @@ import pytest
 
 from lmr.local.milvus import LocalMilvus
 from lmr.local.neo4j import LocalNeo4j
-from lmr.method.spanning.ranking import Limits, rank_from_image
+from lmr.method.spanning.ranking import Limits, rank_from
 from lmr.settings import load
 from lmr.store.check import check
 from lmr.store.stores import Stores
@@ -69,7 +69,7 @@ def state(cli: Cli) -> dict:
             "tree": sorted(tuple(row.values()) for row in graph.run("forest/stored")),
             "clusters": sorted((row["id"], row["size"]) for row in graph.run("clusters/list", limit=99)),
             "vectors": {id: v.tobytes() for id, v in collection.vectors.fetch(sorted(ids.values())).items()},
-            "rankings": {id: [row.id for row in rank_from_image(graph, id, Limits())] for id in sorted(ids.values())},
+            "rankings": {id: [row.id for row in rank_from(graph, [id], [], Limits())] for id in sorted(ids.values())},
         }
 
 

@@ -13,7 +13,7 @@ from lmr.errors import CollectionError
 from lmr.jobs.correct.corrections import judge
 from lmr.jobs.link.link import link
 from lmr.jobs.train.describe import _learned_otherwise
-from lmr.method.spanning.ranking import rank_from_image
+from lmr.method.spanning.ranking import rank_from
 from lmr.retrieval.search import search
 from lmr.store.graph import Graph
 from lmr.store.replica import bring_up, check_whole
@@ -75,7 +75,7 @@ def test_a_search_that_meets_half_a_forest_reads_again(linked: Stores, monkeypat
         if first:
             writer.start()
             assert halfway.wait(30)
-        rows = rank_from_image(graph, *words)
+        rows = rank_from(graph, *words)
         seen.append([(row.id, row.weight, row.hops) for row in rows])
         if first:
             go_on.set()
@@ -83,7 +83,7 @@ def test_a_search_that_meets_half_a_forest_reads_again(linked: Stores, monkeypat
 
     writer = threading.Thread(target=write)
     monkeypatch.setattr(Graph, "run", run_halfway)
-    monkeypatch.setattr(lmr.retrieval.search, "rank_from_image", rank_halfway)
+    monkeypatch.setattr(lmr.retrieval.search, "rank_from", rank_halfway)
     found = found_by(linked, a)
     writer.join()
     assert not failed

@@ -12,7 +12,7 @@ import pytest
 
 from lmr.method.spanning import ranking
 from lmr.method.spanning.forest import Changed, build_forest
-from lmr.method.spanning.ranking import Limits, path_between, rank_from_edges, rank_from_image
+from lmr.method.spanning.ranking import Limits, path_between, rank_from
 from lmr.method.verification.weights import pair_hash
 from lmr.progress import Silent
 from lmr.store.graph import Graph
@@ -115,7 +115,7 @@ def test_every_ranking_is_prims(write_graph: Callable[..., Graph], way: str, see
             (0.0, 8, None),
             (0.0, None, 5),
         ):
-            rows = rank_from_image(graph, start, Limits(floor, depth, limit))
+            rows = rank_from(graph, [start], [], Limits(floor, depth, limit))
             expected = [
                 row for row in prim(edges, [(start, float("inf"))], floor)[1:] if depth is None or row[2] <= depth
             ]
@@ -133,11 +133,11 @@ def test_a_large_component_is_ranked_exactly(write_graph: Callable[..., Graph]) 
     graph = built(write_graph, images, edges)
     assert {(row["a"], row["b"]) for row in graph.run("forest/stored")} == kruskal(images, edges)
     for start, floor, limit in ((images[0], 0.0, 100), (images[-1], 40.0, 100), (images[COMPONENT // 2], 0.0, 2000)):
-        rows = rank_from_image(graph, start, Limits(min_weight=floor, limit=limit))
+        rows = rank_from(graph, [start], [], Limits(min_weight=floor, limit=limit))
         expected = prim(edges, [(start, float("inf"))], floor)[1 : limit + 1]
         assert [(row.id, row.weight) for row in rows] == [(id, weight) for id, weight, _ in expected]
         rare = {id for id in images if rng.random() < 0.01}
-        rows = rank_from_image(graph, start, Limits(min_weight=floor, limit=5, only=rare.__contains__))
+        rows = rank_from(graph, [start], [], Limits(min_weight=floor, limit=5, only=rare.__contains__))
         listed = [row for row in prim(edges, [(start, float("inf"))], floor)[1:] if row[0] in rare]
         assert [(row.id, row.weight, row.hops) for row in rows] == listed[:5]
 
@@ -159,8 +159,8 @@ def test_a_filter_chooses_what_is_listed_and_ways_pass_over_all(
         for floor, depth, limit in ((0.0, None, None), (7.0, None, 3), (0.0, 2, None), (0.0, 3, 2), (0.0, None, 1)):
             limits = Limits(floor, depth, limit, only=some.__contains__)
             for rows, whole in (
-                (rank_from_image(graph, start, limits), prim(edges, [(start, float("inf"))], floor)[1:]),
-                (rank_from_edges(graph, own, limits), prim(edges, others, floor)),
+                (rank_from(graph, [start], [], limits), prim(edges, [(start, float("inf"))], floor)[1:]),
+                (rank_from(graph, [], own, limits), prim(edges, others, floor)),
             ):
                 expected = [row for row in whole if row[0] in some and (depth is None or row[2] <= depth)]
                 assert [(row.id, row.weight, row.hops) for row in rows] == expected[:limit]
@@ -178,9 +178,57 @@ def test_a_photo_with_several_matches_is_ranked_as_if_it_were_stored(
         own = [QueryEdge(id, int(w), w, pair_hash(PHOTO, id)) for id, w in starts]
         for floor, depth in ((0.0, None), (7.0, None), (0.0, 1), (0.0, 3)):
             expected = [row for row in prim(edges, starts, floor) if depth is None or row[2] <= depth]
-            rows = rank_from_edges(graph, own, Limits(floor, depth))
+            rows = rank_from(graph, [], own, Limits(floor, depth))
             assert [(row.id, row.weight, row.hops) for row in rows] == expected
             assert {row.via for row in rows} <= {id for id, _ in starts}
+
+
+@pytest.mark.parametrize("seed", range(20, 26))
+def test_several_starts_are_ranked_from_as_one(write_graph: Callable[..., Graph], way: str, seed: int) -> None:
+    """Prim's algorithm on the whole graph with all that is asked with taken as one image of it."""
+    images, edges = random_graph(seed)
+    graph = built(write_graph, images, edges)
+    rng = random.Random(seed)
+    for stored, photos in ((2, 0), (5, 0), (1, 1), (3, 2), (0, 3)):
+        ids = rng.sample(images, stored)
+        own = [
+            QueryEdge(id, int(weight), weight, pair_hash(f"{PHOTO}-{k}", id))
+            for k in range(photos)
+            for id in rng.sample(images, rng.randint(1, 4))
+            for weight in [rng.randint(5, 9) + rng.choice([0.0, rng.random() * 1e-6])]
+        ]
+        some = {id for id in images if rng.random() < 0.4}
+        for floor, depth, limit, only in (
+            (0.0, None, None, None),
+            (7.0, None, None, None),
+            (0.0, 1, None, None),
+            (0.0, 3, None, None),
+            (0.0, None, 4, None),
+            (0.0, 3, 2, some),
+        ):
+            limits = Limits(floor, depth, limit, only=None if only is None else only.__contains__)
+            expected = [
+                row
+                for row in contracted(edges, ids, own, floor)
+                if (depth is None or row[2] <= depth) and (only is None or row[0] in only)
+            ]
+            rows = rank_from(graph, [*ids, *ids[:1]], own, limits)
+            assert [(row.id, row.weight, row.hops) for row in rows] == expected[:limit]
+            assert {row.via for row in rows} <= {*ids, *(edge.id for edge in own)}
+
+
+def contracted(edges: Edges, ids: list[str], own: list[QueryEdge], floor: float) -> list[tuple[str, float, int]]:
+    """(image, weakest weight on the way, hops) in Prim's order: the plain one, image by image over all edges."""
+    known = [(-w, -pair_hash(a, b), a, b, w) for a, b, w in edges if w >= floor]
+    known += [(-one.weight, -one.hash, PHOTO, one.id, one.weight) for one in own if one.weight >= floor]
+    reached = {PHOTO: (float("inf"), 0), **{id: (float("inf"), 0) for id in ids}}
+    order = []
+    while leaving := [edge for edge in known if (edge[2] in reached) != (edge[3] in reached)]:
+        *_, a, b, weight = min(leaving)
+        before, after = (a, b) if a in reached else (b, a)
+        reached[after] = min(reached[before][0], weight), reached[before][1] + 1
+        order.append((after, *reached[after]))
+    return order
 
 
 def test_a_forest_is_rewritten_by_its_difference(write_graph: Callable[..., Graph]) -> None:
@@ -202,10 +250,10 @@ def test_query_photos_bridge_only_if_wanted(write_graph: Callable[..., Graph]) -
     edges = [("a", "q", 9.1), ("b", "q", 8.2)]
     graph = write_graph(["a", "b", "q"], edges, frozenset("q"))
     build_forest(graph, bridge_queries=False, seen=1, progress=Silent())
-    assert rank_from_image(graph, "a", Limits()) == []
+    assert rank_from(graph, ["a"], [], Limits()) == []
     build_forest(graph, bridge_queries=True, seen=1, progress=Silent())
-    assert [row.id for row in rank_from_image(graph, "a", Limits())] == ["b"]
-    assert [row.id for row in rank_from_image(graph, "a", Limits(query_images=True))] == ["q", "b"]
+    assert [row.id for row in rank_from(graph, ["a"], [], Limits())] == ["b"]
+    assert [row.id for row in rank_from(graph, ["a"], [], Limits(query_images=True))] == ["q", "b"]
     build_forest(graph, bridge_queries=False, seen=1, progress=Silent())
     assert graph.run("read/counts")[0]["tree"] == 0
 
@@ -220,4 +268,4 @@ def test_path_is_the_strongest_one(write_graph: Callable[..., Graph]) -> None:
 
 def test_an_empty_graph_has_an_empty_forest(write_graph: Callable[..., Graph]) -> None:
     graph = built(write_graph, ["a"], [])
-    assert rank_from_image(graph, "a", Limits()) == []
+    assert rank_from(graph, ["a"], [], Limits()) == []

@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lmr.method.review.review import REVIEWER, Acceptance, accepted, decide, odds
+from lmr.method.review.review import REVIEWER, Acceptance, accepted, chances_wrong, decide, odds
 from lmr.settings import Settings
 from lmr.values import Excluded
 
-OF = Acceptance(Settings().nfa_accept, Settings().agreement_even, Settings().agreement_weight)
+MADE = Settings()
+OF = Acceptance(MADE.nfa_accept, MADE.agreement_even, MADE.agreement_weight, MADE.most_wrong)
 nfas, similarities = st.floats(0, 60), st.one_of(st.floats(-1, 1), st.just(math.nan))
 matches = st.lists(st.tuples(nfas, similarities), min_size=1, max_size=20)
 
@@ -21,8 +23,9 @@ def plain(nfa: float, similar: float, dimension: int) -> Excluded | None:
     """By the words of the documentation."""
     if nfa < 3:
         return Excluded.WEAK
-    says = 0.0 if math.isnan(similar) or dimension < 4 else 12 * (similar - 0.7)
-    return None if nfa >= 20 or 0.8 * (nfa - 3) + says >= 0 else Excluded.DOUBTED
+    if nfa >= 20 or math.isnan(similar) or dimension < 4:
+        return None
+    return None if 0.8 * (nfa - 3) + 12 * (similar - 0.7) >= math.log(4) else Excluded.DOUBTED  # at most 0.2 wrong
 
 
 @given(matches, st.integers(1, 64))
@@ -43,7 +46,7 @@ def test_more_evidence_never_speaks_against_a_match(rows: list[tuple[float, floa
 
 def test_measured_cases() -> None:
     """A match just above the threshold needs descriptors that agree, a strong one hardly; a weak one never counts."""
-    nfa, similar = np.array([1.0, 2.5, 3.2, 3.2, 9.0, 25.0]), np.array([0.95, 0.85, 0.55, 0.8, 0.31, -0.5])
+    nfa, similar = np.array([1.0, 2.5, 3.2, 3.2, 9.0, 25.0]), np.array([0.95, 0.85, 0.55, 0.81, 0.43, -0.5])
     assert accepted(nfa, similar, 64, OF).tolist() == [False, False, False, True, True, True]
     assert decide(nfa, similar, 64, OF)[2] == Excluded.DOUBTED
     assert decide(np.array([1.0]), np.array([0.5]), 64, OF)[0] == Excluded.WEAK
@@ -51,7 +54,25 @@ def test_measured_cases() -> None:
 
 def test_descriptors_that_say_nothing_leave_it_to_geometry() -> None:
     nfa = np.array([2.9, 3.0])
-    alone = Acceptance(3.0, 0.7, 0.0)
+    alone = Acceptance(3.0, 0.7, 0.0, 0.2)
     for similar, dimension, of in ((np.array([1.0, -1]), 3, OF), (np.full(2, np.nan), 64, OF), (np.ones(2), 64, alone)):
         assert accepted(nfa, similar, dimension, of).tolist() == [False, True]
-    assert odds(np.array([3.0]), np.array([0.7]), 64, OF) == 0 and REVIEWER.version == 2
+    assert odds(np.array([3.0]), np.array([0.7]), 64, OF) == 0 and REVIEWER.version == 3
+
+
+def test_a_chance_is_what_the_odds_come_to() -> None:
+    nfa, similar = np.array([3.0, 3.0, 5.0, 900.0, 0.0]), np.array([0.7, 0.9, 0.7, 1.0, -1.0])
+    chances = chances_wrong(nfa, similar, 64, OF)
+    assert chances[0] == 0.5 and chances[3] < 1e-200 and chances[4] > 1 - 1e-9
+    assert chances[1] == pytest.approx(1 / (1 + math.exp(2.4))) and chances[2] == pytest.approx(1 / (1 + math.exp(1.6)))
+    sure = accepted(nfa, similar, 64, OF)
+    assert (chances[sure] <= 0.2).all() and (chances[~sure] > 0.2).all()
+
+
+@given(matches, st.floats(0.001, 0.5), st.floats(0, 0.4))
+def test_who_wants_fewer_wrong_matches_gets_some_of_the_same(
+    rows: list[tuple[float, float]], wrong: float, more: float
+) -> None:
+    nfa, similar = np.array(rows).T
+    strict, loose = (accepted(nfa, similar, 64, Acceptance(3.0, 0.7, 12.0, chance)) for chance in (wrong, wrong + more))
+    assert (strict <= loose).all()

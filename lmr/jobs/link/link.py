@@ -15,6 +15,7 @@ from lmr.jobs.train.describe import describe_new, reweigh
 from lmr.method.spanning.forest import ForestChange
 from lmr.store.ledger import Ledger
 from lmr.store.refined import Described, described
+from lmr.store.reliability import keep_stated
 from lmr.store.replica import bring_up
 from lmr.store.reviewing import review, reviewed_otherwise
 from lmr.store.state import Step
@@ -192,6 +193,7 @@ def _round(stores: Stores, run: _Run, asked: str, before: Described) -> tuple[Ro
         ledger.set_meta(_RUN, json.dumps(None if following is None else following.round))
         if following is None:
             ledger.set_meta(_LINKED, asked)
+            keep_stated(stores, after)
     VectorReplica(stores).write(moved)
     clock.lap("refinement")
     return Round(run.round, len(found.pairs), len(fresh), edges, accepted, clock.seconds), following, after

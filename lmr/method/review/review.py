@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +21,7 @@ class Review:
     steepness: see idqe.link_weights; confirmed_inliers: what a person's word counts as.
     """
 
-    version: int = 2
+    version: int = 3
     certain: float = 20.0
     least_dimension: int = 4
     steepness: float = STEEPNESS
@@ -31,6 +32,7 @@ class Review:
 REVIEWER = Review()
 
 
+_CERTAIN = 500.0  # odds, as a logarithm, that floats can tell from certainty no more
 DIGITS = 6  # to which the similarity of refined descriptors is rounded before it is judged
 
 
@@ -54,12 +56,19 @@ class Acceptance:
     """From when on a match takes part; part of the settings that a collection is made with.
 
     accept: least -log10(false alarms) of a match, at which it is as likely right as wrong where both descriptors are as
-    similar as even; weight: how much their similarity counts beside that, 0 for not at all.
+    similar as even; weight: how much their similarity counts beside that, 0 for not at all; wrong: the greatest chance
+    of being wrong, 0 to 1.
     """
 
     accept: float
     even: float
     weight: float
+    wrong: float = 0.5
+
+    @property
+    def least_odds(self) -> float:
+        """Natural logarithm."""
+        return math.log((1 - self.wrong) / self.wrong)
 
 
 def odds(nfa: Array, similar: Array, dimension: int, of: Acceptance, by: Review = REVIEWER) -> Array:
@@ -74,12 +83,23 @@ def odds(nfa: Array, similar: Array, dimension: int, of: Acceptance, by: Review 
     return np.asarray(by.steepness * (nfa - of.accept) + counts * told)
 
 
+def chances_wrong(nfa: Array, similar: Array, dimension: int, of: Acceptance, by: Review = REVIEWER) -> Array:
+    """(E,) chance that a match joins photos of different places, which its odds come to.
+
+    On two sets of labelled photos that many were wrong (docs/figures.md).
+    """
+    return np.asarray(1 / (1 + np.exp(np.minimum(odds(nfa, similar, dimension, of, by), _CERTAIN))))
+
+
 def accepted(nfa: Array, similar: Array, dimension: int, of: Acceptance, by: Review = REVIEWER) -> Array:
-    """(E,) bool: whether a match is more likely right than wrong, or all but certain by its geometry alone.
+    """(E,) bool: whether a match is likely enough right, or all but certain by its geometry alone.
 
     None takes part by agreement alone: descriptors come to agree by weak matches as well, by those over a mark too.
+    Where there are none that say anything, the geometry alone decides.
     """
-    return (nfa >= of.accept) & ((odds(nfa, similar, dimension, of, by) >= 0) | (nfa >= by.certain))
+    silent = np.isnan(similar) | (of.weight == 0) | (dimension < by.least_dimension)
+    likely = odds(nfa, similar, dimension, of, by) >= of.least_odds
+    return np.asarray((nfa >= of.accept) & (likely | silent | (nfa >= by.certain)))
 
 
 def decide(nfa: Array, similar: Array, dimension: int, of: Acceptance, by: Review = REVIEWER) -> Array:

@@ -31,7 +31,7 @@ class Reached:
     """An image reached over verified matches.
 
     weight and inliers are those of the weakest match on the way, hops its length, via the first image of the forest
-    on it.
+    on it, which may be a start.
     """
 
     id: str
@@ -55,20 +55,22 @@ class Limits:
     only: Callable[[str], bool] | None = None
 
 
-def rank_from_image(graph: Queries, id: str, limits: Limits) -> list[Reached]:
-    """Images in the order in which Prim's algorithm reaches them from an image of the forest, itself left out."""
-    rows = _in_one_query(graph, [{"id": id, "edges": []}], limits)
-    return _grown(graph, [], id, limits) if rows is None else rows
+def rank_from(graph: Queries, ids: Sequence[str], edges: Sequence[QueryEdge], limits: Limits) -> list[Reached]:
+    """Images in the order in which Prim's algorithm reaches them from all starts at once, themselves left out.
 
-
-def rank_from_edges(graph: Queries, edges: Sequence[QueryEdge], limits: Limits) -> list[Reached]:
-    """The same from a photo outside the forest that has these verified matches with its images."""
-    open_ = [edge for edge in edges if edge.weight >= limits.min_weight]
-    if not open_:
+    ids: starts that are images of the forest; edges: verified matches that photos outside it have with its images. The
+    starts are one node of the graph, so to speak: what reaches any of them has reached all. Prim's tree of that graph
+    lies in the forest and these edges: a match that is no edge of the forest is the weakest of a circle, and still is
+    when images are taken together.
+    """
+    own = list(dict.fromkeys(ids))
+    open_ = [edge for edge in edges if edge.weight >= limits.min_weight and edge.id not in own]
+    starts: list[dict] = [{"id": id, "edges": []} for id in own]
+    starts += [{"id": edge.id, "edges": [[-edge.weight, -edge.hash, edge.inliers]]} for edge in open_]
+    if not starts:
         return []
-    starts = [{"id": edge.id, "edges": [[-edge.weight, -edge.hash, edge.inliers]]} for edge in open_]
     rows = _in_one_query(graph, starts, limits)
-    return _grown(graph, open_, None, limits) if rows is None else rows
+    return _grown(graph, own, open_, limits) if rows is None else rows
 
 
 def _in_one_query(graph: Queries, starts: list[dict], limits: Limits) -> list[Reached] | None:
@@ -97,7 +99,7 @@ def _in_one_query(graph: Queries, starts: list[dict], limits: Limits) -> list[Re
 class _Step(NamedTuple):
     """An edge by which the tree may grow, the strongest first.
 
-    order: its weight and hash, negated; id: the image behind it; before: the image in front of it, None for the photo;
+    order: its weight and hash, negated; id: the image behind it; before: the image in front of it, None at a start;
     weakest: weight, hash and inliers of the weakest edge on the way; via: the first image of the way.
     """
 
@@ -110,18 +112,18 @@ class _Step(NamedTuple):
     listed: bool
 
 
-def _grown(graph: Queries, edges: Sequence[QueryEdge], start: str | None, limits: Limits) -> list[Reached]:
+def _grown(graph: Queries, starts: Sequence[str], edges: Sequence[QueryEdge], limits: Limits) -> list[Reached]:
     """Prim's algorithm on the forest; the heap is here, the forest in the database."""
     around: dict[str, _Edges] = {}
     reach = 0  # of _HOPS
-    heap = [_Step((-e.weight, -e.hash), e.id, None, (e.weight, e.hash, e.inliers), 1, e.id, True) for e in edges]
-    if start is not None:
-        heap.append(_Step((-float("inf"), 0), start, None, (float("inf"), 0, NO_LIMIT), 0, start, False))
+    endless = float("inf")
+    heap = [_Step((-endless, 0), id, None, (endless, 0, NO_LIMIT), 0, id, False) for id in starts]
+    heap += [_Step((-e.weight, -e.hash), e.id, None, (e.weight, e.hash, e.inliers), 1, e.id, True) for e in edges]
     heapq.heapify(heap)
     if limits.limit is None:
         _ask_all(graph, [step.id for step in heap], around, limits.min_weight)
     # while several ways may still meet, what is too deep over one of them may be passed, or not, by another
-    circles = _circles(graph, edges) if limits.depth is not None else 0
+    circles = _circles(graph, [*starts, *(edge.id for edge in edges)]) if limits.depth is not None else 0
     done: set[str] = set()
     rows: list[Reached] = []
     asked = 0
@@ -133,8 +135,7 @@ def _grown(graph: Queries, edges: Sequence[QueryEdge], start: str | None, limits
         done.add(step.id)
         deep = limits.depth is not None and step.hops > limits.depth
         if step.listed and not deep and (limits.only is None or limits.only(step.id)):
-            way = step.weakest[0], step.weakest[2], step.hops
-            rows.append(Reached(step.id, *way, step.via if start is None else start))
+            rows.append(Reached(step.id, step.weakest[0], step.weakest[2], step.hops, step.via))
         if limits.depth is not None and step.hops >= limits.depth and not circles:
             continue
         if step.id not in around and limits.only is not None and asked == _PATIENCE:
@@ -147,20 +148,19 @@ def _grown(graph: Queries, edges: Sequence[QueryEdge], start: str | None, limits
         for other, (weight, hash, inliers, is_query) in around[step.id].items():
             if other not in done:
                 weakest = min(step.weakest, (weight, hash, inliers))
-                first = step.via if step.hops else other
                 listed = limits.query_images or not is_query
-                heapq.heappush(heap, _Step((-weight, -hash), other, step.id, weakest, step.hops + 1, first, listed))
+                heapq.heappush(heap, _Step((-weight, -hash), other, step.id, weakest, step.hops + 1, step.via, listed))
             elif other != step.before:
                 circles -= 1
     return rows
 
 
-def _circles(graph: Queries, edges: Sequence[QueryEdge]) -> int:
-    """How many circles a photo's matches close in the forest: all but one for each component that they lead to."""
-    if len(edges) < 2:
+def _circles(graph: Queries, begun: Sequence[str]) -> int:
+    """How many circles starts close in the forest: all but one for each component that ways begin in, at these."""
+    if len(begun) < 2:
         return 0
-    row = graph.run("forest/numbers", ids=[edge.id for edge in edges])[0]
-    return len(edges) - len(set(row["components"]))
+    row = graph.run("forest/numbers", ids=list(begun))[0]
+    return len(begun) - len(set(row["components"]))
 
 
 def _ask_around(graph: Queries, ids: list[str], around: dict[str, _Edges], min_weight: float, hops: int) -> int:

@@ -4,10 +4,10 @@
 for (const form of document.querySelectorAll("form.drop")) {
   const file = form.querySelector("input[type=file]");
   const take = (files) => {
-    const photo = [...files].find((one) => one.type.startsWith("image/") || one.type.startsWith("video/") || !one.type);
-    if (!photo) return;
+    const photos = [...files].filter((one) => one.type.startsWith("image/") || one.type.startsWith("video/") || !one.type);
+    if (!photos.length) return;
     const chosen = new DataTransfer();
-    chosen.items.add(photo);
+    for (const photo of photos) chosen.items.add(photo);
     file.files = chosen.files;
     form.requestSubmit();
   };

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from lmr.errors import LmrError
-from lmr.library.reading import Misfit, value_of
-from lmr.library.wire import Wire, failure
+from lmr.library.reading import value_of
+from lmr.library.remote.wire import Wire, failure
 from lmr.progress import Advance, Progress
 from lmr.text import printable
 
@@ -31,7 +31,7 @@ class _Job:
     failure: str | None
 
 
-def done(wire: Wire, progress: Progress, call: str, asked: Mapping[str, str], read: Callable[[Any], Any]) -> Any:
+def done(wire: Wire, progress: Progress, call: str, asked: Mapping[str, Any], read: Callable[[Any], Any]) -> Any:
     """What a job that a call begins gives, read by `read`. Raises what it failed with, LmrError where it was cut short.
 
     Where waiting is interrupted, the job is cancelled: it ends where it next tells of its progress, and asked for
@@ -51,20 +51,14 @@ def done(wire: Wire, progress: Progress, call: str, asked: Mapping[str, str], re
         raise
     if job.state != "done":
         raise (failure(job.failure) or LmrError)(printable(job.error or f"the job ended as {job.state}"))
-    try:
-        return read(job.outcome)
-    except Misfit as error:
-        raise wire.other(str(error)) from None
+    return wire.read(lambda: read(job.outcome))
 
 
 def _followed(wire: Wire, progress: Progress, id: str) -> _Job:
     with contextlib.ExitStack() as shown:
         label, advance, before = "", _nothing, 0
         while True:
-            try:
-                job: _Job = value_of(_Job, wire.values("GET", f"/jobs/{id}", {"wait": _LOOK}))
-            except Misfit as error:
-                raise wire.other(str(error)) from None
+            job = _looked(wire, id)
             if job.task != label:
                 shown.close()
                 label, before = job.task, 0
@@ -74,6 +68,12 @@ def _followed(wire: Wire, progress: Progress, id: str) -> _Job:
                 before = job.done
             if job.state not in _OPEN:
                 return job
+
+
+def _looked(wire: Wire, id: str) -> _Job:
+    told = wire.values("GET", f"/jobs/{id}", {"wait": _LOOK})
+    found: _Job = wire.read(lambda: value_of(_Job, told))
+    return found
 
 
 _nothing: Advance = lambda more: None  # noqa: E731

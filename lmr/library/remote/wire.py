@@ -6,22 +6,22 @@ followed, and what went wrong is told in words that hold no control characters. 
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NoReturn
-from urllib.parse import parse_qs, urlsplit
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from lmr import __version__, errors
 from lmr.errors import BusyError, LmrError, PhotoError, ServerError, UsageError
+from lmr.library.reading import Misfit
+from lmr.library.remote.address import API, is_loopback, parts
 from lmr.text import printable
 
 if TYPE_CHECKING:
     import httpx
 
-_API = "/api/v1"
+T = TypeVar("T")
 _CONNECT = 10.0  # seconds
 _PATIENCE = 30.0  # seconds of asking a busy server again
 _LONGEST_PAUSE = 5.0
@@ -46,7 +46,7 @@ class Wire:
     """A connection that several threads may use; seconds: to wait for an answer, and for all of it."""
 
     def __init__(self, address: str, token: str | None, seconds: float) -> None:
-        self.base, in_address = _parts(address)
+        self.base, in_address = parts(address)
         token = token or in_address
         if not token or not token.isascii() or not token.isprintable() or " " in token:
             raise UsageError("a token is needed: give the address that `lmr serve` printed, or its token=")
@@ -61,7 +61,7 @@ class Wire:
             },
             timeout=self._httpx.Timeout(seconds, connect=min(_CONNECT, seconds)),
             follow_redirects=False,
-            trust_env=not _is_loopback(self.base),
+            trust_env=not is_loopback(self.base),
         )
 
     def close(self) -> None:
@@ -73,7 +73,7 @@ class Wire:
         method: str,
         path: str,
         params: Mapping[str, str] | None = None,
-        body: bytes | Mapping[str, str] | None = None,
+        body: bytes | Mapping[str, Any] | None = None,
         *,
         missing_is_none: bool = False,
     ) -> Any:
@@ -93,6 +93,13 @@ class Wire:
             raise self.other("it is no JPEG")
         return data
 
+    def read(self, read: Callable[[], T]) -> T:
+        """What an answer tells. Raises ServerError where that is not of the shape of this version's."""
+        try:
+            return read()
+        except (Misfit, UsageError) as error:
+            raise self.other(str(error)) from None
+
     def other(self, why: str) -> ServerError:
         """What is raised where an answer is not what `lmr serve` of this version gives."""
         return ServerError(
@@ -104,7 +111,7 @@ class Wire:
         method: str,
         path: str,
         params: Mapping[str, str] | None,
-        body: bytes | Mapping[str, str] | None,
+        body: bytes | Mapping[str, Any] | None,
         most: int,
         missing_is_none: bool,
     ) -> bytes | None:
@@ -128,7 +135,7 @@ class Wire:
         method: str,
         path: str,
         params: Mapping[str, str] | None,
-        body: bytes | Mapping[str, str] | None,
+        body: bytes | Mapping[str, Any] | None,
         most: int,
     ) -> tuple[int, Mapping[str, str], bytes]:
         if self._client.is_closed:
@@ -138,7 +145,7 @@ class Wire:
         with (
             self._translated(),
             self._client.stream(
-                method, self.base + _API + path, params=dict(params or {}), content=content, headers=kind
+                method, self.base + API + path, params=dict(params or {}), content=content, headers=kind
             ) as answer,
         ):
             if answer.headers.get("content-encoding", "identity") != "identity":
@@ -212,31 +219,6 @@ def failure(name: str | None) -> type[LmrError] | None:
     """The class of an error that a server names; None if it is none of lmr's."""
     found = getattr(errors, name or "", None)
     return found if isinstance(found, type) and issubclass(found, LmrError) else None
-
-
-def _parts(address: str) -> tuple[str, str | None]:
-    """The server's address without its token, and the token. Texts of errors do not repeat what may hold one."""
-    example = "give an address such as http://127.0.0.1:8765"
-    try:
-        parts = urlsplit(address.strip())
-        parts.port  # noqa: B018  raises for what is no port
-    except (ValueError, AttributeError):
-        raise UsageError(f"this is no address of a server: {example}") from None
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise UsageError(f"this is no address of a server: {example}")
-    if "@" in parts.netloc:
-        raise UsageError(f"an address with a user's name is not taken: {example}, and token=")
-    path = parts.path.rstrip("/").removesuffix(_API)
-    tokens = parse_qs(parts.query).get("token")
-    return f"{parts.scheme}://{parts.netloc}{path}", tokens[0] if tokens else None
-
-
-def _is_loopback(base: str) -> bool:
-    host = urlsplit(base).hostname or ""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _pause(after: str) -> float:
