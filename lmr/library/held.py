@@ -73,6 +73,18 @@ class Held:
         return {ImageId(image.id): image.landmark for image in images if image.landmark is not None}
 
     @property
+    def version(self) -> int:
+        """It grows whenever images, what is known of them, or their labels become others.
+
+        >>> before = c.version
+        >>> former = c.label({"photos/front.jpg": "old town-hall"}, replace=True)
+        >>> c.version > before, len(c.label(former, replace=True))
+        (True, 1)
+        """
+        self._stores.ledger.follow()
+        return self._stores.ledger.marks.version
+
+    @property
     def lacks(self) -> str | None:
         """What the collection still lacks for searches to find all they can, in words; None where it is linked.
 

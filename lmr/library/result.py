@@ -208,6 +208,12 @@ def found_of(result: SearchResult) -> Found | None:
     return result._source.found if isinstance(result._source, _Searched) else None
 
 
+def state_of(result: SearchResult) -> str | None:
+    """The name of the state that was searched (see `Snapshot`); None where the result is from elsewhere."""
+    found = found_of(result)
+    return None if found is None else found.state
+
+
 @dataclass(frozen=True, slots=True)
 class _Searched:
     """A search of an open collection."""

@@ -234,6 +234,11 @@ class Marks:
             removed=found["removed"],
         )
 
+    @property
+    def version(self) -> int:
+        """See InLedger."""
+        return int(self._facts.get(_VERSION) or 0)
+
     def vectors(self) -> InVectors | None:
         """What Milvus was brought up to; None where it is to be written from the beginning."""
         words = (self._facts.get(_VECTORS) or "").split()

@@ -11,6 +11,7 @@ from lmr.errors import PhotoError, UsageError
 from lmr.library.homes import queries as all_queries
 from lmr.plain import plain
 from lmr.values import ImageId, PhotoFile
+from lmr.web import takeaway
 from lmr.web.answers import Awaited
 from lmr.web.asked import MOST, TOGETHER, Asked, fraction, whole
 from lmr.web.holding import begin_job, cancelled
@@ -104,6 +105,11 @@ def match_picture(site: Site, request: Request, data: bytes) -> Any:
 def clusters(site: Site, request: Request, data: bytes) -> Any:
     """See GET /clusters."""
     return plain(site.c.clusters(whole(request.query_params, "limit", 50, MOST)))
+
+
+def photos(site: Site, request: Request, data: bytes) -> Any:
+    """See GET /clusters/{id}/photos."""
+    return takeaway.photos(site, request)
 
 
 def review(site: Site, request: Request, data: bytes) -> Any:
