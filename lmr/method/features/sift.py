@@ -17,7 +17,7 @@ import numpy as np
 
 from lmr.method.features.view import BANDS, Bands, View, working_view
 from lmr.method.photos.turned import MIRRORED, turned_points
-from lmr.method.verification.parameters import VERIFIER, Verifier
+from lmr.method.verification.parameters import ROOTSIFT_VERIFIER, Verifier
 from lmr.values import Array, Features, Photo, quantised, readonly, unit_rows
 
 SPARSE_DIMENSION, DENSE_DIMENSION = 64, 32
@@ -67,7 +67,7 @@ class RootSift:
     points: int
     name: str = "rootsift"
     on_device: bool = False
-    verifier: Verifier = VERIFIER
+    verifier: Verifier = ROOTSIFT_VERIFIER
 
     @property
     def max_side(self) -> int:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lmr.method.verification import kernels
 from lmr.method.verification.parameters import ARTEFACTS, MARKS, Artefacts, Marks
 from lmr.values import Array, Excluded
 
@@ -32,20 +33,14 @@ def keeps_its_place(
     """
     first, second = (np.asarray(frame, np.float64) for frame in frames)
     wide, high = second[2:] / first[2:]
-    for scale in {(1.0, 1.0), (wide, wide), (high, high), (wide, high)}:
-        for x in (0.0, 0.5, 1.0):
-            for y in (0.0, 0.5, 1.0):
-                anchor = np.array([x, y])
-                placed = (p - first[:2] - anchor * first[2:]) * scale + second[:2] + anchor * second[2:]
-                kept = np.abs(placed - q).max(1) <= by.place * unit
-                if kept.mean() < by.most:
-                    continue
-                spanned = min(_part_of(p[kept], first), _part_of(q[kept], second))
-                if len(p) < by.share * points or spanned < by.small:
-                    return Excluded.IN_PLACE
-                along = min(_in_margin(p[kept], first, by.margin), _in_margin(q[kept], second, by.margin))
-                if along >= by.border:
-                    return Excluded.BORDER
+    scales = np.array([*{(1.0, 1.0), (wide, wide), (high, high), (wide, high)}])
+    for kept in kernels.still(p, q, first, second, scales, by.place * unit, by.most):
+        spanned = min(_part_of(p[kept], first), _part_of(q[kept], second))
+        if len(p) < by.share * points or spanned < by.small:
+            return Excluded.IN_PLACE
+        along = min(_in_margin(p[kept], first, by.margin), _in_margin(q[kept], second, by.margin))
+        if along >= by.border:
+            return Excluded.BORDER
     return None
 
 

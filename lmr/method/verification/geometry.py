@@ -19,13 +19,10 @@ def inliers_of(p: Array, q: Array, jump: Array, by: Geometry = GEOMETRY) -> tupl
     """
     if isinstance(by, PairGeometry):
         return _of_pairs(p, q, by)
-    votes = kernels.vote(p, q, jump, min(by.hypotheses, len(p)), by.vote_tolerance, by.scale_tolerance)
-    seeds = np.argsort(-votes, kind="stable")[: by.refined]
     tolerances, map_ = (by.tolerance, by.vote_tolerance, by.scale_tolerance), by.plausible
     supports = map_.affine_support, map_.shift_support
-    rest = (*tolerances, by.refits, *supports, map_.limits)
-    found = [kernels.refine(p, q, jump, kernels.of_match(p, q, jump, seed), *rest, False) for seed in seeds]
-    return max(found, key=lambda result: int(result[0].sum()))
+    hypotheses = min(by.hypotheses, len(p))
+    return kernels.best_map(p, q, jump, hypotheses, by.refined, *tolerances, by.refits, *supports, map_.limits)
 
 
 def _of_pairs(p: Array, q: Array, by: PairGeometry) -> tuple[Array, Array]:
@@ -52,8 +49,7 @@ def only_moved(p: Array, q: Array, by: Geometry = GEOMETRY) -> tuple[Array, Arra
 
 def distinct(points: Array, side: float = GEOMETRY.cell) -> int:
     """Number of square cells, `side` px wide, that hold one of the points (n, 2)."""
-    cells = np.floor(points / side).astype(np.int64)
-    return len(set((cells[:, 0] * (1 << 32) + cells[:, 1]).tolist()))
+    return int(kernels.distinct(points, side))
 
 
 def occupied_area(points: Array, area: float, by: Geometry = GEOMETRY) -> float:

@@ -1,7 +1,4 @@
-"""Compiled inner loops of matching and geometry; plain NumPy twins stand in tests/verification.
-
-All descriptors are integers, so that every product is exact in float32 and no order of summation can matter.
-"""
+"""Compiled inner loops of matching and geometry; plain NumPy twins stand in tests/verification."""
 
 from __future__ import annotations
 
@@ -10,56 +7,7 @@ from numba import njit
 
 from lmr.values import Array
 
-_LANES = 128
-_NEVER = np.float32(-3.0e38)
 Limits = tuple[float, float, float, float]  # see parameters.Plausible
-
-
-@njit(cache=True, nogil=True, fastmath={"nnan", "ninf", "nsz", "reassoc"})
-def scan_block(
-    products: Array,
-    half1: Array,
-    half2: Array,
-    row_best: Array,
-    row_second: Array,
-    col_best: Array,
-    col_second: Array,
-    col_row: Array,
-    start: int,
-) -> None:
-    """Take a block of rows of the product matrix into the best and second best of rows and columns.
-
-    products (r, n2), overwritten; half1 (n1,), half2 (n2,) half the squared lengths; then the running results, (n1,)
-    or (n2,): best and second best of -distance²/2, and the row of each column's best. Rows are reduced in lanes, as
-    the compiler turns only independent maxima into vector instructions.
-    """
-    count = products.shape[1]
-    lane_best = np.empty(_LANES, np.float32)
-    lane_second = np.empty(_LANES, np.float32)
-    for r in range(products.shape[0]):
-        i = np.int32(start + r)
-        row, own = products[r], half1[i]
-        for j in range(count):
-            value = row[j] - half2[j] - own
-            row[j] = value
-            best = col_best[j]
-            col_second[j] = max(col_second[j], min(value, best))
-            col_row[j] = i if value > best else col_row[j]
-            col_best[j] = max(best, value)
-        lane_best[:] = _NEVER
-        lane_second[:] = _NEVER
-        for begin in range(0, count, _LANES):
-            chunk = row[begin : begin + _LANES]
-            for lane in range(len(chunk)):
-                value, best = chunk[lane], lane_best[lane]
-                lane_second[lane] = max(lane_second[lane], min(value, best))
-                lane_best[lane] = max(best, value)
-        best, second = _NEVER, _NEVER
-        for lane in range(_LANES):
-            second = max(second, lane_second[lane], min(best, lane_best[lane]))
-            best = max(best, lane_best[lane])
-        row_best[i] = best
-        row_second[i] = second
 
 
 @njit(cache=True, nogil=True)
@@ -68,43 +16,107 @@ def mutual(
 ) -> tuple[Array, Array, Array]:
     """Pairs that are each other's nearest, with the greater of both ratios of distances at most `ratio`.
 
-    Returns rows (n,), columns (n,) and squared ratios (n,), in the order of the columns.
+    All int32, as nearest.Nearest has them. Returns rows (n,), columns (n,) and squared ratios (n,), in the order of
+    the ratios, and of the rows where they are equal.
     """
-    rows = np.empty(len(col_row), np.int64)
-    columns = np.empty(len(col_row), np.int64)
-    ratios = np.empty(len(col_row), np.float64)
-    found = 0
+    column_of = np.full(len(row_best), np.int64(-1))
     for j in range(len(col_row)):
         i = col_row[j]
-        if i < 0 or row_best[i] != col_best[j]:
+        if i >= 0 and row_best[i] == col_best[j]:
+            column_of[i] = j  # where a row has two such, its second best is as good, and no ratio is small enough
+    rows = np.empty(len(row_best), np.int64)
+    ratios = np.empty(len(row_best), np.float64)
+    found = 0
+    for i in range(len(row_best)):
+        j = column_of[i]
+        if j < 0:
             continue
-        second = min(-row_second[i], -col_second[j])
+        second = -np.float64(max(row_second[i], col_second[j]))
         if second > 0 and -np.float64(col_best[j]) <= ratio * ratio * second:
             rows[found] = i
-            columns[found] = j
             ratios[found] = -np.float64(col_best[j]) / second
             found += 1
-    return rows[:found], columns[:found], ratios[:found]
+    order = np.argsort(ratios[:found], kind="mergesort")
+    rows = rows[order]
+    return rows, column_of[rows], ratios[order]
 
 
 @njit(cache=True, nogil=True)
 def vote(p: Array, q: Array, jump: Array, hypotheses: int, tolerance: float, scale_tolerance: float) -> Array:
     """Votes (h,) for each of the first h matches as a hypothesis of scale and shift.
 
-    p, q (n, 2) px; jump (n,) log ratio of scales. The error is the geometric mean of those in both images.
+    p, q (n, 2) px; jump (n,) log ratio of scales. The error is the geometric mean of those in both images. Columns are
+    laid apart, and nothing branches, so that the compiler makes vector instructions of it.
     """
     votes = np.zeros(hypotheses, np.int64)
+    px, py, qx, qy = p[:, 0].copy(), p[:, 1].copy(), q[:, 0].copy(), q[:, 1].copy()
     for h in range(hypotheses):
         scale = np.exp(jump[h])
-        shift_x = q[h, 0] - scale * p[h, 0]
-        shift_y = q[h, 1] - scale * p[h, 1]
-        limit = tolerance * tolerance * scale
-        for k in range(len(p)):
-            x = scale * p[k, 0] + shift_x - q[k, 0]
-            y = scale * p[k, 1] + shift_y - q[k, 1]
-            if x * x + y * y < limit and abs(jump[k] - jump[h]) < scale_tolerance:
-                votes[h] += 1
+        shift_x = qx[h] - scale * px[h]
+        shift_y = qy[h] - scale * py[h]
+        limit, own = tolerance * tolerance * scale, jump[h]
+        count = 0
+        for k in range(len(px)):
+            x = scale * px[k] + shift_x - qx[k]
+            y = scale * py[k] + shift_y - qy[k]
+            count += int((x * x + y * y < limit) & (abs(jump[k] - own) < scale_tolerance))
+        votes[h] = count
     return votes
+
+
+@njit(cache=True, nogil=True)
+def best_map(
+    p: Array,
+    q: Array,
+    jump: Array,
+    hypotheses: int,
+    refined: int,
+    tolerance: float,
+    vote_tolerance: float,
+    scale_tolerance: float,
+    refits: int,
+    affine_support: int,
+    shift_support: int,
+    limits: Limits,
+) -> tuple[Array, Array]:
+    """Inliers (n,) bool and map (2, 3) of the best of the hypotheses with most votes, each refitted; see refine."""
+    votes = vote(p, q, jump, hypotheses, vote_tolerance, scale_tolerance)
+    best, best_model = np.zeros(len(p), np.bool_), np.zeros((2, 3))
+    most: int = -1
+    for _ in range(min(refined, hypotheses)):
+        seed = int(np.argmax(votes))  # the first of several
+        votes[seed] = -1
+        inside, model = refine(
+            p,
+            q,
+            jump,
+            of_match(p, q, jump, seed),
+            tolerance,
+            vote_tolerance,
+            scale_tolerance,
+            refits,
+            affine_support,
+            shift_support,
+            limits,
+            False,
+        )
+        if inside.sum() > most:
+            most = int(inside.sum())
+            best, best_model = inside, model
+    return best, best_model
+
+
+@njit(cache=True, nogil=True)
+def distinct(points: Array, side: float) -> int:
+    """Number of square cells, `side` px wide, that hold one of the points (n, 2)."""
+    cells = np.empty(len(points), np.int64)
+    for k in range(len(points)):
+        cells[k] = np.int64(np.floor(points[k, 0] / side)) * (1 << 32) + np.int64(np.floor(points[k, 1] / side))
+    cells.sort()
+    count = min(len(cells), 1)
+    for k in range(1, len(cells)):
+        count += cells[k] != cells[k - 1]
+    return count
 
 
 @njit(cache=True, nogil=True)
@@ -304,3 +316,25 @@ def shifted(p: Array, q: Array, anchors: int, least_span: float, close: float) -
             y = model[0, 0] * p[k, 1] + model[1, 2] - q[k, 1]
             inside[k] = x * x + y * y <= (close * max(model[0, 0], 1.0)) ** 2
     return model, inside
+
+
+@njit(cache=True, nogil=True)
+def still(p: Array, q: Array, first: Array, second: Array, scales: Array, close: float, most: float) -> Array:
+    """Which inliers keep their place in the frame (f, k) bool, for each way to fit frames of which so large a part do.
+
+    p, q (k, 2) and frames (4,) x, y, width, height in px; scales (s, 2) of the second frame to the first; the place is
+    measured from each corner, the middle of each side and the centre. close: px; most: of the inliers.
+    """
+    found = np.empty((9 * len(scales), len(p)), np.bool_)
+    count = 0
+    for scale_x, scale_y in scales:
+        for x in (0.0, 0.5, 1.0):
+            for y in (0.0, 0.5, 1.0):
+                kept = 0
+                for k in range(len(p)):
+                    at_x = (p[k, 0] - first[0] - x * first[2]) * scale_x + second[0] + x * second[2]
+                    at_y = (p[k, 1] - first[1] - y * first[3]) * scale_y + second[1] + y * second[3]
+                    found[count, k] = max(abs(at_x - q[k, 0]), abs(at_y - q[k, 1])) <= close
+                    kept += found[count, k]
+                count += kept / len(p) >= most
+    return found[:count]

@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
+from importlib.resources import files
 
 import numpy as np
 
 from lmr.errors import CollectionError
 from lmr.method.features.pack import CUT
 from lmr.method.verification import kernels
-from lmr.method.verification.parameters import MATCHING, Matching
-from lmr.values import Array, Features, Matches
-
-_BLOCK = 128  # rows whose products with 2,000 points stay in the second-level cache
+from lmr.method.verification.nearest import Points, nearest, points_of
+from lmr.method.verification.parameters import MATCHING, Matching, TwoLooks
+from lmr.values import Array, Features, Matches, readonly
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prepared:
     """The strongest points of a photo, ready for many comparisons.
 
-    descriptors (n, D) and half_squares (n,) float32, whole numbers; points (n, 2) and log_scales (n,) float64 in
-    working px; view in px of the original, area its square working px; unit: px of the original for each. extractor:
-    see Features.
+    compared: their descriptors; points (n, 2) and log_scales (n,) float64 in working px; view in px of the original,
+    area its square working px; unit: px of the original for each. extractor: see Features.
     """
 
-    descriptors: Array
-    half_squares: Array
+    compared: Points
     points: Array
     log_scales: Array
     view: tuple[float, float, float, float]
@@ -34,22 +33,34 @@ class Prepared:
     key: bytes
     extractor: str
 
+    @property
+    def descriptors(self) -> Array:
+        """(n, D) int8."""
+        return self.compared.descriptors
+
 
 def prepare(features: Features, by: Matching = MATCHING) -> Prepared:
     """Features ready to be matched."""
     count = by.points
-    descriptors = features.descriptors[:count].astype(np.float32)
+    descriptors = features.descriptors[:count]
+    look = by if isinstance(by, TwoLooks) and len(descriptors) >= by.from_points else None
     return Prepared(
-        descriptors,
-        (descriptors**2).sum(1) / 2,
+        points_of(descriptors, None if look is None else codebook(look.cells), 0 if look is None else look.probes),
         features.keypoints[:count].astype(np.float64) / features.unit,
         np.log(np.maximum(features.scales[:count].astype(np.float64) / features.unit, 1e-6)),
         features.view,
         max(features.view[2] * features.view[3] / features.unit**2, 1.0),
         features.unit,
-        features.keypoints[:count].tobytes() + features.descriptors[:4].tobytes(),
+        features.keypoints[:count].tobytes() + descriptors[:4].tobytes(),
         features.extractor,
     )
+
+
+@functools.cache
+def codebook(name: str) -> Array:
+    """(K, D) int8, the centres of cells that come with lmr under that name."""
+    with files("lmr.method.verification").joinpath(f"{name}.npy").open("rb") as file:
+        return readonly(np.load(file, allow_pickle=False))
 
 
 def check_comparable(a: Prepared, b: Prepared) -> None:
@@ -66,35 +77,18 @@ def _is_cut(name: str, whole: str) -> bool:
     return name.endswith(CUT) and whole.startswith(name.removesuffix(CUT))
 
 
-def match(a: Prepared, b: Prepared, ratio: float = MATCHING.ratio) -> Matches:
+def match(a: Prepared, b: Prepared, ratio: float = MATCHING.ratio, *, cells: bool = False) -> Matches:
     """Pairs of points that are each other's nearest, clearly nearer than the second best on either side.
 
-    Raises CollectionError where features of different extractors are to be compared.
+    cells: only points in near cells are compared (see nearest). Raises CollectionError where features of different
+    extractors are to be compared.
     """
     check_comparable(a, b)
-    n, m = len(a.descriptors), len(b.descriptors)
-    if min(n, m) < 2:
+    if min(len(a.descriptors), len(b.descriptors)) < 2:
         empty = np.zeros(0, np.int64)
         return Matches(empty, empty, np.zeros(0))
-    row_best, row_second = np.empty((2, n), np.float32)
-    col_best, col_second = np.full((2, m), -3.0e38, np.float32)
-    col_row = np.full(m, -1, np.int32)
-    other = np.ascontiguousarray(b.descriptors.T)
-    buffer = np.empty((_BLOCK, m), np.float32)
-    for start in range(0, n, _BLOCK):
-        rows = a.descriptors[start : start + _BLOCK]
-        products = np.dot(rows, other, out=buffer[: len(rows)])
-        kernels.scan_block(
-            products,
-            a.half_squares,
-            b.half_squares,
-            row_best,
-            row_second,
-            col_best,
-            col_second,
-            col_row,
-            start,
-        )
-    first, second, ratios = kernels.mutual(row_best, row_second, col_best, col_second, col_row, ratio)
-    order = np.lexsort((second, first, ratios))
-    return Matches(first[order], second[order], np.sqrt(ratios[order]))
+    found = nearest(a.compared, b.compared, cells=cells)
+    first, second, ratios = kernels.mutual(
+        found.row_best, found.row_second, found.col_best, found.col_second, found.col_row, ratio
+    )
+    return Matches(first, second, np.sqrt(ratios))

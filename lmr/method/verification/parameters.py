@@ -19,6 +19,20 @@ class Matching:
 
 
 @dataclass(frozen=True, slots=True)
+class TwoLooks(Matching):
+    """The same with a first look at a pair, which settles most: only points that lie in near cells are compared.
+
+    cells: the codebook whose centres they belong to; probes: cells that a point looks into; settled: -log10(false
+    alarms) below which there is no second look, at all points; from_points: of both photos, for which it pays.
+    """
+
+    cells: str = "rootsift_cells"
+    probes: int = 8
+    settled: float = -1.0
+    from_points: int = 500
+
+
+@dataclass(frozen=True, slots=True)
 class Plausible:
     """Maps that a photo of the same place may follow: turn in degrees, stretch and scale as factors."""
 
@@ -134,3 +148,4 @@ class Verifier:
 
 MATCHING, GEOMETRY, ARTEFACTS, MARKS = Matching(), Geometry(), Artefacts(), Marks()
 VERIFIER = Verifier()
+ROOTSIFT_VERIFIER = Verifier(TwoLooks())

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from lmr.method.verification.artefacts import keeps_its_place
 from lmr.method.verification.geometry import distinct, inliers_of, log_nfa, occupied_area, only_moved
 from lmr.method.verification.matching import Prepared, match
-from lmr.method.verification.parameters import VERIFIER, Verifier
+from lmr.method.verification.parameters import VERIFIER, TwoLooks, Verifier
 from lmr.values import Array, Matches, Verification
 
 
@@ -28,11 +29,19 @@ def verify_all(
 
     from lmr.method.verification.device import match_all
 
+    on, ratio = torch.device(device), by.matching.ratio
     ordered = [(b, a) if b.key < a.key else (a, b) for a, b in pairs]
-    matched = match_all(ordered, torch.device(device), by.matching.ratio)
+    looked_at = [pair for pair in ordered if _is_looked_at(*pair, by)]
+    looks = {
+        (id(a), id(b)): _look(a, b, matches, by)
+        for (a, b), matches in zip(looked_at, match_all(looked_at, on, ratio, cells=True), strict=True)
+    }
+    rest = [(a, b) for a, b in ordered if looks.get((id(a), id(b))) is None]
+    matched = iter(match_all(rest, on, ratio))
     found = []
-    for (a, b), (first, second), matches in zip(pairs, ordered, matched, strict=True):
-        verification = _verified(first, second, matches, by)[0]
+    for (a, b), (first, second) in zip(pairs, ordered, strict=True):
+        settled = looks.get((id(first), id(second)))
+        verification = settled or _verified(first, second, next(matched), by)[0]
         found.append(verification if (first, second) == (a, b) else verification.swapped())
     return found
 
@@ -40,35 +49,81 @@ def verify_all(
 def correspondences(a: Prepared, b: Prepared, by: Verifier = VERIFIER) -> tuple[Verification, Array, Array]:
     """A verification and its inliers: places (k, 2) in each image, px of the originals."""
     if b.key < a.key:  # the order of arguments must not decide how sums are rounded
-        verification, places_b, places_a = _verified(b, a, match(b, a, by.matching.ratio), by)
+        verification, places_b, places_a = _compared(b, a, by)
         return verification.swapped(), places_a, places_b
-    return _verified(a, b, match(a, b, by.matching.ratio), by)
+    return _compared(a, b, by)
+
+
+def _compared(a: Prepared, b: Prepared, by: Verifier) -> tuple[Verification, Array, Array]:
+    ratio = by.matching.ratio
+    if _is_looked_at(a, b, by):
+        settled = _look(a, b, match(a, b, ratio, cells=True), by)
+        if settled is not None:
+            return settled, np.zeros((0, 2)), np.zeros((0, 2))
+    return _verified(a, b, match(a, b, ratio), by)
+
+
+def _is_looked_at(a: Prepared, b: Prepared, by: Verifier) -> bool:
+    """Whether there is a first look at a pair, at points in near cells alone."""
+    if not isinstance(by.matching, TwoLooks):
+        return False
+    return all(photo.compared.near_rows is not None for photo in (a, b))
+
+
+def _look(a: Prepared, b: Prepared, matches: Matches, by: Verifier) -> Verification | None:
+    """The outcome of a pair that so few points agree in that a second look, at all points, would find no match."""
+    assert isinstance(by.matching, TwoLooks)
+    found = _agreement(a, b, matches, by)
+    is_settled = found.model is None or found.nfa < by.matching.settled
+    return Verification(found.matches, found.inliers, found.nfa) if is_settled else None
 
 
 def _verified(a: Prepared, b: Prepared, matches: Matches, by: Verifier) -> tuple[Verification, Array, Array]:
-    rows = np.arange(len(matches.first))
-    found, inside = _agreeing(a, b, matches, rows, by)
+    found, first, second = _agreeing(a, b, matches, by)
     if found.artefact is not None:  # a mark may hide that the photos show the same place all the same
-        behind, rest = _agreeing(a, b, matches, np.setdiff1d(rows, inside), by)
+        seen = np.isin(matches.first, first)
+        others = Matches(matches.first[~seen], matches.second[~seen], matches.ratios[~seen])
+        behind, *rest = _agreeing(a, b, others, by)
         if behind.artefact is None and behind.nfa >= by.artefacts.behind:
-            found, inside = behind, rest
-    return found, a.points[matches.first[inside]] * a.unit, b.points[matches.second[inside]] * b.unit
+            found, (first, second) = behind, rest
+    return found, a.points[first] * a.unit, b.points[second] * b.unit
 
 
-def _agreeing(a: Prepared, b: Prepared, matches: Matches, rows: Array, by: Verifier) -> tuple[Verification, Array]:
-    """What the matches in these rows agree on, and which of the rows do."""
-    count, geometry = len(rows), by.geometry
+@dataclass(frozen=True, slots=True, eq=False)
+class _Agreement:
+    """What matches agree on: first, second (k,) points of the inliers; model (2, 3) where there are enough."""
+
+    matches: int
+    inliers: int
+    nfa: float
+    first: Array
+    second: Array
+    model: Array | None = None
+
+
+def _agreement(a: Prepared, b: Prepared, matches: Matches, by: Verifier) -> _Agreement:
+    geometry, first, second = by.geometry, matches.first, matches.second
+    count = len(first)
     if count < geometry.least_matches:
-        return Verification(count, 0, 0.0), rows[:0]
-    first, second = matches.first[rows], matches.second[rows]
+        return _Agreement(count, 0, 0.0, first[:0], second[:0])
     p, q = a.points[first], b.points[second]
     inside, model = inliers_of(p, q, b.log_scales[second] - a.log_scales[first], geometry)
-    areas = occupied_area(p, a.area, geometry), occupied_area(q, b.area, geometry)
-    p, q = p[inside], q[inside]
-    inliers = min(distinct(p, geometry.cell), distinct(q, geometry.cell))
+    seen_p, seen_q = p[inside], q[inside]
+    inliers = min(distinct(seen_p, geometry.cell), distinct(seen_q, geometry.cell))
     if inliers < geometry.least_matches:
-        return Verification(count, inliers, 0.0), rows[inside]
+        return _Agreement(count, inliers, 0.0, first[inside], second[inside])
+    areas = occupied_area(p, a.area, geometry), occupied_area(q, b.area, geometry)
     nfa = min(log_nfa(count, inliers, area, geometry) for area in areas)
+    return _Agreement(count, inliers, nfa, first[inside], second[inside], model)
+
+
+def _agreeing(a: Prepared, b: Prepared, matches: Matches, by: Verifier) -> tuple[Verification, Array, Array]:
+    """What matches agree on, and the points of each photo that do."""
+    of, geometry = _agreement(a, b, matches, by), by.geometry
+    count, inliers, nfa, model = of.matches, of.inliers, of.nfa, of.model
+    if model is None:
+        return Verification(count, inliers, nfa), of.first, of.second
+    p, q = a.points[of.first], b.points[of.second]
     artefact, shown_p, shown_q = None, p, q
     if nfa >= by.artefacts.probable:
         if moved := only_moved(p, q, geometry):
@@ -84,7 +139,7 @@ def _agreeing(a: Prepared, b: Prepared, matches: Matches, rows: Array, by: Verif
     whole[:, 2] *= b.unit
     transform = tuple(float(x) for x in whole.ravel())
     regions = _box(shown_p * a.unit), _box(shown_q * b.unit)
-    return Verification(count, inliers, nfa, transform, *regions, artefact), rows[inside]
+    return Verification(count, inliers, nfa, transform, *regions, artefact), of.first, of.second
 
 
 def _without_strays(p: Array, q: Array, strays: float, least: int) -> tuple[Array, Array]:
