@@ -53,48 +53,46 @@ def photos(site: Site, request: Request) -> Response:
     headers = {"Content-Disposition": f'attachment; filename="place-{place.id[:12]}{part}.zip"'}
     if request.method == "HEAD":
         return Response(media_type="application/zip", headers=headers)
-    if site.taken_away >= _AT_ONCE:
-        raise CrewBusy
     own = site.originals or ASKING.get() == "manage"
-    return _InTime(_packed(site, ids, begin, own), headers)
+    return _Zip(site, _packed(site, ids, begin, own), headers)
 
 
-class _InTime(StreamingResponse):
-    """A ZIP whose reader must not take for ever."""
+class _Zip(StreamingResponse):
+    """A ZIP, of which few are made at once, and whose reader must not take for ever."""
 
-    def __init__(self, parts: AsyncGenerator[bytes], headers: Mapping[str, str]) -> None:
+    def __init__(self, site: Site, parts: AsyncGenerator[bytes], headers: Mapping[str, str]) -> None:
         super().__init__(parts, media_type="application/zip", headers=headers)
-        self._parts = parts
+        self._site, self._parts = site, parts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """See ASGI."""
-        with contextlib.suppress(TimeoutError):  # an answer that is cut short tells its reader enough
-            async with contextlib.aclosing(self._parts), asyncio.timeout(_LONGEST):
-                await super().__call__(scope, receive, send)
+        """See ASGI. It runs in the server's loop alone, which is why counting needs no lock."""
+        if self._site.taken_away >= _AT_ONCE:
+            raise CrewBusy
+        self._site.taken_away += 1
+        try:
+            with contextlib.suppress(TimeoutError):  # an answer that is cut short tells its reader enough
+                async with contextlib.aclosing(self._parts), asyncio.timeout(_LONGEST):
+                    await super().__call__(scope, receive, send)
+        finally:
+            self._site.taken_away -= 1
 
 
 async def _packed(site: Site, ids: Sequence[ImageId], begin: int, own: bool) -> AsyncGenerator[bytes]:
     """The ZIP, in chunks."""
-    if site.taken_away >= _AT_ONCE:  # others came between
-        raise CrewBusy
-    site.taken_away += 1
-    try:
-        out, left, rows = _Passing(), _MOST_BYTES, []
-        with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as packed:
-            for order, id in enumerate(ids, begin + 1):
-                image, name, data = await _patiently(site, lambda id=id, order=order: _photo(site, id, order, own))  # type: ignore[misc]
-                kept = data is not None and len(data) <= left
-                if data is not None and kept:
-                    packed.writestr(_entry(name), data)
-                    left -= len(data)
-                rows.append((order, name if kept else "", id, inert((image and image.landmark) or "")))
-                for chunk in out.chunks():
-                    yield chunk
-            packed.writestr(_entry("photos.csv"), _table(rows))
-        for chunk in out.chunks():
-            yield chunk
-    finally:
-        site.taken_away -= 1
+    out, left, rows = _Passing(), _MOST_BYTES, []
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as packed:
+        for order, id in enumerate(ids, begin + 1):
+            image, name, data = await _patiently(site, lambda id=id, order=order: _photo(site, id, order, own))  # type: ignore[misc]
+            kept = data is not None and len(data) <= left
+            if data is not None and kept:
+                packed.writestr(_entry(name), data)
+                left -= len(data)
+            rows.append((order, name if kept else "", id, inert((image and image.landmark) or "")))
+            for chunk in out.chunks():
+                yield chunk
+        packed.writestr(_entry("photos.csv"), _table(rows))
+    for chunk in out.chunks():
+        yield chunk
 
 
 async def _patiently(site: Site, work: Callable[[], T]) -> T:
