@@ -2,8 +2,8 @@
 
     python -m benchmarks.cells [--photos FOLDER] [--write]
 
-From the local features of photos that show none of the labelled places. What the look is worth, on labelled places,
-`python -m benchmarks.looks` tells.
+From the local features of photos that show none of the labelled places. What the look saves and loses on a collection
+of labelled ones, `python -m benchmarks.verification --home COLLECTION` tells.
 """
 
 from __future__ import annotations

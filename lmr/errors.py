@@ -10,6 +10,7 @@ LmrError                 one base to catch; its text says what, which, and what 
 │   └── UnreadError      its file cannot be read now; every ingest tries it again
 ├── QueryFileError       a file under cypher/ contradicts its header
 ├── WorkerDied           the process that worked on something was killed or crashed
+├── EngineError          what the work is to run on is not there, cannot be reached, or does not fit this lmr
 ├── StorageError         a file cannot be written: the disk is full, or the folder is read-only
 └── DatabaseError        a database does not do what it should
     ├── RefusedError     a query failed in it
@@ -66,6 +67,10 @@ class StorageError(LmrError):
 
 class WorkerDied(LmrError):
     """The process that worked on an item was killed or crashed."""
+
+
+class EngineError(LmrError):
+    """What the work is to run on is not there, cannot be reached, or does not fit this lmr."""
 
 
 class DatabaseError(LmrError):

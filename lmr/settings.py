@@ -50,6 +50,12 @@ class Settings:
     )
     prune: bool = _setting(False, "whether ingest takes out images whose last photo is gone or shows something else")
     workers: int = _setting(0, "worker processes; 0 = one a core")
+    engine: str = _setting("local", "where photos are described and pairs verified: local, ray")
+    ray_address: str = _setting(
+        "",
+        "a Ray cluster: host:6379, ray://host:10001, auto; empty = one begun here",
+        env="RAY_ADDRESS",
+    )
     max_pixels: int = _setting(150_000_000, "a photo with more pixels is set aside", minimum=1)
     max_bytes: int = _setting(256 * 2**20, "a larger file is set aside", minimum=1)
     min_side: int = _setting(16, "a photo with a shorter side, in px, is set aside", minimum=1)

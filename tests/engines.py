@@ -1,4 +1,5 @@
-"""Engines for tests: one that runs all work where nothing of a collection or of its photos can be reached."""
+"""Engines for tests: one that runs all work where nothing of a collection or of its photos can be reached, and one at
+a point of whose work something happens."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-from lmr.execution import single_threaded
+from lmr.execution import Executor, single_threaded
 
 
 class Elsewhere:
@@ -56,6 +57,27 @@ class Elsewhere:
 
     def close(self) -> None:
         """The process goes on: it takes seconds to begin one, and each stage of a job closes its engine."""
+
+
+class Shaken:
+    """Another engine; something happens once it has been given so many payloads for a function."""
+
+    def __init__(self, engine: Executor, function: Callable, payloads: int, happens: Callable[[], None]) -> None:
+        self._engine, self._function, self._at, self._happens = engine, function, payloads, happens
+        self.shaken = False
+
+    def map(self, function: Callable, payloads: Iterable[Any], *, shared: Any = None) -> Iterator[Any]:
+        def given() -> Iterator[Any]:
+            for count, payload in enumerate(payloads, 1):
+                yield payload
+                if function is self._function and count == self._at and not self.shaken:
+                    self.shaken = True
+                    self._happens()
+
+        return self._engine.map(function, given(), shared=shared)
+
+    def close(self) -> None:
+        self._engine.close()
 
 
 def _serve(line: Connection, folder: str, hidden: list[str]) -> None:

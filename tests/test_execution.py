@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 import os
 import signal
 import subprocess
@@ -12,28 +11,52 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import neo4j
 import numpy as np
 import psutil
 import pytest
 
 from lmr.errors import CollectionError, WorkerDied
 from lmr.execution import Executor, outcomes, results
+from lmr.execution.cluster import Ray
 from lmr.execution.local import Local
 from lmr.execution.threads import ahead
+from lmr.jobs.exchange.clusters import cluster
 from lmr.jobs.ingest.ingest import ingest
+from lmr.jobs.ingest.intake import take
 from lmr.jobs.link.link import link
+from lmr.library.collection import Collection
 from lmr.progress import Silent
 from lmr.settings import load
+from lmr.store.check import check
 from lmr.store.stores import Stores
+from lmr.values import ImageId
+from tests import rays
+from tests.at_work import ALWAYS, failing, resting, returning, sleeping, slow_square, square, summed
 from tests.conftest import ROOT, forget
-from tests.engines import Elsewhere
+from tests.engines import Elsewhere, Shaken
 from tests.test_turned import OTHERS, chosen
 
-ENGINES: dict[str, Callable[[int], Executor]] = {"local": Local}
-ONCE, ALWAYS = 2, 5
+MACHINES = os.environ.get("LMR_MACHINES") == "all"  # what takes longer with Ray
+RAY = "Ray is not installed: pip install 'lmr[cluster]'"
+
+
+def ray_engine(count: int) -> Executor:
+    """That of a cluster which is begun once, as are its workers."""
+    pytest.importorskip("ray", reason=RAY)
+    return _ray()
+
+
+@functools.cache
+def _ray() -> Executor:
+    return Ray(rays.here().address)
+
+
+ENGINES: dict[str, Callable[[int], Executor]] = {"local": Local, "ray": ray_engine}
 LARGE = 8 * 2**20  # bytes, more than any pipe holds
 
 
@@ -42,22 +65,14 @@ def engine(request: pytest.FixtureRequest) -> Iterator[Executor]:
     """Two processes."""
     made = ENGINES[request.param](2)
     yield made
-    made.close()
-
-
-def slow_square(item: int) -> int:
-    time.sleep(0.05 * (item % 3 == 0))
-    return item * item
+    if request.param != "ray":  # whose workers take seconds to begin
+        made.close()
 
 
 def test_results_come_in_order(engine: Executor) -> None:
     assert list(engine.map(slow_square, range(30))) == [k * k for k in range(30)]
     assert list(outcomes(engine, slow_square, "abc", len)) == [("a", 1), ("b", 1), ("c", 1)]
     assert list(engine.map(slow_square, [])) == []
-
-
-def summed(payload: Any, shared: Any) -> tuple[bytes, float]:
-    return hashlib.sha256(repr(payload).encode()).digest(), float((payload["array"] * shared).sum())
 
 
 def test_what_travels_arrives_as_it_was(engine: Executor) -> None:
@@ -71,15 +86,10 @@ def test_what_travels_arrives_as_it_was(engine: Executor) -> None:
     assert list(engine.map(summed, payloads, shared=2.0)) == [summed(payload, 2.0) for payload in payloads]
 
 
-def resting(payload: int, shared: Any) -> tuple[int, int, int]:
-    time.sleep(0.02)
-    return os.getpid(), id(shared), int(shared[-1])
-
-
 def test_what_is_shared_goes_to_a_process_once_and_is_never_another(engine: Executor) -> None:
     """Also when the same array holds something else at the next call, and after others."""
     shared = np.zeros(LARGE // 8, np.int64)
-    for value in (1, 2, 3, 1, 2, 2):
+    for value in (1, 2, 3, 2, 1, 2, 2):
         shared[-1] = value
         found = list(engine.map(resting, range(8), shared=shared))
         assert {seen for _, _, seen in found} == {value}
@@ -102,16 +112,6 @@ def test_few_payloads_are_in_flight(engine: Executor) -> None:
     assert len(asked) == 200 and most <= 9
 
 
-def failing(item: int) -> int:
-    if item == 3:
-        raise CollectionError("three")
-    return item
-
-
-def returning(item: int) -> Callable:
-    return lambda: item
-
-
 def test_what_a_function_raises_is_raised_in_its_turn(engine: Executor) -> None:
     found = []
     with pytest.raises(CollectionError, match="three") as told:
@@ -122,15 +122,6 @@ def test_what_a_function_raises_is_raised_in_its_turn(engine: Executor) -> None:
     with pytest.raises(Exception, match="pickle"):
         list(engine.map(returning, [1]))
     assert list(engine.map(failing, [1])) == [1]
-
-
-def square(marks: Path, payload: tuple[int, bytes]) -> int:
-    """Killed with kill -9 when it meets one item for the first time, and whenever it meets another."""
-    item = payload[0]
-    if item == ALWAYS or (item == ONCE and not (marks / "met").exists()):
-        (marks / "met").touch()
-        os.kill(os.getpid(), signal.SIGKILL)
-    return item * item
 
 
 @pytest.mark.parametrize("size", [0, LARGE])
@@ -157,11 +148,6 @@ def test_what_needs_all_results_raises_where_one_is_lost(engine: Executor, tmp_p
         list(results(engine, functools.partial(square, tmp_path), [(ALWAYS, b"")]))
 
 
-def sleeping(seconds: float) -> int:
-    time.sleep(seconds)
-    return os.getpid()
-
-
 def test_close_ends_processes_that_are_at_work(engine: Executor) -> None:
     started = engine.map(sleeping, [0, 600, 600, 600])
     pid = next(started)
@@ -174,29 +160,52 @@ def test_close_ends_processes_that_are_at_work(engine: Executor) -> None:
 
 PROGRAM = """
 import signal
+from lmr.execution.cluster import Ray
 from lmr.execution.local import Local
-from tests.test_execution import sleeping
+from tests.at_work import sleeping
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell runs in the background ignores it
-    for pid in Local(2).map(sleeping, [0, 0, 0, 0, 600, 600, 600]):
+    for pid in ENGINE.map(sleeping, [0, 0, 0, 0, 600, 600, 600]):
         print(pid, flush=True)
 """
+REACHED = "Ray('{address}')"
+ALONE = "Ray(cores=2)"  # begins a cluster of its own, of which nothing may stay
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
-def test_no_process_outlives_the_command(how: signal.Signals, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("engine", "how"),
+    [
+        ("Local(2)", signal.SIGKILL),
+        ("Local(2)", signal.SIGINT),
+        (REACHED, signal.SIGKILL),
+        (REACHED, signal.SIGINT),
+        (ALONE, signal.SIGKILL),
+    ],
+)
+def test_no_process_outlives_the_command(engine: str, how: signal.Signals, tmp_path: Path) -> None:
     """Killed or interrupted, without anybody having closed the engine."""
-    (tmp_path / "program.py").write_text(PROGRAM)
+    if engine.startswith("Ray"):
+        pytest.importorskip("ray", reason=RAY)
+        if not MACHINES and (engine, how) != (REACHED, signal.SIGKILL):
+            pytest.skip("LMR_MACHINES=all tries this too")
+    if "address" in engine:
+        engine = engine.format(address=rays.here().address)
+    (tmp_path / "program.py").write_text(PROGRAM.replace("ENGINE", engine))
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     words = [sys.executable, str(tmp_path / "program.py")]
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment) as program:
         assert program.stdout is not None
-        pids = {int(program.stdout.readline()) for _ in range(4)}
-        program.send_signal(how)
-        begin = time.monotonic()
-        program.wait(30)
-        assert time.monotonic() - begin < 10
-    until(lambda: not any(psutil.pid_exists(pid) for pid in pids))
+        try:
+            begun = {psutil.Process(int(program.stdout.readline())) for _ in range(4)}
+            begun |= set(psutil.Process(program.pid).children(recursive=True))
+            assert len(begun) > (6 if engine == ALONE else 2)
+            program.send_signal(how)
+            begin = time.monotonic()
+            program.wait(30)
+            assert time.monotonic() - begin < 10
+        finally:
+            program.kill()
+    until(lambda: not any(one.is_running() and one.status() != psutil.STATUS_ZOMBIE for one in begun))
 
 
 def until(true: Callable[[], bool]) -> None:
@@ -216,34 +225,48 @@ def test_reading_ahead_keeps_the_order_and_stays_near() -> None:
         list(ahead(failing, range(10), 3))
 
 
-def test_work_needs_nothing_of_this_machine_but_its_payloads(
+def test_a_collection_is_the_same_wherever_its_work_is_done(
     little: Path, tmp_path: Path, servers: dict[str, str], running: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Photos that are ingested, described, linked and turned where neither they nor a collection can be opened."""
+    """Photos that are ingested, described, linked and turned here, where neither they nor a collection can be opened,
+    and on a cluster of which a node is lost meanwhile."""
     photos = tmp_path / "photos"
     chosen(little, photos, OTHERS)
     elsewhere = Elsewhere(tmp_path)
-    held = []
-    for name, one in (("here", Local(2)), ("elsewhere", elsewhere)):
+    engines: list[Any] = [Local(2), elsewhere]
+    if find_spec("ray"):
+        rays.here().tell("add 1")
+        engines.append(Shaken(ray_engine(2), take, 12, lambda: rays.here().tell("kill")))
+    held, ends = list[dict[str, Any]](), list[dict[str, Any]]()
+    for number, one in enumerate(engines):
         forget(running)
         monkeypatch.setattr(Stores, "executor", one)
-        settings = replace(load({"home": tmp_path / name})[0], top=10)
+        settings = replace(load({"home": tmp_path / str(number)})[0], top=10)
         with Stores.open(settings, Silent(), create=True) as stores:
             told = ingest(stores, [photos])
             assert told.set_aside == 0 and told.new > 10
             assert link(stores).turned
             held.append(contents(stores))
+            if one is not elsewhere:
+                ends.append(found(stores))
         one.close()
-    assert elsewhere.done > 20
+    assert elsewhere.done > 20 and all(one.shaken for one in engines[2:])
     with pytest.raises(PermissionError):
         list(elsewhere.map(Path.read_bytes, [next(photos.iterdir())]))
     elsewhere.end()
-    assert held[0].keys() == held[1].keys()
-    for what in held[0]:
-        assert held[0][what] == held[1][what], what
+    for whole in (held, ends):
+        for other in whole[1:]:
+            same(whole[0], other)
+
+
+def same(one: dict[str, Any], other: dict[str, Any]) -> None:
+    assert one.keys() == other.keys()
+    for what in one:
+        assert one[what] == other[what], what
 
 
 def contents(stores: Stores) -> dict[str, Any]:
+    """What the ledger of a collection holds."""
     ledger = stores.ledger
     images = sorted(ledger.images.all(), key=lambda image: image.id)
     ids = {image.number: image.id for image in images}
@@ -254,3 +277,23 @@ def contents(stores: Stores) -> dict[str, Any]:
         "descriptors": [None if (v := ledger.descriptors.of(i.number)) is None else v.tobytes() for i in images],
         "pairs": sorted((ids[row.a], ids[row.b], repr(row.verification)) for row in ledger.pairs.rows()),
     }
+
+
+def found(stores: Stores) -> dict[str, Any]:
+    """What its databases hold, and what is found in it."""
+    cluster(stores, "leiden", None)
+    assert check(stores) == []  # so they hold what the ledger does
+    images = sorted(image.id for image in stores.ledger.images.all())
+    told = {"rankings": [repr(Collection(stores).search(ImageId(id)).hits) for id in images[::5]]}
+    access = stores.graph.access
+    with neo4j.GraphDatabase.driver(access.uri, auth=(access.username, access.password)) as driver:
+        for what, query in GRAPH.items():
+            told[what] = sorted(map(repr, driver.execute_query(query).records))
+            assert told[what]
+    return told
+
+
+GRAPH = {
+    "images of the graph": "MATCH (a:Image) RETURN labels(a), properties(a)",
+    "edges, forest and clusters": "MATCH (a:Image)-[r]->(b) RETURN a.id, type(r), properties(r), b.id",
+}

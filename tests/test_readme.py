@@ -30,7 +30,7 @@ PAGES = [
     ROOT / "README.md",
     *(
         ROOT / "docs" / f"{name}.md"
-        for name in "photos searching evaluation care networks extractors method figures python page".split()
+        for name in "photos searching evaluation care networks extractors method figures python page machines".split()
     ),
 ]
 README = "\n".join(page.read_text() for page in PAGES)  # with what it leads to

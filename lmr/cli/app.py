@@ -33,6 +33,26 @@ Home = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Worker processes.", show_default="one a core")]
+Engine = Annotated[
+    str | None,
+    typer.Option(
+        "--engine",
+        metavar="local|ray",
+        help="Where the work runs: worker processes here, or a Ray cluster.",
+        show_default="local",
+        rich_help_panel="Machines",
+    ),
+]
+Address = Annotated[
+    str | None,
+    typer.Option(
+        "--address",
+        metavar="ADDRESS",
+        help="With --engine ray: the cluster's, such as ray://host:10001, or auto on a machine of it.",
+        show_default="one begun here",
+        rich_help_panel="Machines",
+    ),
+]
 
 
 def load_settings(home: Path | None) -> Settings:
@@ -48,6 +68,15 @@ def open_collection(home: Path | None, *, create: bool = False, quiet: bool = Fa
     from lmr.progress import Bars
 
     return open(home, create=create, progress=None if quiet else Bars(), **flags)
+
+
+def machines(workers: int | None, engine: str | None, address: str | None) -> dict[str, Any]:
+    """The settings of where work runs. Raises UsageError for an address without an engine that takes one."""
+    from lmr.errors import UsageError
+
+    if address is not None and engine != "ray":
+        raise UsageError("--address is that of a Ray cluster: add --engine ray")
+    return {"workers": workers, "engine": engine, "ray_address": address}
 
 
 def check_outputs(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 
-from lmr.cli.app import Home, Json, Workers, app, open_collection
+from lmr.cli.app import Address, Engine, Home, Json, Workers, app, machines, open_collection
 from lmr.cli.show import named_first, print_json, say
 
 if TYPE_CHECKING:
@@ -61,6 +61,8 @@ def ingest(
     verify: Verify = False,
     prune: Prune = False,
     workers: Workers = None,
+    engine: Engine = None,
+    address: Address = None,
     as_json: Json = False,
 ) -> None:
     """Take photos into the collection: find, decode, describe. Photos already known cost nothing.
@@ -79,6 +81,7 @@ def ingest(
     if split not in (None, "index", "query"):
         raise UsageError(f"--split is {split!r}; it takes index or query")
     paths = [local(one) for one in photos]
+    work = machines(workers, engine, address)
     given = "folders" if labels == "folder" else labels
     look: dict[str, Any] = {
         "exclude": exclude or (),
@@ -91,7 +94,7 @@ def ingest(
     else:
         existing(paths, given)  # else a collection would be made for nothing
         known = cast(Literal["index", "query"] | None, split)
-        with open_collection(home, create=True, quiet=as_json, preset=preset, workers=workers) as c:
+        with open_collection(home, create=True, quiet=as_json, preset=preset, **work) as c:
             counts = c.ingest(*paths, labels=given, split=known, strict=strict, prune=prune, **look)
     if as_json:
         print_json(counts)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lmr.cli.app import Home, Json, Workers, app, open_collection, photo_given
+from lmr.cli.app import Address, Engine, Home, Json, Workers, app, machines, open_collection, photo_given
 from lmr.cli.show import print_json, print_table, say
 
 if TYPE_CHECKING:
@@ -39,6 +39,8 @@ def link(
     bridge_queries: BridgeQueries = None,
     turns: Turns = None,
     workers: Workers = None,
+    engine: Engine = None,
+    address: Address = None,
     as_json: Json = False,
 ) -> None:
     """Match and verify in rounds (ID-QE), write edges, bring the spanning forest up to date.
@@ -50,7 +52,8 @@ def link(
     Example: `lmr link --rounds 2`
     """
     way = None if turns is None else "on" if turns else "off"
-    with open_collection(home, quiet=as_json, top=top, workers=workers, turns=way) as c:
+    work = machines(workers, engine, address)
+    with open_collection(home, quiet=as_json, top=top, turns=way, **work) as c:
         done = c.link(rounds=rounds, bridge_queries=bridge_queries)
     if as_json:
         print_json(done)
@@ -89,6 +92,8 @@ def train(
         bool, typer.Option("--drop", help="With --preset: go on without images whose photos are gone.")
     ] = False,
     workers: Workers = None,
+    engine: Engine = None,
+    address: Address = None,
     as_json: Json = False,
 ) -> None:
     """Learn vocabulary and whitening again from the present index photos, and describe everything anew.
@@ -99,7 +104,7 @@ def train(
 
     Example: `lmr train --preset dir-delf`
     """
-    with open_collection(home, quiet=as_json, workers=workers) as c:
+    with open_collection(home, quiet=as_json, **machines(workers, engine, address)) as c:
         if preset is not None:
             done = c.redescribe(preset, drop=drop)
             kept = f"{done.pairs_kept} verified pairs kept"

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 import os
-import pickle
 import threading
-import traceback
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, wait
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,9 +17,9 @@ from typing import Any, TypeVar
 from lmr.errors import WorkerDied
 from lmr.execution import single_threaded
 from lmr.execution.threads import Threads
+from lmr.execution.travel import Parts, answer, named, pickled, received, send, size, unpickled
 
 R = TypeVar("R")
-Parts = Sequence[bytes | memoryview]  # a pickle, and the arrays that it leaves where they are
 
 _AHEAD = 4  # payloads in flight for each process
 _BYTES = 256 * 2**20  # of payloads in flight, beyond which no other is asked for
@@ -41,7 +38,7 @@ class _Task:
 
     @property
     def size(self) -> int:
-        return sum(len(part) for part in self.call)
+        return size(self.call)
 
 
 class Local:
@@ -78,7 +75,7 @@ class Local:
         self, function: Callable[..., R], payloads: Iterable[Any], *, shared: Any = None
     ) -> Iterator[R | WorkerDied]:
         """See Executor."""
-        constant = None if shared is None else _named(_pickled(shared))
+        constant = None if shared is None else named(pickled(shared))
         source, module = iter(payloads), _module_of(function)
         waiting: deque[tuple[_Task, Future[R]]] = deque()
         try:
@@ -88,7 +85,7 @@ class Local:
                         payload = next(source)
                     except StopIteration:
                         break
-                    task = _Task(_pickled((function, payload)), constant, module)
+                    task = _Task(pickled((function, payload)), constant, module)
                     del payload
                     waiting.append((task, self._submit(task)))
                 if not waiting:
@@ -159,10 +156,10 @@ class _Process:
         self._line.send((name, new, self._known.pop(0) if new and len(self._known) == _KEPT else None))
         if name is not None and new:
             self._known.append(name)
-            _send(self._line, parts)
-        _send(self._line, task.call)
-        answer: tuple[bool, Any] = _unpickled(_received(self._line))
-        return answer
+            send(self._line, parts)
+        send(self._line, task.call)
+        found: tuple[bool, Any] = unpickled(received(self._line))
+        return found
 
     def kill(self) -> None:
         """End it, whatever it is doing."""
@@ -182,39 +179,6 @@ def _module_of(function: Callable) -> str:
     return function.__module__
 
 
-# ------------------------------------------------------------ what travels
-
-
-def _pickled(value: Any) -> Parts:
-    """Arrays are not copied; they are read-only where they arrive."""
-    arrays: list[pickle.PickleBuffer] = []
-    head = pickle.dumps(value, 5, buffer_callback=arrays.append)
-    return [head, *(array.raw() for array in arrays)]
-
-
-def _unpickled(parts: Parts) -> Any:
-    return pickle.loads(parts[0], buffers=parts[1:])  # noqa: S301 -- it comes from this program's own process
-
-
-def _named(parts: Parts) -> tuple[str, Parts]:
-    """With a name that is a hash of the content."""
-    digest = hashlib.blake2b()
-    for part in parts:
-        digest.update(len(part).to_bytes(8, "little"))
-        digest.update(part)
-    return digest.hexdigest(), parts
-
-
-def _send(line: Connection, parts: Parts) -> None:
-    line.send(len(parts))
-    for part in parts:
-        line.send_bytes(part)
-
-
-def _received(line: Connection) -> Parts:
-    return [line.recv_bytes() for _ in range(line.recv())]
-
-
 # ------------------------------------------------------------ in the worker
 
 
@@ -227,21 +191,8 @@ def _serve(line: Connection) -> None:
             name, new, forgotten = line.recv()
             kept.pop(forgotten, None)
             if new:
-                kept[name] = functools.cache(functools.partial(_unpickled, _received(line)))
-            _send(line, _answer(_received(line), kept.get(name)))
-
-
-def _answer(call: Parts, shared: Callable[[], Any] | None) -> Parts:
-    try:
-        function, payload = _unpickled(call)
-        result = function(payload) if shared is None else function(payload, shared())
-        return _pickled((True, result))
-    except Exception as error:
-        error.add_note("".join(traceback.format_exception(error)))
-        try:
-            return _pickled((False, error))
-        except Exception:
-            return _pickled((False, TypeError(f"what was raised cannot be pickled: {error!r}")))
+                kept[name] = functools.cache(functools.partial(unpickled, received(line)))
+            send(line, answer(received(line), kept.get(name)))
 
 
 def _begin() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from lmr.errors import BrokenServerError, LmrError, ServerError
 from lmr.execution import Executor
-from lmr.execution.local import Local
+from lmr.execution.choice import engine_of
 from lmr.extractors.presets import preset
 from lmr.local.milvus import LocalMilvus
 from lmr.local.neo4j import Access, LocalNeo4j
@@ -102,8 +102,8 @@ class Stores:
 
     @cached_property
     def executor(self) -> Executor:
-        """Runs what takes long; all stages of a command share it."""
-        return Local(self.settings.worker_count)
+        """Runs what takes long; all stages of a command share it. Raises UsageError, EngineError."""
+        return engine_of(self.settings)
 
     @property
     def acceptance(self) -> Acceptance:

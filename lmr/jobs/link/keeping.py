@@ -97,7 +97,7 @@ def _replace_by_anew(stores: Stores) -> None:
 
 def _matching_device(stores: Stores) -> str:
     """Points are matched where the networks run, if that is a GPU which knows double precision."""
-    if not stores.preset.on_device:
+    if not stores.preset.on_device or stores.settings.engine != "local":  # other machines may have no such device
         return "cpu"
     from lmr.method.features.neural import chosen_device
 
