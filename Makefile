@@ -57,6 +57,7 @@ soak: $(VENV)/.ready  ## what takes longer than make test may (hours); SEED=… 
 	LMR_FAULTS=all LMR_DAMAGES=all LMR_FILES=200000 LMR_COMPONENT=100000 LMR_HOMES=all $(BIN)/python -m pytest -s \
 	  tests/collection/test_faults.py tests/collection/test_damage.py tests/test_limits.py tests/test_storage.py \
 	  tests/spanning/test_ranking.py tests/servers/test_homes.py
+	LMR_SOAK=$(or $(LMR_SOAK),60) $(BIN)/python -m pytest -s tests/test_page_soak.py
 	LMR_MACHINES=all $(BIN)/python -m pytest -s tests/test_execution.py tests/test_machines.py
 	LMR_MADE=3 LMR_NOTEBOOK=all $(BIN)/python -m pytest -s tests/collection/test_same_way.py tests/test_notebook.py
 	LMR_SEED=$(SEED) LMR_KILLS=20 $(BIN)/python -m pytest -s tests/collection/test_kills.py

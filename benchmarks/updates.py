@@ -92,7 +92,7 @@ def fill(collection: Stores, numbers: range, edges: Iterator[tuple[int, int, int
     ledger = collection.ledger
     with ledger.transaction():
         for number in numbers:
-            ledger.images.add(name(number), 1, 1, "index", b"", b"")
+            ledger.images.add_bare(name(number))
         collection.changed()
     own = {image.id: image.number for image in ledger.images.all()}
     batch: list[PairRow] = []

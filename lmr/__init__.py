@@ -41,10 +41,12 @@ if TYPE_CHECKING:
     from lmr.library.collection import Collection
     from lmr.library.explanation import Explanation
     from lmr.library.homes import config, doctor, open, plan, queries, restore
+    from lmr.library.image import Hit, Image
     from lmr.library.match import Match
     from lmr.library.networks import checkpoints, features
     from lmr.library.page import Page
-    from lmr.library.result import Hit, Image, SearchResult
+    from lmr.library.remote.collection import connect
+    from lmr.library.result import SearchResult
     from lmr.library.review import Review
     from lmr.library.scores import score, score_recognition
     from lmr.library.servers import browser, down, status, up
@@ -91,6 +93,7 @@ __all__ = [
     "browser",
     "checkpoints",
     "config",
+    "connect",
     "doctor",
     "down",
     "features",
@@ -112,7 +115,9 @@ _HOMES = {
     "lmr.library.match": ("Match",),
     "lmr.library.networks": ("checkpoints", "features"),
     "lmr.library.page": ("Page",),
-    "lmr.library.result": ("Hit", "Image", "SearchResult"),
+    "lmr.library.remote.collection": ("connect",),
+    "lmr.library.image": ("Hit", "Image"),
+    "lmr.library.result": ("SearchResult",),
     "lmr.library.review": ("Review",),
     "lmr.library.scores": ("score", "score_recognition"),
     "lmr.library.servers": ("browser", "down", "status", "up"),

@@ -7,6 +7,7 @@ import contextlib
 import csv
 import hashlib
 import html
+import io
 import itertools
 import json
 import os
@@ -17,6 +18,7 @@ import signal
 import subprocess
 import threading
 import time
+import zipfile
 from collections import Counter
 from collections.abc import Iterator
 from html.parser import HTMLParser
@@ -27,8 +29,10 @@ import httpx
 import pytest
 
 import lmr
+from lmr.library.result import found_of
 from lmr.method.evaluation.protocols import GroundTruth, Query
 from lmr.plain import plain
+from lmr.web import takeaway
 from lmr.web.api import CALLS
 from lmr.web.asked import TOGETHER
 from lmr.web.calls import PREFIX
@@ -390,7 +394,7 @@ def test_what_no_photo_reaches_follows_by_the_best_likeness(c: lmr.Collection, h
     asked = [home / "one.jpg", *stored[:2]]
     found = c.search(asked, top=None, min_weight=40)
     assert not set(stored[:2]) & {hit.image.id for hit in found}
-    starts, vectors = found.found.starts, c._stores.vectors.fetch(stored)
+    starts, vectors = found_of(found).starts, c._stores.vectors.fetch(stored)
     verified = [hit for hit in found if hit.reached == "verified"]
     like = [start.descriptor for start in starts]
     for hit in verified[:30]:
@@ -535,7 +539,6 @@ def test_a_place_is_named_and_that_is_taken_back(
         browser.post("/name", data={"place": place.id, "which": "undo"})
     finally:
         c.label(before, replace=True)
-    page._site.forget_results()
     assert c.clusters()[0].landmarks == place.landmarks and c.check()[0] == []
     answer = program.post("/labels", json={"images": photos[:1], "label": "x"}).json()
     assert answer["state"] == "done" and answer["labelled"] == 0, "it has a label"
@@ -548,6 +551,107 @@ def test_a_place_is_named_and_that_is_taken_back(
         assert browser.post("/name", data=wrong).status_code == code, wrong
     assert program.post("/labels", json={"images": "x", "label": "x"}).status_code == 400
     assert program.post("/labels", json={"images": photos[:1], "label": 7}).status_code == 400
+
+
+def test_what_was_found_before_tells_labels_that_others_have_given_since(
+    browser: httpx.Client, c: lmr.Collection, home: Path, bank: lmr.ImageId, tmp_path: Path
+) -> None:
+    """By `lmr ingest --labels` elsewhere, which leaves forest and descriptors as they are."""
+    other = next(image.id for image in c.images() if image.landmark == LABELS["bank"] and image.id != bank)
+    address, before = f"/search?of={bank}", c.labels
+    listed, state = f"{address}&label=Kept+Hall", c.snapshot().name
+    assert "Kept Hall" not in browser.get(address).text and other not in browser.get(listed).text
+    labels = tmp_path / "labels.csv"
+    try:
+        with labels.open("w", newline="") as file:
+            csv.writer(file).writerows([("image", "landmark"), (Path(c.image(other).paths[0]).name, "Kept Hall")])
+        c.ingest(home / "photos", labels=labels)
+        assert c.image(other).landmark == "Kept Hall" and c.snapshot().name == state
+        assert "Kept Hall" in browser.get(address).text and other in browser.get(listed).text
+    finally:
+        c.label({id: before.get(id) for id in (image.id for image in c.images())}, replace=True)
+    assert "Kept Hall" not in browser.get(address).text and c.labels == before
+
+
+def test_a_place_is_taken_away_as_a_zip(
+    browser: httpx.Client, c: lmr.Collection, program: httpx.Client, page, home: Path
+) -> None:
+    """Photos as they are for the owner, as new pictures for others; names are plain, and nothing else is in it."""
+    place = c.clusters()[0]
+    ids = [row["id"] for row in c.cypher("cluster-images", cluster=place.id, limit=1000)]
+    address = f"/places/{place.id}/photos.zip"
+    assert address in links_on(browser.get(f"/places/{place.id}").text, "/places")
+    answer = browser.get(address)
+    assert answer.headers["content-type"] == "application/zip" and "attachment" in answer.headers["content-disposition"]
+    assert program.get(f"/clusters/{place.id}/photos").content == answer.content
+    for role in ("manage", "rule", "look"):
+        token = page.addresses[role].partition("token=")[2]
+        told = httpx.get(base(page) + address, headers={"authorization": f"Bearer {token}"}, timeout=60).content
+        packed = zipfile.ZipFile(io.BytesIO(told))
+        assert packed.testzip() is None and len(packed.namelist()) == len(set(packed.namelist())) == len(ids) + 1
+        rows = list(csv.DictReader(packed.read("photos.csv").decode().splitlines(True)))
+        assert list(rows[0]) == ["order", "name", "id", "label"] and [row["id"] for row in rows] == ids
+        assert [row["order"] for row in rows] == [str(k) for k in range(1, len(ids) + 1)]
+        for row in rows:
+            image, data = c.image(lmr.ImageId(row["id"])), packed.read(row["name"])
+            assert re.fullmatch(r"\d{6}(-[\w-]+)?\.jpg", row["name"]) and row["label"] == (image.landmark or "")
+            assert (data == Path(image.paths[0]).read_bytes()) == (role == "manage")
+            assert role == "manage" or data == c.thumbnail(image.id, 1200)
+        assert all(entry.date_time == (1980, 1, 1, 0, 0, 0) and not entry.extra for entry in packed.infolist())
+    for code, wrong in (
+        (404, f"{address}?start={len(ids)}"),
+        (400, f"{address}?start=-1"),
+        (404, "/places/abc/photos.zip"),
+    ):
+        assert browser.get(wrong).status_code == code, wrong
+    later = zipfile.ZipFile(io.BytesIO(browser.get(f"{address}?start=2").content))
+    assert later.namelist()[0].startswith("000003") and len(later.namelist()) == len(ids) - 1
+    assert browser.head(address).content == b"" and page._site.taken_away == 0
+
+
+def test_what_took_the_place_of_a_photo_is_not_given_away(
+    browser: httpx.Client, c: lmr.Collection, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, page
+) -> None:
+    place = c.clusters()[0]
+    image = c.image(lmr.ImageId(place.central))
+    path, secret = Path(image.paths[0]), tmp_path / "secret"
+    secret.write_bytes(b"secret" * 1000)
+    kept, address = path.read_bytes(), f"/places/{place.id}/photos.zip"
+
+    def told() -> tuple[list[dict[str, str]], bytes]:
+        answer = browser.get(address).content
+        packed = zipfile.ZipFile(io.BytesIO(answer))
+        return list(csv.DictReader(packed.read("photos.csv").decode().splitlines(True))), answer
+
+    try:
+        for put in (lambda: path.symlink_to(secret), lambda: path.symlink_to("/dev/zero"), lambda: os.mkfifo(path)):
+            path.unlink()
+            put()
+            rows, data = told()
+            assert {row["name"] for row in rows if row["id"] == image.id} == {""} and b"secret" not in data
+            assert sum(bool(row["name"]) for row in rows) == len(rows) - 1
+    finally:
+        path.unlink()
+        path.write_bytes(kept)
+    monkeypatch.setattr(takeaway, "_MOST_BYTES", len(kept))
+    assert sum(bool(row["name"]) for row in told()[0]) == 1, "no more than may be in it"
+    monkeypatch.setattr(takeaway, "_AT_ONCE", 0)
+    assert browser.get(address).status_code == 429
+
+
+def test_a_place_is_packed_photo_by_photo_and_given_up_when_nobody_reads(
+    page, browser: httpx.Client, c: lmr.Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, asked = c.clusters()[0], []
+    data = os.urandom(takeaway._MOST_PHOTO // 4)
+    monkeypatch.setattr(type(c), "original", lambda self, id, most: asked.append(id) or ("x.jpg", data))
+    monkeypatch.setattr(takeaway, "_LONGEST", 1.5)
+    with browser.stream("GET", f"/places/{place.id}/photos.zip") as answer:
+        assert answer.status_code == 200
+        until = time.monotonic() + 20
+        while page._site.taken_away and time.monotonic() < until:
+            time.sleep(0.05)
+        assert not page._site.taken_away and len(asked) <= 2, "it waits for its reader, and not for ever"
 
 
 def test_places_are_split_and_joined_by_ruling(browser: httpx.Client, c: lmr.Collection) -> None:
@@ -709,6 +813,7 @@ def test_the_examples_of_the_manual_run(page, c: lmr.Collection, home: Path, ban
     shutil.copy(home / "one.jpg", tmp_path)
     a, b = sorted((bank, c.search(bank).hits[0].image.id))
     environment = {**os.environ, "LMR": base(page) + PREFIX, "TOKEN": page.token, "A": a, "B": b, "JOB": _done(page)}
+    environment["PLACE"] = c.clusters()[0].id
     for line in lines:
         done = subprocess.run(["bash", "-c", line], cwd=tmp_path, env=environment, capture_output=True, text=True)
         assert done.returncode == 0 and not done.stdout.startswith('{"error"'), (line, done.stdout, done.stderr)
@@ -768,6 +873,10 @@ def test_rankings_are_measured_and_the_table_is_kept(
     assert told["state"] == "done" and told["outcome"]["queries"] == 2 and "rows" not in told["outcome"]
     whole = next(row for row in told["outcome"]["baselines"] if row["name"] == evaluating.WHOLE)
     assert whole["map"] == c.evaluate(baselines=[evaluating.WHOLE]).baselines[0].map
+    with lmr.connect(page.address) as remote:
+        found = remote.evaluate()
+    assert found.queries == 2 and not found.rows and [one.name for one in found.baselines] == list(evaluating.BASELINES)
+    assert found.matches == c.evaluate(baselines=[evaluating.WHOLE]).matches
     shown = browser.get("/collection").text
     assert (
         f"<td>{evaluating.WHOLE}</td><td>{whole['map']:.4f}</td>" in shown

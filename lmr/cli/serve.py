@@ -21,6 +21,10 @@ Folders = Annotated[
     list[Path] | None, typer.Option("--photos", metavar="FOLDER", help="A folder that may be taken in from the page.")
 ]
 Look = Annotated[bool, typer.Option("--look-only", help="Let nothing be changed from the page.")]
+Originals = Annotated[
+    bool,
+    typer.Option("--originals", help="Let all who may look take photos' own files away, with all that is in them."),
+]
 Open = Annotated[bool, typer.Option("--open/--no-open", help="Open a web browser.")]
 _ROLES = {"rule": "look and rule on matches", "look": "look alone"}
 
@@ -33,6 +37,7 @@ def serve(
     name: Names = None,
     photos: Folders = None,
     look_only: Look = False,
+    originals: Originals = False,
     open_: Open = False,
 ) -> None:
     """Serve a page to search from, and an interface for programs, on this machine alone, until Ctrl-C.
@@ -46,7 +51,14 @@ def serve(
     from lmr.web.server import serve as run
 
     with run(
-        home, host=host, port=port, names=name or (), photos=photos or (), look_only=look_only, progress=Bars()
+        home,
+        host=host,
+        port=port,
+        names=name or (),
+        photos=photos or (),
+        look_only=look_only,
+        originals=originals,
+        progress=Bars(),
     ) as page:
         if page.warning:
             say(page.warning)

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lmr.errors import PhotoError, UsageError
-from lmr.library.explanation import Explanation
+from lmr.library.explanation import Drawn, Explanation
 from lmr.library.given import shown
 from lmr.library.held import Held
 from lmr.library.homes import FilePath
 from lmr.library.page import Page, page_of
-from lmr.library.result import SearchResult
+from lmr.library.result import SearchResult, result_of
 from lmr.library.review import Review
 from lmr.values import Question, Unused
 from lmr.where import Where
@@ -78,7 +78,7 @@ class Asking(Held):
             budget=SearchBudget(rounds, seconds),
             where=chosen,
         )
-        return SearchResult(self._stores, found, chosen)
+        return result_of(self._stores, found, chosen)
 
     def _questions(self, photo: Any, box: tuple[float, float, float, float] | None) -> list[Question | str]:
         """A photo, each of several, or a part of one as a photo of its own."""
@@ -143,7 +143,8 @@ class Asking(Held):
         from lmr.retrieval.paths import explain
 
         way = explain(self._stores, self._questions(a, box), self._question(b))
-        return Explanation(None if way.hops is None else tuple(way.hops), self._stores, way.start, way.begins)
+        hops = None if way.hops is None else tuple(way.hops)
+        return Explanation(hops, Drawn(self._stores, way.start), way.begins)
 
     def locate(self, *photos: Any) -> list[Located]:
         """Suggest where photos were taken, from those they match that have a position; the surest first.

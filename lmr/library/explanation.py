@@ -2,17 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Protocol
 
 from lmr.errors import UsageError
 from lmr.library.homes import FilePath
 from lmr.values import Array, Hop
 
 if TYPE_CHECKING:
+    from lmr.retrieval.values import SearchQuery
     from lmr.store.stores import Stores
+
+
+class Way(Protocol):
+    """Where a way is from, which knows its photos."""
+
+    @property
+    def name(self) -> str:
+        """The path of the photo it begins with, if it has one."""
+        ...
+
+    @property
+    def home(self) -> Path:
+        """The collection's folder, in which nothing is written."""
+        ...
+
+    def paths(self, ids: Sequence[str]) -> dict[str, list[str]]:
+        """Files of stored images."""
+        ...
+
+    def figure(self, hops: Sequence[Hop]) -> Array:
+        """Matches drawn one below the other. Raises UsageError where the photos are not at hand."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -28,8 +52,7 @@ class Explanation:
     """
 
     path: tuple[Hop, ...] | None
-    _stores: Stores = field(repr=False)
-    _start: Any = field(repr=False)
+    _way: Way = field(repr=False, compare=False)
     begins: int = 0
 
     @property
@@ -48,12 +71,10 @@ class Explanation:
         >>> c.explain("photos/front.jpg", "photos/side.jpg").names[-1]
         'side.jpg'
         """
-        from lmr.retrieval.rows import names_of
-
         if not self.path:
             return ()
-        paths = names_of(self._stores.ledger, [id for hop in self.path for id in (hop.a, hop.b) if id])
-        ends = [(self.path[0].a, self._start.path), *((hop.b, "") for hop in self.path)]
+        paths = self._way.paths([id for hop in self.path for id in (hop.a, hop.b) if id])
+        ends = [(self.path[0].a, self._way.name), *((hop.b, "") for hop in self.path)]
         whole = ([*paths.get(id or "", []), otherwise][0] or id or "the photo" for id, otherwise in ends)
         return tuple(name.rsplit("/", 1)[-1] for name in whole)
 
@@ -65,13 +86,11 @@ class Explanation:
         >>> c.explain("photos/front.jpg", "photos/side.jpg").figure().shape[2]
         3
         """
-        from lmr.reports.explanation import explanation_figure
-
         if not self.path:
             raise UsageError("there is no way between them that could be drawn")
         if hop is not None and not 0 <= hop < len(self.path):
             raise UsageError(f"there are {len(self.path)} matches on the way: no match {hop}")
-        return explanation_figure(self._stores, self._start, self.path if hop is None else self.path[hop : hop + 1])
+        return self._way.figure(self.path if hop is None else self.path[hop : hop + 1])
 
     def jpeg(self, hop: int | None = None) -> bytes:
         """The figure as JPEG.
@@ -92,7 +111,37 @@ class Explanation:
         from lmr.outputs import check, replacing
 
         drawn = self.jpeg()
-        check(Path(target), home=self._stores.home)
+        check(Path(target), home=self._way.home)
         with replacing(Path(target)) as part:
             part.write_bytes(drawn)
         return Path(target)
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """A way in an open collection, from a photo; see Way."""
+
+    stores: Stores
+    start: SearchQuery
+
+    @property
+    def name(self) -> str:
+        """See Way."""
+        return self.start.path
+
+    @property
+    def home(self) -> Path:
+        """See Way."""
+        return self.stores.home
+
+    def paths(self, ids: Sequence[str]) -> dict[str, list[str]]:
+        """See Way."""
+        from lmr.retrieval.rows import names_of
+
+        return names_of(self.stores.ledger, ids)
+
+    def figure(self, hops: Sequence[Hop]) -> Array:
+        """See Way."""
+        from lmr.reports.explanation import explanation_figure
+
+        return explanation_figure(self.stores, self.start, hops)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lmr.library.given import question
-from lmr.library.result import Image, image_of
+from lmr.library.image import Image, image_of
 from lmr.values import ImageId, Question
 
 if TYPE_CHECKING:
@@ -71,6 +71,18 @@ class Held:
         """
         images = self._stores.ledger.images.all()
         return {ImageId(image.id): image.landmark for image in images if image.landmark is not None}
+
+    @property
+    def version(self) -> int:
+        """It grows whenever images, what is known of them, or their labels become others.
+
+        >>> before = c.version
+        >>> former = c.label({"photos/front.jpg": "old town-hall"}, replace=True)
+        >>> c.version > before, len(c.label(former, replace=True))
+        (True, 1)
+        """
+        self._stores.ledger.follow()
+        return self._stores.ledger.marks.version
 
     @property
     def lacks(self) -> str | None:

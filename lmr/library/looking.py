@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from lmr.errors import PhotoError
 from lmr.library.held import Held
 from lmr.library.match import Match, match_of
 from lmr.values import ImageId, Unused
@@ -27,6 +28,25 @@ class Looking(Held):
         from lmr.reports.photos import small_picture
 
         return small_picture(self._stores, self._question(photo), side)
+
+    def original(self, photo: Any, max_bytes: int | None = None) -> tuple[str, bytes]:
+        """The path and the bytes of a file of a stored image, which are still those that were taken in.
+
+        Raises PhotoError where it has none any more, is a frame of a video, or is larger than max_bytes.
+
+        >>> path, data = c.original("photos/front.jpg")
+        >>> path.endswith("front.jpg"), data[:2]
+        (True, b'\\xff\\xd8')
+        """
+        from lmr.retrieval.originals import own_file
+        from lmr.text import text_of
+
+        image = self._stores.ledger.images.get(self._stored(photo))
+        if image is None:
+            raise PhotoError("it is not in the collection any more")
+        most = self._stores.settings.max_bytes
+        path, data = own_file(self._stores, image, most if max_bytes is None else max_bytes)
+        return text_of(path), data
 
     def match(self, a: Any, b: Any) -> Match | None:
         """What comparing two stored images found, and what became of that; None if they were never compared.

@@ -7,14 +7,16 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lmr.errors import UsageError
 from lmr.library.homes import FilePath
-from lmr.library.result import SearchResult
+from lmr.library.result import SearchResult, found_of
 from lmr.library.review import Review
 from lmr.values import Unused
 
 if TYPE_CHECKING:
     from lmr.reports.page import Report
     from lmr.retrieval.evaluate import Evaluation
+    from lmr.retrieval.search import Found
     from lmr.store.stores import Stores
 
 
@@ -67,6 +69,13 @@ def page_of(stores: Stores, shown: SearchResult | Iterable[SearchResult | Unused
     elif isinstance(shown, Review):
         report = review_page(stores, shown.turned, shown.matches)
     else:
-        results = [shown] if isinstance(shown, SearchResult) else shown
-        report = gallery(stores, (one if isinstance(one, Unused) else one.found for one in results))
+        report = gallery(stores, [_drawn(shown)] if isinstance(shown, SearchResult) else map(_drawn, shown))
     return Page(report, stores.home)
+
+
+def _drawn(one: SearchResult | Unused) -> Found | Unused:
+    if isinstance(one, Unused):
+        return one
+    if (found := found_of(one)) is None:
+        raise UsageError("pages are drawn of searches in an open collection: search in it")
+    return found

@@ -4,69 +4,36 @@ from __future__ import annotations
 
 import copy
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from lmr.errors import UsageError
 from lmr.library.homes import FilePath
+from lmr.library.image import Hit, hit_of
+from lmr.library.reading import Misfit, value_of
+from lmr.text import printable
 from lmr.values import Hop, ImageId
 
 if TYPE_CHECKING:
     from lmr.library.page import Page
     from lmr.retrieval.search import Found
     from lmr.retrieval.values import SearchStatistics
-    from lmr.store.ledger import Ledger
     from lmr.store.stores import Stores
     from lmr.where import Where
 
 
-@dataclass(frozen=True, slots=True)
-class Image:
-    """A stored image: what the pixels of one or more files show.
+class Source(Protocol):
+    """Where a result is from, which knows more than what it tells."""
 
-    id: for `search(id)`, `explain` and the graph; paths: its files; width, height: px, as the photo is turned;
-    landmark: its label, if it has one; taken_at: ISO 8601 as far as it is known ("1931", "2004-07-14T10:02:11");
-    location: latitude and longitude in degrees (WGS 84); gone: no file of it is there any more.
+    def path(self, hit: Hit) -> list[Hop]:
+        """See `SearchResult.path`."""
+        ...
 
-    >>> image = c.image("photos/front.jpg")
-    >>> image.split, image.taken_at, image.gone
-    ('index', None, False)
-    """
-
-    id: ImageId
-    paths: tuple[str, ...]
-    width: int
-    height: int
-    split: Literal["index", "query"]
-    landmark: str | None
-    taken_at: str | None
-    location: tuple[float, float] | None
-    gone: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Hit:
-    """One result, rank 1 the best.
-
-    reached: "verified" over geometrically verified matches, or by "similarity" of descriptors alone. Of a verified one:
-    inliers and weight of the weakest match on the way to it, hops the matches on that way; else None. similarity:
-    product of the refined descriptors, at most 1, with the photo's; of a result by similarity alone the mean of that
-    and of the one with the verified result that it is most like, where this is greater.
-
-    >>> hit = c.search("one.jpg").hits[0]
-    >>> hit.rank, hit.reached, hit.inliers > 10, hit.hops
-    (1, 'verified', True, 1)
-    """
-
-    rank: int
-    image: Image
-    reached: Literal["verified", "similarity"]
-    inliers: int | None
-    weight: float | None
-    hops: int | None
-    similarity: float
+    def page(self, result: SearchResult) -> Page:
+        """The result as a page. Raises UsageError where its pictures are not at hand."""
+        ...
 
 
 class SearchResult(Sequence[Hit]):
@@ -80,14 +47,28 @@ class SearchResult(Sequence[Hit]):
     (<SearchResult: ... verified, ... by similarity, in ... s>, 5, 1)
     """
 
-    def __init__(self, stores: Stores, found: Found, where: Where | None = None) -> None:
-        from lmr.retrieval.rows import document
+    def __init__(self, document: dict[str, Any], source: Source) -> None:
+        """document: as `to_dict` gives it. Raises Misfit where it is none."""
+        self._document, self._source = document, source
+        self._first = _first(document)
+        self._query: _Query = value_of(_Query, self._first)
+        self._seconds: float = value_of(float, document.get("seconds"))
+        self.hits = tuple(hit_of(row) for row in value_of(list[dict[str, Any]], document.get("results")))
 
-        self._stores, self.found = stores, found
-        self._document = document(stores.ledger, found)
-        if where is not None:
-            self._document |= {"where": asdict(where), "left_out_unknown": stores.ledger.images.lack(where)}
-        self.hits = tuple(_hit(stores.ledger, row) for row in self._document["results"])
+    @classmethod
+    def from_dict(cls, document: Mapping[str, Any]) -> Self:
+        """A result of the values that `to_dict` gave, such as were kept in a file; it has no ways and no pictures.
+
+        Raises UsageError where they are none.
+
+        >>> kept = lmr.SearchResult.from_dict(c.search("one.jpg").to_dict())
+        >>> kept.hits == c.search("one.jpg").hits
+        True
+        """
+        try:
+            return cls(copy.deepcopy(dict(document)), _Kept())
+        except Misfit as error:
+            raise UsageError(f"these are no values of a search: {error}") from error
 
     def __len__(self) -> int:
         return len(self.hits)
@@ -109,7 +90,7 @@ class SearchResult(Sequence[Hit]):
         >>> c.search("one.jpg").seconds > 0
         True
         """
-        return self.found.seconds
+        return self._seconds
 
     @property
     def statistics(self) -> SearchStatistics:
@@ -118,7 +99,9 @@ class SearchResult(Sequence[Hit]):
         >>> c.search("one.jpg", rounds=1).statistics.rounds
         1
         """
-        return self.found.starts[0].statistics
+        from lmr.retrieval.values import SearchStatistics
+
+        return value_of(SearchStatistics, self._first.get("effort"))
 
     @property
     def turned(self) -> str | None:
@@ -127,9 +110,10 @@ class SearchResult(Sequence[Hit]):
         >>> c.search("one.jpg").turned is None
         True
         """
+        from lmr.method.photos.turned import MIRRORED
         from lmr.reports.prose import how_it_lies
 
-        turn = self.found.starts[0].turn
+        turn = self._query.turn // 90 + MIRRORED * self._query.mirrored
         return how_it_lies(turn) if turn else None
 
     @property
@@ -139,8 +123,7 @@ class SearchResult(Sequence[Hit]):
         >>> c.search("one.jpg").stored is None, c.search("photos/front.jpg").stored == c.image("photos/front.jpg").id
         (True, True)
         """
-        start = self.found.starts[0]
-        return None if start.number is None else ImageId(start.id)
+        return ImageId(self._query.id) if self._query.stored else None
 
     def path(self, hit: Hit) -> list[Hop]:
         """The verified matches from a photo to a hit, one after the other; [] for one by similarity alone.
@@ -152,9 +135,7 @@ class SearchResult(Sequence[Hit]):
         >>> len(result.path(result.hits[0])) == result.hits[0].hops
         True
         """
-        from lmr.retrieval.paths import ways
-
-        return ways(self._stores, self.found, [hit.image.id]).get(hit.image.id, [])
+        return self._source.path(hit)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as `lmr search --json` prints them.
@@ -203,42 +184,82 @@ class SearchResult(Sequence[Hit]):
             ipython.display.display(self)
             return
         for hit in self.hits:
-            print(hit.rank, hit.reached, hit.inliers or "-", *hit.image.paths[:1])
+            print(hit.rank, hit.reached, hit.inliers or "-", *map(printable, hit.image.paths[:1]))
 
     def _page(self) -> Page:
+        return self._source.page(self)
+
+    def _repr_html_(self) -> str | None:
+        return None if found_of(self) is None else self._page()._repr_html_()
+
+
+def result_of(stores: Stores, found: Found, where: Where | None = None) -> SearchResult:
+    """A search of an open collection as a result; where: what it was to list."""
+    from lmr.retrieval.rows import document
+
+    told = document(stores.ledger, found)
+    if where is not None:
+        told |= {"where": asdict(where), "left_out_unknown": stores.ledger.images.lack(where)}
+    return SearchResult(told, _Searched(stores, found))
+
+
+def found_of(result: SearchResult) -> Found | None:
+    """What was found in an open collection; None where the result is from elsewhere."""
+    return result._source.found if isinstance(result._source, _Searched) else None
+
+
+def state_of(result: SearchResult) -> str | None:
+    """The name of the state that was searched (see `Snapshot`); None where the result is from elsewhere."""
+    found = found_of(result)
+    return None if found is None else found.state
+
+
+@dataclass(frozen=True, slots=True)
+class _Searched:
+    """A search of an open collection."""
+
+    stores: Stores
+    found: Found
+
+    def path(self, hit: Hit) -> list[Hop]:
+        from lmr.retrieval.paths import ways
+
+        return ways(self.stores, self.found, [hit.image.id]).get(hit.image.id, [])
+
+    def page(self, result: SearchResult) -> Page:
         from lmr.library.page import page_of
 
-        return page_of(self._stores, self)
-
-    def _repr_html_(self) -> str:
-        return self._page()._repr_html_()
+        return page_of(self.stores, result)
 
 
-def image_of(ledger: Ledger, id: str, facts: dict[str, Any] | None = None) -> Image:
-    """What is known of a stored image; facts: those of retrieval.rows, if they are at hand.
+class _Kept:
+    """Values alone."""
 
-    Raises UsageError where it is not stored any more.
-    """
-    from lmr.retrieval import rows
+    def path(self, hit: Hit) -> list[Hop]:
+        raise UsageError("a result that was read from values has no ways: search again, or ask `explain`")
 
-    stored = ledger.images.get(id)
-    if stored is None:
-        raise UsageError(f"no image has the id {id} any more")
-    known = rows.facts(ledger, id) if facts is None else facts
-    place = known["location"]
-    return Image(
-        ImageId(id),
-        tuple(known["paths"]),
-        stored.width,
-        stored.height,
-        stored.split,
-        known["landmark"],
-        known["taken_at"],
-        None if place is None else (place["latitude"], place["longitude"]),
-        known["gone"],
-    )
+    def page(self, result: SearchResult) -> Page:
+        raise UsageError("a result that was read from values has no pictures: search again")
 
 
-def _hit(ledger: Ledger, row: dict[str, Any]) -> Hit:
-    measured = row["reached"], row["inliers"], row["weight"], row["hops"], row["similarity"]
-    return Hit(row["rank"], image_of(ledger, row["id"], row), *measured)
+def _first(document: Mapping[str, Any]) -> dict[str, Any]:
+    """What a search tells of the photo that was searched with, or of the first of several, its effort too."""
+    if "queries" not in document:
+        return value_of(dict[str, Any], document.get("query")) | {"effort": document.get("effort")}
+    queries = value_of(list[dict[str, Any]], document["queries"])
+    for query in queries:
+        value_of(_Query, query)
+    if not queries:
+        raise Misfit("it was searched with no photo")
+    return queries[0]
+
+
+@dataclass(frozen=True, slots=True)
+class _Query:
+    """What a result says of a photo that was searched with."""
+
+    id: str
+    path: str
+    stored: bool
+    turn: int
+    mirrored: bool

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
+
+from lmr.errors import UsageError
+from lmr.library.reading import Misfit, value_of
 
 if TYPE_CHECKING:
     from lmr.jobs.link.turned import Turned
@@ -54,3 +57,20 @@ class Review(Sequence["Bridge"]):
         """
         rows = [{"a": one.id, "b": one.match, **asdict(one), "why": self.why(one)} for one in self.turned]
         return rows + [{**asdict(one), "doubt": round(one.doubt, 4), "why": self.why(one)} for one in self.matches]
+
+    @classmethod
+    def from_dict(cls, rows: Sequence[Mapping[str, Any]]) -> Self:
+        """A review of the values that `to_dict` gave. Raises UsageError where they are none.
+
+        >>> lmr.Review.from_dict(c.review().to_dict()) == c.review()
+        True
+        """
+        from lmr.jobs.link.turned import Turned
+        from lmr.method.spanning.bridges import Bridge
+
+        try:
+            told = value_of(list[dict[str, Any]], rows)
+            turned = [value_of(Turned, row) for row in told if "turn" in row]
+            return cls(tuple(value_of(Bridge, row) for row in told if "turn" not in row), tuple(turned))
+        except Misfit as error:
+            raise UsageError(f"these are no values of a review: {error}") from error

@@ -27,18 +27,39 @@ def original(stores: Stores, image: Image, *, enough: int, turn: int | None = No
     raise reason
 
 
+def own_file(stores: Stores, image: Image, max_bytes: int) -> tuple[bytes, bytes]:
+    """Path and bytes of the first of an image's files that still holds what was taken in.
+
+    Raises PhotoError where there is none, as of frames of videos, or where it is larger.
+    """
+    reason = PhotoError("it has no file any more")
+    for path in stores.ledger.files.paths(image.number):
+        try:
+            if video.source(path) != path:
+                raise PhotoError("it is a frame of a video, which has no file of its own")
+            return path, _unchanged(stores, image, path, min(max_bytes, stores.settings.max_bytes))
+        except PhotoError as error:
+            reason = error
+    raise reason
+
+
+def _unchanged(stores: Stores, image: Image, path: bytes, max_bytes: int) -> bytes:
+    """The bytes of a file, which are those that were taken in."""
+    file, data = stores.ledger.files.at(path), read(path, max_bytes)
+    if content_id(data) not in (image.id, file.digest if file else None):
+        raise PhotoError(_CHANGED)
+    return data
+
+
 def _read(stores: Stores, image: Image, path: bytes, enough: int) -> Photo:
-    settings, file = stores.settings, stores.ledger.files.at(path)
+    settings = stores.settings
     frame = None if video.source(path) == path else video.parted(path)
     if frame is not None:
         stored = stores.ledger.files.at(frame[0])
         if stored is None or _seen(frame[0]) != (stored.size, stored.mtime):
             raise PhotoError(_CHANGED)
         return video.frame_at(*frame, digest=stored.digest or "", **settings.decoding)
-    data = read(path, settings.max_bytes)
-    if content_id(data) not in (image.id, file.digest if file else None):
-        raise PhotoError(_CHANGED)
-    return decode(data, enough=enough, **settings.decoding)
+    return decode(_unchanged(stores, image, path, settings.max_bytes), enough=enough, **settings.decoding)
 
 
 def _seen(path: bytes) -> tuple[int, int]:

@@ -53,6 +53,9 @@ def facts(ledger: Ledger, id: str) -> dict[str, Any]:
         "camera": about.camera,
         "caption": about.caption,
         "keywords": about.keywords,
+        "width": image.width if image else None,
+        "height": image.height if image else None,
+        "split": image.split if image else None,
     }
 
 

@@ -11,7 +11,7 @@ from lmr.store.difference import Difference
 from lmr.store.graph_replica import GraphReplica
 from lmr.store.load import load
 from lmr.store.refined import Described
-from lmr.store.state import InGraph, InVectors, State, Step
+from lmr.store.state import Counted, InGraph, InVectors, State, Step
 from lmr.store.stores import Stores
 from lmr.store.vector_replica import VectorReplica
 
@@ -88,12 +88,19 @@ def check_whole(stores: Stores) -> State:
 
 
 def check_counts(stores: Stores, state: State) -> None:
-    """Raise CollectionError where ledger and databases differ: Milvus opens a damaged store with rows missing."""
+    """Raise CollectionError where ledger and databases differ: Milvus opens a damaged store with rows missing.
+
+    Milvus counts by reading everything, which takes as long as a search. So what was whole counts as that for a minute,
+    as long as neither the state nor the connections become others.
+    """
     ledger = stores.ledger
     if state.graph.weights != state.ledger.weights:
         raise CollectionError("the graph still has the weights of earlier descriptors; `lmr link` writes the new ones")
     if state.graph.forest < state.ledger.pairs:
         stores.progress.note("a link was interrupted: its newest matches are not searched yet; `lmr link` goes on")
+    counted = stores.counted
+    if counted is not None and counted.holds(state, stores.connections):
+        return
     images, descriptors = ledger.count("images"), ledger.count("descriptors")
     found = stores.graph.run("read/counts")[0]["images"]
     held = 0 if stores.vectors.dimension() is None else stores.vectors.count()
@@ -102,3 +109,4 @@ def check_counts(stores: Stores, state: State) -> None:
             f"the ledger holds {images:,} images and {descriptors:,} descriptors, Neo4j {found:,} and Milvus {held:,}; "
             "`lmr link` brings them up to date"
         )
+    stores.counted = Counted(state, stores.connections)

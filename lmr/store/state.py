@@ -9,8 +9,9 @@ cypher/write and cypher/forest, together with what they speak of.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
-from dataclasses import astuple, dataclass, replace
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import astuple, dataclass, field, replace
 from enum import IntEnum
 from typing import Any, NamedTuple
 
@@ -21,6 +22,7 @@ COMING = (  # the version that a change carries: its transaction makes it the pr
 )
 _VERSION, _REBUILT, _LEARNED, _WEIGHTS, _REFINED_TO = "version", "rebuilt", "learned", "weights", "refined_to"
 _BRIDGE_QUERIES, _VECTORS, _REVIEWED_AS, _EXTRACTORS = "bridge_queries", "vectors_version", "reviewed_as", "extractors"
+_COUNT_HOLDS = 60.0  # seconds
 _STATE = """
 SELECT key, CAST(value AS INTEGER) FROM meta
 WHERE key IN ('version', 'rebuilt', 'learned', 'weights', 'refined_to', 'bridge_queries')
@@ -203,6 +205,20 @@ class State:
         return [what for what, holds in told.items() if holds]
 
 
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """Ledger and databases were found to hold as much: in which state, over which connections, and when."""
+
+    state: State
+    connections: Sequence[object]
+    at: float = field(default_factory=time.monotonic)
+
+    def holds(self, state: State, connections: Sequence[object]) -> bool:
+        """Whether that need not be looked at again."""
+        same = (state, connections) == (self.state, self.connections)
+        return same and time.monotonic() - self.at < _COUNT_HOLDS
+
+
 class OfReaders(NamedTuple):
     """See Marks.of_readers; extractors: what described the photos, None in ledgers of an older lmr."""
 
@@ -233,6 +249,11 @@ class Marks:
             edges=found["edges"],
             removed=found["removed"],
         )
+
+    @property
+    def version(self) -> int:
+        """See InLedger."""
+        return int(self._facts.get(_VERSION) or 0)
 
     def vectors(self) -> InVectors | None:
         """What Milvus was brought up to; None where it is to be written from the beginning."""

@@ -28,6 +28,7 @@ from lmr.store.ledger import Ledger
 from lmr.store.lock import writer
 from lmr.store.made import Made, as_made, create_ledger, fixed
 from lmr.store.names import StoredNames
+from lmr.store.state import Counted
 from lmr.store.vectors import Milvus
 
 
@@ -50,6 +51,7 @@ class Stores:
         self._vectors: Milvus | None = None
         self._connecting = threading.RLock()
         self._writes = False
+        self.counted: Counted | None = None  # when all databases were last found to hold as much
 
     @property
     def settings(self) -> Settings:

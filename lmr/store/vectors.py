@@ -190,7 +190,7 @@ class Milvus:
     def fetch(self, ids: Sequence[str]) -> dict[str, Array]:
         """See VectorIndex."""
         found: dict[str, Array] = {}
-        if self.dimension() is None:
+        if not self._loaded and self.dimension() is None:
             return found
         self._load()
         for batch in batches(ids, _UPSERT):

@@ -117,7 +117,10 @@ async def failed(request: Request, error: Exception) -> Response:
         code = next((code for kind, code in _CODES if isinstance(error, kind)), 500)
         text = str(error) if code != 500 or isinstance(error, LmrError) else "This failed; the server's log says why."
     if request.url.path.startswith(API):
-        return JSONResponse({"error": text}, code, headers)
+        told = {"error": text}
+        if isinstance(error, LmrError):
+            told["failure"] = type(error).__name__
+        return JSONResponse(told, code, headers)
     return HTMLResponse(site_of(request).html("failed.html", code=code, text=text), code, headers)
 
 

@@ -10,7 +10,7 @@ from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from lmr.web import around, holding, mapped, places, reviewing, searching, why
+from lmr.web import around, holding, mapped, places, reviewing, searching, takeaway, why
 from lmr.web.answers import FAILURES, endpoint
 from lmr.web.api import CALLS, description
 from lmr.web.calls import PREFIX
@@ -45,6 +45,7 @@ def app(site: Site, most_bytes: int) -> ASGIApp:
         Route("/places", endpoint(places.places)),
         Route("/places/{id}", endpoint(places.place)),
         Route("/places/{id}/photos.csv", endpoint(places.table)),
+        Route("/places/{id}/photos.zip", endpoint(takeaway.photos)),
         Route("/name", places.name, methods=["POST"], max_body_size=_FORM),
         Route("/map", endpoint(mapped.mapped)),
         Route("/review", endpoint(reviewing.review)),

@@ -6,7 +6,7 @@ from typing import Any
 
 from starlette.requests import Request
 
-from lmr.library.result import Image
+from lmr.library.image import Image
 from lmr.web.asked import whole
 from lmr.web.searching import card_of
 from lmr.web.site import Site

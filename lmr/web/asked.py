@@ -109,6 +109,15 @@ def whole(given: Mapping[str, str], name: str, otherwise: int, most: int) -> int
     return otherwise if found is None else min(found, most)
 
 
+def fraction(given: Mapping[str, str], name: str) -> float | None:
+    """A number of an address, from 0; None if it is not given. Raises UsageError."""
+    text = given.get(name, "").strip()
+    found = _number(name, text) if text else None
+    if found is not None and found < 0:
+        raise UsageError(f"{name} is at least 0")
+    return found
+
+
 def _whole(told: Mapping[str, str], name: str, least: int = 1) -> int | None:
     text = told[name]
     if not text:

@@ -37,7 +37,10 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call: where, what it gives, how it is asked. body: `photo`, or the schema of a JSON object."""
+    """One call: where, what it gives, how it is asked.
+
+    body: `photo`, or the schema of a JSON object; gives: the media type of the answer.
+    """
 
     method: Literal["GET", "POST", "DELETE"]
     path: str
@@ -45,7 +48,7 @@ class Call:
     handler: Callable[[Site, Request, bytes], Any]
     parameters: tuple[Parameter, ...] = ()
     body: Literal["photo"] | dict[str, Any] | None = None
-    picture: bool = False
+    gives: Literal["application/json", "image/jpeg", "application/zip"] = "application/json"
 
     def route(self, most: int) -> Route:
         """The route that answers it; most: bytes of a photo."""
@@ -59,7 +62,7 @@ class Call:
 
     @property
     def _crew(self) -> Literal["searching", "drawing"]:
-        return "drawing" if self.picture else "searching"
+        return "searching" if self.gives == "application/json" else "drawing"
 
     def described(self) -> dict[str, Any]:
         """The call as OpenAPI describes an operation."""
@@ -76,13 +79,12 @@ class Call:
             }
             for one in self.parameters
         ]
-        media = "image/jpeg" if self.picture else "application/json"
         told: dict[str, Any] = {
             "summary": self.about,
             "operationId": f"{self.method.lower()}{self.path.replace('/', '-').translate({123: None, 125: None})}",
             "parameters": parameters,
             "responses": {
-                "200": {"description": "as the library gives it", "content": {media: {}}},
+                "200": {"description": "as the library gives it", "content": {self.gives: {}}},
                 **{code: {"description": text, "content": {"application/json": {}}} for code, text in _ERRORS.items()},
             },
         }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import secrets
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from lmr.library.collection import Collection
-from lmr.library.result import Image
+from lmr.library.image import Image
 from lmr.tables import inert
 from lmr.values import ImageId
 from lmr.web.answers import Awaited, site_of, texts
@@ -24,13 +25,15 @@ from lmr.web.why import PATIENCE
 _MOST = 10_000
 _WEAKEST = 5
 _NEAREST = 8
+PART = 1000  # photos that are taken away in one ZIP
+_PARTS = 20  # to which the page leads
 _MOST_NAME = 200
 
 
 def places(site: Site, request: Request) -> str:
     """All clusters, the greatest first; `with` names one that each may be one place with."""
     begin, other = whole(request.query_params, "start", 0, _MOST), request.query_params.get("with", "")
-    joined = _cluster(site, other) if other else None
+    joined = cluster_of(site, other) if other else None
     clusters = site.c.clusters(begin + PAGE)[begin:]
     cards = [
         Card(one.central, one.name, ", ".join(f"{name} {share:.0%}" for name, share in list(one.landmarks.items())[:3]))
@@ -48,7 +51,7 @@ def places(site: Site, request: Request) -> str:
 
 def place(site: Site, request: Request) -> str:
     """One cluster."""
-    found, begin = _cluster(site, request.path_params["id"]), whole(request.query_params, "start", 0, _MOST)
+    found, begin = cluster_of(site, request.path_params["id"]), whole(request.query_params, "start", 0, _MOST)
     rows = site.c.cypher("cluster-images", cluster=found.id, limit=begin + PAGE)[begin:]
     cards = [card_of(site.image(row["id"])) for row in rows]
     more = f"/places/{found.id}?start={begin + PAGE}" if len(rows) == PAGE else None
@@ -62,10 +65,13 @@ def place(site: Site, request: Request) -> str:
         weakest=site.c.cypher("weakest-in-cluster", cluster=found.id, limit=_WEAKEST),
         nearest=site.c.cypher("nearest-clusters", cluster=found.id, limit=_NEAREST),
         named=len(site.namings.get(found.id) or ()),
+        parts=range(0, min(found.size, _PARTS * PART), PART),
+        part=PART,
     )
 
 
-def _cluster(site: Site, id: str) -> Any:
+def cluster_of(site: Site, id: str) -> Any:
+    """The place with an id. Raises Missing."""
     wanted = site.image(id).id
     found = next((one for one in site.c.clusters(_MOST) if one.id == wanted), None)
     if found is None:
@@ -73,7 +79,8 @@ def _cluster(site: Site, id: str) -> Any:
     return found
 
 
-def _photos(c: Collection, id: str) -> list[ImageId]:
+def photos_of(c: Collection, id: str) -> list[ImageId]:
+    """The photos of a place, from the centre outwards."""
     return [ImageId(row["id"]) for row in c.cypher("cluster-images", cluster=id, limit=1_000_000)]
 
 
@@ -92,36 +99,37 @@ async def name(request: Request) -> Response:
 
 
 def _named(site: Site, told: Mapping[str, str]) -> Job:
-    found = _cluster(site, told.get("place", ""))
+    found = cluster_of(site, told.get("place", ""))
     if told.get("which") == "undo":
         before = site.namings.get(found.id)
         if not before:
             raise Missing("What this place was named before is not at hand any more.")
         return labelled(site, before, True)
     text = told.get("label", "")
-    return labelled(site, dict.fromkeys(_photos(site.c, found.id), text), told.get("which") == "all", found.id)
+    return labelled(site, dict.fromkeys(photos_of(site.c, found.id), text), told.get("which") == "all", found.id)
 
 
 def labelled(site: Site, labels: Mapping[ImageId, str | None], replace: bool, place: str = "") -> Job:
-    """Labels as a job; of a place the former ones are kept for a while, to be given back."""
+    """Labels as a job; the former ones are kept for a while, to be given back: of a place, or as `undo` names them."""
+    key = place or f"labels-{secrets.token_hex(8)}"
 
     def work(c: Collection) -> Any:
         before = c.label(labels, replace=replace)
-        if place and before:
-            site.namings.put(place, before)
-        site.forget_results()
-        return {"labelled": len(before)}
+        if before or not place:
+            site.namings.put(key, before)
+        return {"labelled": len(before), "undo": key}
 
-    text = next(iter(labels.values()), None) or "no label"
+    names = set(labels.values())
+    text = f"{len(names)} labels" if len(names) > 1 else next(iter(names), None) or "no label"
     return site.jobs.ask("label", f"label {len(labels)} photos: {text[:_MOST_NAME]}", work)
 
 
 def table(site: Site, request: Request) -> Response:
     """The photos of a place as CSV, from the centre outwards: as `lmr ingest --labels` reads it, and what is known."""
-    found, out = _cluster(site, request.path_params["id"]), io.StringIO()
+    found, out = cluster_of(site, request.path_params["id"]), io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(("image", "landmark", "split", "id", "taken_at", "latitude", "longitude"))
-    writer.writerows(_row(site.image(id)) for id in _photos(site.c, found.id))
+    writer.writerows(_row(site.image(id)) for id in photos_of(site.c, found.id))
     shown = {"Content-Disposition": f'attachment; filename="place-{found.id[:12]}.csv"'}
     return Response(out.getvalue().encode("utf-8", "backslashreplace"), media_type="text/csv", headers=shown)
 

@@ -12,7 +12,8 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from lmr.errors import PhotoError, UsageError
-from lmr.library.result import Hit, Image, SearchResult
+from lmr.library.image import Hit, Image
+from lmr.library.result import SearchResult
 from lmr.text import printable
 from lmr.values import ImageId
 from lmr.web.answers import jpeg, site_of, texts

@@ -82,14 +82,16 @@ def serve(
     names: Sequence[str] = (),
     photos: Sequence[str | Path] = (),
     look_only: bool = False,
+    originals: bool = False,
     progress: Told = None,
     **settings: Any,
 ) -> Served:
     """Serve a collection's page and its interface for programs; loopback only unless another host is named.
 
     port: 0 for any that is free. names: others under which browsers reach it, such as a proxy's. photos: folders that
-    may be taken in from the page. look_only: nothing can be changed from it. settings: as for `lmr.open`. Raises
-    UsageError where the port is taken, or the extra `web` is not installed; CollectionError.
+    may be taken in from the page. look_only: nothing can be changed from it. originals: whoever may look may also take
+    photos' own files away, which else only the one who may do most can. settings: as for `lmr.open`. Raises UsageError
+    where the port is taken, or the extra `web` is not installed; CollectionError.
 
     >>> with lmr.serve("paris", port=0) as page:
     ...     page.address.startswith("http://127.0.0.1:")
@@ -114,7 +116,7 @@ def serve(
         keys: dict[Role, Key] = {role: Key() for role in (ROLES if not look_only else ROLES[-1:])}
         access = Access(port, tuple(known - set(_LOOPBACK)), host in _EVERYWHERE, keys)
         jobs = Jobs(lambda told: open(c.home, create=False, progress=told, **settings), c.home / NOTES)
-        site = Site(c, access, jobs, folders)
+        site = Site(c, access, jobs, folders, originals)
         site.searching.begin(c.snapshot)  # starts the databases while the first page is looked at
     except BaseException:
         bound.close()

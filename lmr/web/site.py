@@ -16,7 +16,8 @@ import jinja2
 from lmr import __version__
 from lmr.library.collection import Collection
 from lmr.library.explanation import Explanation
-from lmr.library.result import Image, SearchResult
+from lmr.library.image import Image
+from lmr.library.result import SearchResult, state_of
 from lmr.library.review import Review
 from lmr.text import printable
 from lmr.values import ImageId, PhotoFile
@@ -42,26 +43,41 @@ class Missing(Exception):
     """There is nothing under this address; the text says what."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Results:
+    """A finished search: how many results were asked for, and what it is of.
+
+    version: of what results tell of images; state: of forest and descriptors (see `Snapshot`).
+    """
+
+    top: int
+    version: int
+    state: str | None
+    found: SearchResult
+
+
 @dataclass(eq=False)
 class Site:
     """One server's. Handlers run in threads of the crews; what they share is safe in threads.
 
-    folders: those whose photos may be taken in from the page.
+    folders: those whose photos may be taken in from the page. originals: whether all may take photos' own files away.
     """
 
     c: Collection
     access: Access
     jobs: Jobs
     folders: tuple[Path, ...] = ()
+    originals: bool = False
 
     def __post_init__(self) -> None:
         cores = os.cpu_count() or 1
         self.searching, self.drawing = Crew("search", max(4, cores), 64), Crew("picture", max(4, cores), 256)
         self.listeners = 0  # to what jobs tell
+        self.taken_away = 0  # places, at the moment
         self.in_hand = PhotosInHand()
-        self._results: Kept[Asked, tuple[int, SearchResult]] = Kept(_RESULTS, lambda kept: len(kept[1]) + 1)
+        self._results: Kept[Asked, _Results] = Kept(_RESULTS, lambda kept: len(kept.found) + 1)
         self._ways: Kept[Any, Explanation] = Kept(_WAYS, lambda found: 1)
-        self._reviews: Kept[str, Review] = Kept(2, lambda found: 1)
+        self._reviews: Kept[Any, Review] = Kept(2, lambda found: 1)
         self.namings: Kept[str, dict[ImageId, str | None]] = Kept(_NAMED, len)
         self.pictures: Kept[Any, bytes] = Kept(_PICTURE_BYTES, len)
 
@@ -110,20 +126,22 @@ class Site:
             raise Missing(f"{str(error)[0].upper()}{str(error)[1:]}.") from error
 
     def results(self, asked: Asked, upto: int) -> SearchResult:
-        """The results of a search, at least the first so many, of the state that searches have now.
+        """The results of a search, at least the first so many, of the state that searches have now, labels too.
 
         What was found is kept, so that scrolling on does not search again; more are fetched in growing steps.
         """
         photos, kept = [self.photo(one) for one in asked.photos], self._results.get(asked)
-        if kept is not None and kept[1].found.state != self.c.snapshot().name:
+        version = self.c.version  # before it is searched, so that a change meanwhile counts
+        if kept is not None and (kept.state, kept.version) != (self.c.snapshot().name, version):
             kept = None
-        if kept is None or (kept[0] < upto and len(kept[1]) == kept[0]):
-            top = PAGE if kept is None else kept[0]
+        if kept is None or (kept.top < upto and len(kept.found) == kept.top):
+            top = PAGE if kept is None else kept.top
             while top < upto:
                 top *= _GROWS
             top = min(top, MOST)
-            kept = self._results.put(asked, (top, self.c.search(photos, top=top, **asked.options())))
-        return kept[1]
+            found = self.c.search(photos, top=top, **asked.options())
+            kept = self._results.put(asked, _Results(top, version, state_of(found), found))
+        return kept.found
 
     def way(self, asked: Asked, to: str) -> Explanation:
         """The way from the photos of a question, or from a part of one, to a stored image, as it is now."""
@@ -133,12 +151,8 @@ class Site:
 
     def review(self) -> Review:
         """What is worth a look, as it is now."""
-        state = self.c.snapshot().name
+        state = self.c.snapshot().name, self.c.version
         return self._reviews.made(state, lambda: self.c.review(REVIEWED))
-
-    def forget_results(self) -> None:
-        """Labels have changed, which finished searches tell."""
-        self._results = Kept(_RESULTS, lambda kept: len(kept[1]) + 1)
 
     def picture(self, key: Any, draw: Callable[[], bytes]) -> bytes:
         """A JPEG, drawn if it is not at hand."""

@@ -14,7 +14,7 @@ from lmr.jobs.correct.corrections import remove
 from lmr.jobs.link.link import link
 from lmr.settings import load
 from lmr.store.replica import bring_up, state_of
-from lmr.store.state import InGraph, InLedger, InVectors, Marks, State, Step
+from lmr.store.state import Counted, InGraph, InLedger, InVectors, Marks, State, Step
 from lmr.store.stores import Stores
 from tests.collection.test_histories import Here, History
 
@@ -36,6 +36,15 @@ graphs = st.builds(
 )
 vectors = st.none() | st.builds(InVectors, counts, counts, st.booleans(), counts, counts)
 states = st.builds(State, ledgers, vectors, graphs)
+
+
+@given(states, states)
+def test_what_was_counted_counts_for_a_while_in_its_state_over_its_connections(one: State, other: State) -> None:
+    graph, milvus, anew = object(), object(), object()
+    counted = Counted(one, [graph, milvus])
+    assert counted.holds(one, [graph, milvus]) and counted.holds(other, [graph, milvus]) == (one == other)
+    assert not counted.holds(one, [graph, anew]) and not counted.holds(one, [])
+    assert not replace(counted, at=counted.at - 61).holds(one, [graph, milvus])
 
 
 @given(states.filter(lambda state: state.impossible == []))

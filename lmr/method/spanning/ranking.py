@@ -8,18 +8,19 @@ database for what lies around its frontier. Both give the same rows.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from lmr.method.spanning.forest import Queries
 from lmr.values import Hop, QueryEdge
 
 NO_LIMIT = 1_000_000_000
 _WAYS = 150  # walked by the one query; with more the loop is quicker, as a way costs what it is long
-_FRONTIER = 16  # images of the frontier to ask about in one round trip
+_FRONTIER = 4  # images of the frontier to ask about in one round trip
 _HOPS = (3, 6, 12)  # around each of them, as ranking/around has it
 _PATIENCE = 30  # round trips after which the rest is asked for at once, where few images are to be listed
+_EDGE = ("id", "neighbour", "weight", "hash", "inliers", "id_is_query", "neighbour_is_query")
 _FEW, _MANY = 60, 400  # edges in an answer: the next one asks for more hops, or for fewer
 
 
@@ -166,9 +167,9 @@ def _circles(graph: Queries, begun: Sequence[str]) -> int:
 def _ask_around(graph: Queries, ids: list[str], around: dict[str, _Edges], min_weight: float, hops: int) -> int:
     """Learn the edges around images not asked about before, and around those near them; returns how many."""
     fresh = list(dict.fromkeys(id for id in ids if id not in around))
-    rows = graph.run("ranking/around", hops=hops, ids=fresh, min_weight=min_weight, most=hops)
-    _learn(rows, around, complete={*fresh, *(row["neighbour"] for row in rows if row["whole"])})
-    return len(rows)
+    edges = graph.run("ranking/around", hops=hops, ids=fresh, min_weight=min_weight, most=hops)[0]["edges"]
+    _learn((edge[:7] for edge in edges), around, complete={*fresh, *(edge[1] for edge in edges if edge[7])})
+    return len(edges)
 
 
 def _ask_all(graph: Queries, ids: list[str], around: dict[str, _Edges], min_weight: float) -> None:
@@ -176,18 +177,21 @@ def _ask_all(graph: Queries, ids: list[str], around: dict[str, _Edges], min_weig
     for id in ids:
         if id not in around:
             rows = graph.run("ranking/reachable", id=id, min_weight=min_weight)
-            _learn(rows, around, complete={id, *(row["neighbour"] for row in rows)})
+            edges = [tuple(row[name] for name in _EDGE) for row in rows]
+            _learn(edges, around, complete={id, *(edge[1] for edge in edges)})
 
 
-def _learn(rows: list[dict], around: dict[str, _Edges], complete: set[str]) -> None:
-    """Enter edges at those of their ends around which all are known. (A walk passes each edge in one direction.)"""
+def _learn(edges: Iterable[Sequence[Any]], around: dict[str, _Edges], complete: set[str]) -> None:
+    """Enter edges at those of their ends around which all are known. (A walk passes each edge in one direction.)
+
+    An edge is what _EDGE names.
+    """
     found: dict[str, _Edges] = {id: {} for id in complete}
-    for row in rows:
-        a, b, measures = row["id"], row["neighbour"], (row["weight"], row["hash"], row["inliers"])
+    for a, b, weight, hash, inliers, a_is_query, b_is_query in edges:
         if a in found:
-            found[a][b] = (*measures, row["neighbour_is_query"])
+            found[a][b] = weight, hash, inliers, b_is_query
         if b in found:
-            found[b][a] = (*measures, row["id_is_query"])
+            found[b][a] = weight, hash, inliers, a_is_query
     around.update(found)
 
 

@@ -1,0 +1,1 @@
+"""A collection behind `lmr serve`, with the interface of an open one."""
