@@ -114,7 +114,7 @@ def test_every_command_and_place_that_is_named_exists() -> None:
 def test_links_lead_somewhere_and_every_page_is_read() -> None:
     assert len(PAGES[0].read_text().splitlines()) < 150
     led_to = set()
-    for page in PAGES:
+    for page in (*PAGES, *(ROOT / f"{name}.md" for name in ("CONTRIBUTING", "SECURITY", "CHANGELOG"))):
         for link in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
             assert (page.parent / link).exists(), (page, link)
             led_to.add((page.parent / link).resolve())

@@ -17,6 +17,7 @@ from lmr.method.verification.parameters import VERIFIER, Matching, Verifier
 from lmr.method.verification.verify import verify, verify_all
 from lmr.values import Array, Verification
 
+AT_ONCE = 8  # pairs for each thread between two looks at the clock
 _KEPT = PHOTOS  # prepared photos that a process keeps: about 0.6 MB each
 
 
@@ -67,12 +68,10 @@ def verify_pairs(
         yield list(zip(block, found, strict=True))
 
 
-def verify_against(
-    own: Prepared, others: Sequence[Prepared], threads: int, by: Verifier = VERIFIER
-) -> list[Verification]:
-    """One photo with each of some others, in threads of this process.
+def verify_against(own: Prepared, others: Sequence[bytes], threads: int, by: Verifier = VERIFIER) -> list[Verification]:
+    """One photo with each of some others, given as packed local features, in threads of this process.
 
     Each thread makes products of its own: to share such small ones among threads costs more than it gives.
     """
     with ThreadPoolExecutor(threads) as pool, threadpool_limits(1):
-        return list(pool.map(lambda other: verify(own, other, by), others))
+        return list(pool.map(lambda other: verify(own, prepare(unpack(other), by.matching), by), others))

@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from lmr.execution.verification import verify_against
+from lmr.execution.verification import AT_ONCE, verify_against
 from lmr.method.expansion.average import database_augmentation
 from lmr.method.expansion.diffusion import Diffusion
 from lmr.method.expansion.traversal import Neighbour
@@ -122,8 +122,8 @@ class RankingContext:
             if outcome is not None:
                 found[number] = outcome[0].inliers, outcome[0].nfa >= settings.nfa_accept and expands(outcome[2])
         threads = settings.worker_count
-        for part in batches([number for number in numbers if number not in found], 2 * threads):
-            others = [prepare(unpack(ledger.features.local(number)), by.matching) for number in part]
+        for part in batches([number for number in numbers if number not in found], AT_ONCE * threads):
+            others = [ledger.features.local(number) for number in part]
             for number, seen in zip(part, verify_against(own, others, threads, by), strict=True):
                 found[number] = seen.inliers, seen.nfa >= settings.nfa_accept and seen.artefact is None
         return [found[number] for number in numbers]

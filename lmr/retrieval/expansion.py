@@ -9,9 +9,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lmr.execution.verification import verify_against
+from lmr.execution.verification import AT_ONCE, verify_against
 from lmr.method.expansion.idqe import Refiner
-from lmr.method.features.pack import unpack
 from lmr.method.review.review import DIGITS, decide, expands
 from lmr.method.verification.matching import Prepared, prepare
 from lmr.method.verification.weights import pair_hash, similarity, weight
@@ -82,11 +81,11 @@ class Expansion:
             fresh = [image for image in fresh if image.number not in self._compared]
             if not fresh:
                 return SearchStatistics(round_ - 1, len(self._compared) - before, "nothing new")
-            for part in batches(fresh, 2 * threads):
+            for part in batches(fresh, AT_ONCE * threads):
                 if end is not None and time.monotonic() > end:
                     self._mark_shared(original)
                     return SearchStatistics(round_, len(self._compared) - before, "time")
-                others = [prepare(unpack(ledger.features.local(image.number)), by.matching) for image in part]
+                others = [ledger.features.local(image.number) for image in part]
                 for image, found in zip(part, verify_against(self._own, others, threads, by), strict=True):
                     self._keep(image, found, original, round_)
             self._mark_shared(original)

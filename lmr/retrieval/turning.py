@@ -11,7 +11,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from lmr.errors import UsageError
-from lmr.execution.verification import verify_against
+from lmr.execution.verification import AT_ONCE, verify_against
 from lmr.method.features.pack import pack, unpack
 from lmr.method.features.preset import Preset
 from lmr.method.features.upright import likelihoods
@@ -97,8 +97,8 @@ def matches(stores: Stores, seen: Seen, but: Iterable[str], proposed: Iterable[s
     images = [image for id in ids if id not in left_out and (image := ledger.images.get(id)) is not None]
     images = [image for image in images if ledger.features.has(image.number)]
     own, found = prepare(seen.features, by.matching), list[Match]()
-    for part in batches(images, 2 * threads):
-        others = [prepare(unpack(ledger.features.local(image.number)), by.matching) for image in part]
+    for part in batches(images, AT_ONCE * threads):
+        others = [ledger.features.local(image.number) for image in part]
         for image, outcome in zip(part, verify_against(own, others, threads, by), strict=True):
             if outcome.transform is not None and outcome.artefact is None:
                 found.append(Match(image, outcome.nfa))

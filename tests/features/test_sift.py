@@ -106,12 +106,13 @@ def test_features_of_older_versions_are_read(version: int) -> None:
 def test_features_of_different_extractors_are_not_compared() -> None:
     features = preset("classic").local.prepare(photo(SCENE))
     names = "imagenet-0123456789", "imagenet-0123456780"
-    first, second = (prepare(unpack(pack(replace(features, extractor=name)))) for name in names)
+    packed = [pack(replace(features, extractor=name)) for name in names]
+    first, second = (prepare(unpack(one)) for one in packed)
     for compare in (match, verify, correspondences):
         with pytest.raises(CollectionError, match=r"imagenet-0123456789.*imagenet-0123456780.*lmr train --preset"):
             compare(first, second)
     with pytest.raises(CollectionError, match=r"imagenet-0123456789.*imagenet-0123456780"):
-        verify_against(first, [first, second], 1)
+        verify_against(first, packed, 1)
     assert verify(first, first).inliers > 50
     old = prepare(unpack(old_form(replace(features, extractor=names[0]), 2)))  # of which no more was kept
     assert verify(old, first) == verify(first, old) == verify(first, first)
