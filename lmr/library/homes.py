@@ -29,7 +29,7 @@ def open(home: Home = None, *, create: bool = True, progress: Told = None, **set
     """The collection in a folder, made if it is new; None: LMR_HOME, else `.lmr` in the current folder.
 
     settings: by their names in `lmr.config`, such as preset="classic", workers=2, neo4j_uri="bolt://host:7687". What
-    is not given comes from the environment, the folder's lmr.toml, or the default. progress: called with a task's
+    is not given comes from the environment, the folder's settings.toml, or the default. progress: called with a task's
     name, what is done of it and how much there is. Raises UsageError for a setting that does not exist,
     CollectionError where there is no collection (create=False), or it was made with other settings.
 
