@@ -128,6 +128,7 @@ def test_the_reference_has_all_there_is(site: Path) -> None:
         for option in command.params:
             for text in () if option.hidden or option.param_type_name == "argument" else option.opts:
                 assert f"<code>{text}</code>" in told["commands"].text, (name, text)
+    assert "\\|" not in told["commands"].text
     for setting in dataclasses.fields(Settings):
         assert setting.name in told["settings"].ids
         assert f"<code>{variable(setting)}</code>" in told["settings"].text

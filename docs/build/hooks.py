@@ -50,7 +50,9 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 def commands() -> str:
     """Every command, from its own help."""
     listed = list(_commands(get_command(app), "lmr"))
-    index = _table(("command", "what it does"), ((f"[`{name}`](#{_slug(name)})", _about(c)) for name, c in listed))
+    index = _table(
+        ("command", "what it does"), ((f"[`{name}`](#{name.replace(' ', '-')})", _about(c)) for name, c in listed)
+    )
     intro = "As `--help` of each tells them. Most take `--home`, and give one JSON document with `--json`."
     return "\n\n".join(("# Commands", intro, index, *(_command(name, c) for name, c in listed)))
 
@@ -62,15 +64,17 @@ def settings() -> str:
         default = str(one.default)
         shown = f"`{default}`" if default not in ("", ".") else ""
         kind = "path" if isinstance(one.default, Path) else type(one.default).__name__
-        cells = f'<a id="{one.name}"></a>`{one.name}`', shown, f"`{kind}`"
-        rows.append((*cells, f"`{variable(one)}`", _limits(one.metadata["about"], one.metadata)))
+        name = f'<a id="{one.name}"></a>`{one.name}`<br>`{variable(one)}`'
+        rows.append((name, f"{shown}<br>{kind}".removeprefix("<br>"), _limits(one.metadata["about"], one.metadata)))
     intro = (
         "A setting is taken from an option of the command, else from its environment variable, else from "
         "`settings.toml` in the collection's folder (not `home`, nor passwords and tokens), else it is the default. In "
         "Python each is an argument of `lmr.open`. [`lmr config`](commands.md#lmr-config) shows them, and where each "
         "value came from; [method](../method.md) tells what those of the method do."
     )
-    return f"# Settings\n\n{intro}\n\n" + _table(("setting", "default", "type", "environment", "what it is"), rows)
+    return f"# Settings\n\n{intro}\n\n" + _table(
+        ("setting, and in the environment", "default, type", "what it is"), rows
+    )
 
 
 def analysts() -> str:
@@ -185,13 +189,11 @@ def _statement(text: str) -> str:
     return " ".join(line for line in text.splitlines() if not line.startswith("//")).strip()
 
 
-def _slug(name: str) -> str:
-    return name.replace(" ", "-")
-
-
 def _table(head: tuple[str, ...], rows: Any) -> str:
-    """A table in Markdown, in whose cells no bar begins another."""
+    """A table in Markdown, in whose cells no bar begins another; in code none does."""
     lines = [head, ("---",) * len(head), *rows]
-    return "\n".join(
-        "| " + " | ".join(str(c).replace("|", "\\|").replace("\n", " ") for c in row) + " |" for row in lines
-    )
+    return "\n".join("| " + " | ".join(_cell(str(cell)) for cell in row) + " |" for row in lines)
+
+
+def _cell(text: str) -> str:
+    return re.sub(r"`[^`]*`|\|", lambda found: "\\|" if found[0] == "|" else found[0], text.replace("\n", " "))
