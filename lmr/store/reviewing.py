@@ -10,11 +10,11 @@ import numpy as np
 
 from lmr.method.fingerprints import REVIEW, Fingerprint
 from lmr.method.review.review import DIGITS, decide
-from lmr.method.verification.artefacts import Seen, is_only_moved, shared_marks, unrelated_in
+from lmr.method.verification.artefacts import Likeness, Seen, is_only_moved, shared_marks, unrelated_in
 from lmr.store.pairs import Links
 from lmr.store.refined import Described, are, around, described, rows_of
 from lmr.store.stores import Stores
-from lmr.values import Array, Edge, Excluded, Verification
+from lmr.values import Array, Edge, Excluded, Verification, batches
 
 _REVIEWED = (
     None,
@@ -172,13 +172,29 @@ def _shared_marks(
 
     @cache
     def test() -> Callable[[Sequence[int]], bool]:
-        vectors = dict(ledger.descriptors.all())
-        blank = np.zeros(len(next(iter(vectors.values()), np.zeros(1))), np.float32)
-        known = {image.id: vectors.get(image.number, blank) for image in ledger.images.all()}
-        if outside is not None:
-            known[outside.id] = outside.original
-        place = {id: k for k, id in enumerate(sorted(known))}
-        unrelated = unrelated_in(np.stack([known[id] for id in place]), stores.reviewer.marks)
-        return lambda rows: unrelated([place[ids[row]] for row in rows])
+        stored = ((id, ledger.images.get(id)) for id in ids)
+        vectors = {id: None if image is None else ledger.descriptors.of(image.number) for id, image in stored}
+        all_ = likeness(stores, known=outside is not None)
+        if outside is not None and vectors[outside.id] is None:
+            own = Likeness.of(outside.original[None])
+            vectors[outside.id] = outside.original
+            all_ = all_ + own if all_.count else own
+        blank = np.zeros(len(all_.total), np.float32)
+        known = np.stack([blank if vector is None else vector for vector in vectors.values()])
+        return unrelated_in(known, stores.reviewer.marks, all_)
 
     return {keys[k] for k in shared_marks(seen, frames, lambda rows: test()(rows), stores.reviewer.marks)}
+
+
+def likeness(stores: Stores, *, known: bool = False) -> Likeness:
+    """That of all original descriptors. known: as it was last found, where no descriptor has changed since."""
+    ledger = stores.ledger
+    marks = ledger.marks.read()
+    state = marks.learned, marks.removed, marks.version
+    if known and stores.alike is not None and stores.alike[0] == state:
+        return stores.alike[1]
+    found = Likeness(0, np.zeros(ledger.descriptors.dimension()), np.zeros((ledger.descriptors.dimension(),) * 2), 0.0)
+    for block in batches((vector for _, vector in ledger.descriptors.all()), _BLOCK):
+        found += Likeness.of(np.stack(block))
+    stores.alike = state, found
+    return found

@@ -20,6 +20,7 @@ from lmr.local.process import LocalServer, private_folder
 from lmr.method.expansion.idqe import Smoothing
 from lmr.method.features.preset import Preset
 from lmr.method.review.review import REVIEWER, Acceptance
+from lmr.method.verification.artefacts import Likeness
 from lmr.method.verification.parameters import Verifier
 from lmr.progress import Progress, Silent
 from lmr.settings import LEDGER, Settings
@@ -51,6 +52,7 @@ class Stores:
         self._vectors: Milvus | None = None
         self._connecting = threading.RLock()
         self._writes = False
+        self.alike: tuple[tuple[int, int, int], Likeness] | None = None  # of which state, and what it was
         self.counted: Counted | None = None  # when all databases were last found to hold as much
 
     @property

@@ -11,7 +11,7 @@ import pytest
 from lmr.extractors.presets import preset
 from lmr.method.features.pack import pack, unpack
 from lmr.method.photos.made import photograph, shots
-from lmr.method.verification.artefacts import Seen, keeps_its_place, shared_marks, unrelated_in
+from lmr.method.verification.artefacts import Likeness, Seen, keeps_its_place, shared_marks, unrelated_in
 from lmr.method.verification.geometry import only_moved
 from lmr.method.verification.matching import prepare
 from lmr.method.verification.verify import verify
@@ -53,6 +53,19 @@ def test_scale_and_shift_are_found_among_strays() -> None:
     turned = p @ np.array([[0.97, 0.2], [-0.2, 0.97]]) * (1.3, 0.9)
     assert only_moved(p, turned) is None
     assert only_moved(p[:1].repeat(5, 0), q[:5]) is None  # all at one place
+
+
+def test_how_alike_all_are_is_known_from_sums() -> None:
+    rng = np.random.default_rng(5)
+    vectors = unit_rows(rng.normal(0.3, 1, (200, 16)).astype(np.float32))
+    vectors[7] = 0  # unknown
+    known = np.delete(vectors, 7, 0).astype(np.float64)
+    products = known @ known.T
+    mean = (products.sum() - np.trace(products)) / (199 * 198)
+    found = sum((Likeness.of(part) for part in np.split(vectors, [30, 31, 90])), start=Likeness.of(vectors[:0]))
+    assert found.count == 199 and np.isclose(found.mean, mean)
+    assert np.isclose(found.typical(0.5), mean + 0.5 * np.sqrt((products**2).mean()))
+    assert Likeness.of(vectors[:1]).typical(0.5) == -1
 
 
 def moved(a: int, b: int, box: float = 60) -> Seen:

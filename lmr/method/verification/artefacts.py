@@ -96,10 +96,57 @@ def shared_marks(
     return found
 
 
-def unrelated_in(descriptors: Array, by: Marks = MARKS) -> Callable[[Sequence[int]], bool]:
-    """The test whether images of some rows are no more alike than any two: (N, D) of length 1, zero where unknown."""
-    typical = _typical_similarity(descriptors, by.unrelated)
-    return lambda rows: _mean_similarity(descriptors[list(rows)]) < typical
+@dataclass(frozen=True, slots=True, eq=False)
+class Likeness:
+    """What it takes to know how similar descriptors of length 1 are to each other, without any of them.
+
+    count: how many; total (D,): their sum; products (D, D): the sum of their outer products; squares: of their lengths.
+    """
+
+    count: int
+    total: Array
+    products: Array
+    squares: float
+
+    @classmethod
+    def of(cls, descriptors: Array) -> Likeness:
+        """That of rows (N, D); those that are zero are unknown, and do not count."""
+        known = descriptors[np.abs(descriptors).max(1, initial=0) > 0].astype(np.float64)
+        return cls(len(known), known.sum(0), known.T @ known, float((known**2).sum()))
+
+    def __add__(self, other: Likeness) -> Likeness:
+        return Likeness(
+            self.count + other.count,
+            self.total + other.total,
+            self.products + other.products,
+            self.squares + other.squares,
+        )
+
+    @property
+    def mean(self) -> float:
+        """Of the similarities of all pairs of different ones."""
+        return float((self.total @ self.total - self.squares) / max(self.count * (self.count - 1), 1))
+
+    def typical(self, above: float) -> float:
+        """The mean, and a part of the spread above: the root mean square of all similarities; -1 of less than two."""
+        return -1.0 if self.count < 2 else self.mean + above * float(np.linalg.norm(self.products / self.count))
+
+
+def unrelated_in(
+    descriptors: Array, by: Marks = MARKS, all_: Likeness | None = None
+) -> Callable[[Sequence[int]], bool]:
+    """The test whether images of some rows are no more alike than any two: (N, D) of length 1, zero where unknown.
+
+    all_: the likeness of all images, where these are only some.
+    """
+    typical = (Likeness.of(descriptors) if all_ is None else all_).typical(by.unrelated)
+
+    def unrelated(rows: Sequence[int]) -> bool:
+        some = descriptors[list(rows)].astype(np.float64)
+        mean = (np.square(some.sum(0)).sum() - (some**2).sum()) / max(len(some) * (len(some) - 1), 1)
+        return bool(mean < typical)
+
+    return unrelated
 
 
 def is_only_moved(model: Array) -> bool:
@@ -154,18 +201,3 @@ def _overlap(a: Sequence[float], b: Sequence[float]) -> float:
 
 def _inside(region: Sequence[float], place: Sequence[float], overlap: float) -> bool:
     return _common(region, place) >= overlap * max(_area(region), 1e-9)
-
-
-def _mean_similarity(rows: Array) -> float:
-    """Mean over all pairs of different rows (n, D), by way of their sum."""
-    n, total = len(rows), rows.astype(np.float64).sum(0)
-    return float((total @ total - (rows.astype(np.float64) ** 2).sum()) / max(n * (n - 1), 1))
-
-
-def _typical_similarity(descriptors: Array, above: float) -> float:
-    """Mean similarity of all pairs of photos, and a part of its spread above."""
-    known = descriptors[np.abs(descriptors).max(1) > 0].astype(np.float64)
-    if len(known) < 2:
-        return -1.0
-    spread = float(np.linalg.norm(known.T @ known / len(known)))  # root mean square of all products
-    return _mean_similarity(known) + above * spread
