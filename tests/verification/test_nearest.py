@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from lmr.errors import CollectionError
 from lmr.method.verification import nearest as module
 from lmr.method.verification.matching import Prepared, codebook, match, prepare
 from lmr.method.verification.nearest import NEVER, Nearest, cells_of, nearest, points_of
@@ -66,9 +67,21 @@ def test_every_way_finds_what_sorting_finds(way: None, n: int, m: int, dimension
         assert_equal(nearest(first, second, cells=True), plain(a, b, looks[:, lies]))
 
 
-def test_descriptors_with_too_many_dimensions_are_refused() -> None:
-    with pytest.raises(ValueError, match="4096"):
-        points_of(np.zeros((3, 5000), np.int8))
+def test_descriptors_of_other_lengths_are_refused() -> None:
+    """Compiled code trusts the lengths that it is told."""
+    for dimensions in (0, 5000):
+        with pytest.raises(ValueError, match="4096"):
+            points_of(np.zeros((3, dimensions), np.int8))
+    with pytest.raises(ValueError, match="8 and 64"):
+        nearest(points_of(np.zeros((3, 8), np.int8)), points_of(np.zeros((3, 64), np.int8)))
+    short, whole = features(np.random.default_rng(0), 30), features(np.random.default_rng(1), 30)
+    short = replace(short, descriptors=short.descriptors[:, :40])
+    with pytest.raises(CollectionError, match="40 and of 64"):
+        verify(prepare(short), prepare(whole))
+    empty = prepare(
+        replace(short, descriptors=short.descriptors[:0], keypoints=short.keypoints[:0], scales=short.scales[:0])
+    )
+    assert verify(empty, prepare(whole)).matches == 0
 
 
 LOOKING = Verifier(TwoLooks(from_points=40))

@@ -70,6 +70,9 @@ def check_comparable(a: Prepared, b: Prepared) -> None:
             f"features of {a.extractor!r} cannot be compared with features of {b.extractor!r}; "
             "`lmr train --preset NAME` describes all photos of a collection by one extractor"
         )
+    one, other = (photo.descriptors.shape[1] for photo in (a, b))
+    if one != other and len(a.descriptors) and len(b.descriptors):
+        raise CollectionError(f"features of {one} and of {other} dimensions cannot be compared: some are damaged")
 
 
 def _is_cut(name: str, whole: str) -> bool:

@@ -79,8 +79,8 @@ class Nearest:
 def points_of(descriptors: Array, codebook: Array | None = None, probes: int = 0) -> Points:
     """(n, D) int8; codebook (K, D) int8: centres of cells; probes: so many near cells are looked into for a point."""
     n, dimensions = descriptors.shape
-    if dimensions > _MOST_DIMENSIONS:
-        raise ValueError(f"descriptors have {dimensions} dimensions; at most {_MOST_DIMENSIONS} can be compared")
+    if not 0 < dimensions <= _MOST_DIMENSIONS and n:
+        raise ValueError(f"descriptors have {dimensions} dimensions; 1 to {_MOST_DIMENSIONS} can be compared")
     rows = np.zeros((n + 1, -(-dimensions // 4) * 4), np.int8)
     rows[:n, :dimensions] = descriptors
     squares = (descriptors.astype(np.int32) ** 2).sum(1, dtype=np.int32)
@@ -105,6 +105,8 @@ def nearest(a: Points, b: Points, *, cells: bool = False) -> Nearest:
     """
     rows, columns = (a.near_rows, b.near_columns) if cells else (a.all_rows, b.all_columns)
     assert rows is not None and columns is not None
+    if a.descriptors.shape[1] != b.descriptors.shape[1]:  # compiled code would read beyond the shorter ones
+        raise ValueError(f"points have {a.descriptors.shape[1]} and {b.descriptors.shape[1]} dimensions")
     lanes = np.full((len(a.own), 2, LANES), NEVER, np.int32)
     kept = np.full((len(columns.terms), 3, LANES), NEVER, np.int32)
     compare = _compare if INTEGERS else _compare_floats
