@@ -44,7 +44,9 @@ import lmr.retrieval.evaluate
 import lmr.retrieval.review
 import lmr.store.check
 import lmr.store.vectors
+from lmr.execution.blocks import blocks
 from lmr.method.verification.matching import prepare
+from lmr.method.verification.parameters import ROOTSIFT_VERIFIER
 from lmr.method.verification.verify import verify
 from lmr.values import Features
 
@@ -56,10 +58,12 @@ TypeAdapter(str | None)  # typer asks pydantic, which imports what it needs when
 def _first_use() -> None:
     """Compiled functions are loaded when they are first called."""
     rng = np.random.default_rng(0)
-    places, descriptors = rng.uniform(0, 600, (50, 2)), rng.integers(-60, 61, (50, 64)).astype(np.int8)
-    scales, view = np.full(50, 8.0, np.float32), (0, 0, 640, 640)
-    photo = prepare(Features(places.astype(np.float32), scales, descriptors, view, 1.0, "rootsift"))
-    verify(photo, photo)
+    places, descriptors = rng.uniform(0, 600, (600, 2)), rng.integers(-60, 61, (600, 64)).astype(np.int8)
+    scales, view = np.full(600, 8.0, np.float32), (0, 0, 640, 640)
+    of, by = Features(places.astype(np.float32), scales, descriptors, view, 1.0, "rootsift"), ROOTSIFT_VERIFIER
+    photo = prepare(of, by.matching)
+    verify(photo, photo, by)
+    list(blocks([(0, 1)]))
 
 
 _first_use()

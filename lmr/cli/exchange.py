@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lmr.cli.app import Home, Json, app, check_outputs, open_collection
 from lmr.cli.show import named_first, print_json, print_written, say
 from lmr.errors import UsageError
+from lmr.text import printable
+
+if TYPE_CHECKING:
+    from lmr.jobs.exchange.colmap import ForReconstruction
 
 export = typer.Typer(
     no_args_is_help=True,
@@ -63,10 +68,69 @@ def export_edges(
     print_written(file, count, as_json, "edges", "matches")
 
 
+Photos = Annotated[
+    Path | None,
+    typer.Option(
+        "--photos",
+        help="The folder that names begin in, for COLMAP's image_path.",
+        show_default="the one of all photos",
+    ),
+]
+Place = Annotated[str | None, typer.Option("--place", help="Photos of this cluster alone, by its id.")]
+
+
+@export.command()
+def pairs(
+    file: Annotated[Path, typer.Argument(help="The text file to write.")],
+    photos: Photos = None,
+    place: Place = None,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Write the pairs of photos that match, two names a line, as hloc and COLMAP read them.
+
+    Example: `lmr export pairs pairs.txt`
+    """
+    check_outputs(home, file)
+    with open_collection(home, quiet=as_json) as c:
+        done = c.export_pairs(file, photos=photos, place=place)
+    _tell_reconstruction(file, done, as_json)
+
+
+@export.command()
+def colmap(
+    file: Annotated[Path, typer.Argument(help="The database to write, such as database.db.")],
+    photos: Photos = None,
+    place: Place = None,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Write a COLMAP database: images, keypoints, matches and two-view geometries, to reconstruct a place in 3-D.
+
+    Then `colmap mapper`, or in Python `pycolmap.geometric_verification` and `pycolmap.incremental_mapping`.
+
+    Example: `lmr export colmap database.db --place 3fa1b2`
+    """
+    check_outputs(home, file)
+    with open_collection(home, quiet=as_json) as c:
+        done = c.export_colmap(file, photos=photos, place=place)
+    _tell_reconstruction(file, done, as_json)
+
+
+def _tell_reconstruction(file: Path, done: ForReconstruction, as_json: bool) -> None:
+    if as_json:
+        print_json({**dataclasses.asdict(done), "root": str(done.root), "file": str(file)})
+        return
+    print(f"{done.pairs} pairs of {done.photos} photos under {printable(str(done.root))}, in {printable(str(file))}")
+    for name, reason in done.left_out.items():
+        say(f"left out: {name}, {reason}")
+
+
 @imports.command("edges")
 def import_edges(
     file: Annotated[
-        Path, typer.Argument(help="CSV (a, b, inliers), .parquet, or EGT's `id,neighbour weight …` lines.")
+        Path,
+        typer.Argument(help="CSV (a, b, inliers), .parquet, EGT's `id,neighbour weight …` lines, or COLMAP's .db."),
     ],
     bare: Annotated[
         bool, typer.Option("--bare", help="Let unknown names be images without photos, beside those with photos.")

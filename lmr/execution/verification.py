@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+import numpy as np
 from threadpoolctl import threadpool_limits
 
 from lmr.execution import Executor, results
@@ -14,7 +15,7 @@ from lmr.execution.blocks import PHOTOS, Pair, blocks
 from lmr.method.features.pack import unpack
 from lmr.method.verification.matching import Prepared, prepare
 from lmr.method.verification.parameters import VERIFIER, Matching, Verifier
-from lmr.method.verification.verify import verify, verify_all
+from lmr.method.verification.verify import matched_points, verify, verify_all
 from lmr.values import Array, Verification
 
 AT_ONCE = 8  # pairs for each thread between two looks at the clock
@@ -43,6 +44,13 @@ def verified(block: Block, shared: tuple[str, Verifier]) -> list[Verification]:
     device, by = shared
     photos = [_prepared(data, by.matching) for data in block.photos]
     return verify_all([(photos[a], photos[b]) for a, b in block.pairs], device, by)
+
+
+def point_matches(block: Block, by: Verifier) -> list[tuple[Array, Array]]:
+    """Rows of matched points of each pair, and of those that agree; see matched_points."""
+    photos = [_prepared(data, by.matching) for data in block.photos]
+    found = (matched_points(photos[a], photos[b], by) for a, b in block.pairs)
+    return [(matches.astype(np.uint32), inliers.astype(np.uint32)) for matches, inliers in found]
 
 
 @functools.lru_cache(_KEPT)

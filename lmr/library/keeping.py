@@ -9,8 +9,11 @@ from lmr.errors import UsageError
 from lmr.library.held import Held
 from lmr.library.homes import FilePath
 
+_ALL = 10**9  # images of a cluster
+
 if TYPE_CHECKING:
     from lmr.jobs.correct.rulings import Ruled
+    from lmr.jobs.exchange.colmap import ForReconstruction
     from lmr.jobs.exchange.matches import Imported
 
 
@@ -80,7 +83,8 @@ class Keeping(Held):
         return export_edges(self._stores, self._target(file))
 
     def import_edges(self, file: FilePath, *, bare: bool = False) -> Imported:
-        """Take verified matches from elsewhere: CSV (a, b, inliers), .parquet, or EGT's `id,neighbour weight …` lines.
+        """Take verified matches from elsewhere: CSV (a, b, inliers), .parquet, EGT's `id,neighbour weight …` lines, or
+        the two-view geometries of a COLMAP database (.db).
 
         Names stand for stored photos as in labels. bare: let unknown names be images without photos. The same file
         again changes nothing. Raises UsageError, and takes nothing, where the file is wrong.
@@ -91,6 +95,33 @@ class Keeping(Held):
         from lmr.jobs.exchange.matches import import_edges
 
         return import_edges(self._stores, _existing(file), bare=bare)
+
+    def export_pairs(
+        self, file: FilePath, *, photos: FilePath | None = None, place: str | None = None
+    ) -> ForReconstruction:
+        """Write the pairs that take part, two names a line, as hloc and COLMAP read them; see `export_colmap`.
+
+        >>> c.export_pairs("pairs.txt").pairs > 0
+        True
+        """
+        from lmr.jobs.exchange.colmap import write_pairs
+
+        return write_pairs(self._stores, self._target(file), root=_root(photos), of=self._of_place(place))
+
+    def export_colmap(
+        self, file: FilePath, *, photos: FilePath | None = None, place: str | None = None
+    ) -> ForReconstruction:
+        """Write a database of COLMAP: cameras, images, keypoints, matches, and inliers as two-view geometries.
+
+        photos: the folder that COLMAP will be given; without it the one that holds all of them, which is told. place:
+        the id of a cluster, whose photos alone are wanted. Needs pycolmap (the extra `colmap`). Raises UsageError.
+
+        >>> c.export_colmap("colmap.db").photos > 0
+        True
+        """
+        from lmr.jobs.exchange.colmap import write_colmap
+
+        return write_colmap(self._stores, self._target(file), root=_root(photos), of=self._of_place(place))
 
     def export_rulings(self, file: FilePath) -> int:
         """Write what was confirmed and rejected (CSV), by names and contents that other collections know; how many.
@@ -114,12 +145,33 @@ class Keeping(Held):
 
         return import_rulings(self._stores, _existing(file))
 
+    def _of_place(self, id: str | None) -> list[int] | None:
+        """Numbers of the images of a cluster."""
+        if id is None:
+            return None
+        from lmr.retrieval.analysis import run_named
+
+        rows = run_named(self._stores.graph, "cluster-images", {"cluster": id, "limit": _ALL})
+        if not rows:
+            raise UsageError(f"there is no cluster {id[:80]!r}: `lmr clusters` lists them")
+        found = (self._stores.ledger.images.get(row["id"]) for row in rows)
+        return [image.number for image in found if image is not None]
+
     def _target(self, file: FilePath) -> Path:
         """A file to write, before any work for it."""
         from lmr.outputs import check
 
         check(Path(file), home=self.home)
         return Path(file)
+
+
+def _root(photos: FilePath | None) -> Path | None:
+    """Raises UsageError where there is no such folder."""
+    if photos is None:
+        return None
+    if not Path(photos).is_dir():
+        raise UsageError(f"{photos}: no such folder")
+    return Path(photos).resolve()
 
 
 def _existing(file: FilePath) -> Path:

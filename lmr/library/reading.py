@@ -12,7 +12,7 @@ _Read = Callable[[Any], Any]
 _SHOWN = 60  # characters of a value that does not fit
 
 
-class Misfit(ValueError):
+class Misfit(Exception):
     """A value is not of the shape that it should have; the text says where."""
 
 

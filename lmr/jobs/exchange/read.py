@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import sqlite3
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,6 +13,11 @@ from lmr.errors import UsageError
 from lmr.tables import places_of, read_rows
 
 _BATCH = 10_000
+_MOST_IMAGES = 2_147_483_647  # of a COLMAP database
+_VERIFIED = (
+    "SELECT a.name, b.name, g.rows FROM two_view_geometries g JOIN images b ON b.image_id = g.pair_id % ?1"
+    " JOIN images a ON a.image_id = (g.pair_id - b.image_id) / ?1 WHERE g.rows > 0 ORDER BY g.pair_id"
+)
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?", re.IGNORECASE)
 COLUMNS_OF_OTHERS = {
     "a": ("image1", "image_1", "image_a", "id1", "id_1", "id_a", "name1", "name_a", "file1", "image_id1"),
@@ -31,12 +38,15 @@ class Match(NamedTuple):
 
 
 def read_matches(path: Path) -> Iterator[Match]:
-    """Matches in a file: .parquet, CSV with or without a header, or EGT's `id,neighbour weight neighbour weight …`.
+    """Matches in a file: .parquet, COLMAP's .db, CSV with or without a header, or EGT's `id,neighbour weight …` lines.
 
     Columns are called a, b, inliers, or as other programs call them (`COLUMNS_OF_OTHERS`). Raises UsageError.
     """
     if path.suffix.lower() == ".parquet":
         yield from _of_parquet(path)
+        return
+    if path.suffix.lower() == ".db":
+        yield from _of_colmap(path)
         return
     places: dict[str, int] = {}
     line = 0
@@ -117,3 +127,18 @@ def _of_parquet(path: Path) -> Iterator[Match]:
                     yield _match(cells, f"{path}:{line}")
     except (OSError, pyarrow.ArrowException, ValueError, KeyError) as error:
         raise UsageError(f"{path} cannot be read as Parquet: {error}") from error
+
+
+def _of_colmap(path: Path) -> Iterator[Match]:
+    """Verified pairs of a COLMAP database, which is only read: names of both images and how many matches are inliers.
+
+    A pair's number is first * 2147483647 + second, as COLMAP documents it.
+    """
+    try:
+        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as database:
+            for a, b, rows in database.execute(_VERIFIED, (_MOST_IMAGES,)):
+                if not (isinstance(a, str) and isinstance(b, str)):
+                    raise UsageError(f"{path}: names of images are expected to be text")
+                yield Match(a, b, _number(str(rows), f"{path}: {a[:80]}, {b[:80]}"))
+    except sqlite3.Error as error:
+        raise UsageError(f"{path} cannot be read as a COLMAP database: {error}") from error

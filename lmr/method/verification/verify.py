@@ -49,18 +49,27 @@ def verify_all(
 def correspondences(a: Prepared, b: Prepared, by: Verifier = VERIFIER) -> tuple[Verification, Array, Array]:
     """A verification and its inliers: places (k, 2) in each image, px of the originals."""
     if b.key < a.key:  # the order of arguments must not decide how sums are rounded
-        verification, places_b, places_a = _compared(b, a, by)
+        verification, places_b, places_a = correspondences(b, a, by)
         return verification.swapped(), places_a, places_b
-    return _compared(a, b, by)
-
-
-def _compared(a: Prepared, b: Prepared, by: Verifier) -> tuple[Verification, Array, Array]:
     ratio = by.matching.ratio
     if _is_looked_at(a, b, by):
         settled = _look(a, b, match(a, b, ratio, cells=True), by)
         if settled is not None:
             return settled, np.zeros((0, 2)), np.zeros((0, 2))
-    return _verified(a, b, match(a, b, ratio), by)
+    found, first, second = _verified(a, b, match(a, b, ratio), by)
+    return found, a.points[first] * a.unit, b.points[second] * b.unit
+
+
+def matched_points(a: Prepared, b: Prepared, by: Verifier = VERIFIER) -> tuple[Array, Array]:
+    """Rows of points of each image, those that match (n, 2) and those of them that agree (k, 2), int64.
+
+    Of all points, whatever a first look would say.
+    """
+    if b.key < a.key:
+        return tuple(rows[:, ::-1] for rows in matched_points(b, a, by))  # type: ignore[return-value]
+    matches = match(a, b, by.matching.ratio)
+    _, first, second = _verified(a, b, matches, by)
+    return np.stack([matches.first, matches.second], 1), np.stack([first, second], 1)
 
 
 def _is_looked_at(a: Prepared, b: Prepared, by: Verifier) -> bool:
@@ -79,6 +88,7 @@ def _look(a: Prepared, b: Prepared, matches: Matches, by: Verifier) -> Verificat
 
 
 def _verified(a: Prepared, b: Prepared, matches: Matches, by: Verifier) -> tuple[Verification, Array, Array]:
+    """The outcome of all points' matches, and the points of each photo that agree."""
     found, first, second = _agreeing(a, b, matches, by)
     if found.artefact is not None:  # a mark may hide that the photos show the same place all the same
         seen = np.isin(matches.first, first)
@@ -86,7 +96,7 @@ def _verified(a: Prepared, b: Prepared, matches: Matches, by: Verifier) -> tuple
         behind, *rest = _agreeing(a, b, others, by)
         if behind.artefact is None and behind.nfa >= by.artefacts.behind:
             found, (first, second) = behind, rest
-    return found, a.points[first] * a.unit, b.points[second] * b.unit
+    return found, first, second
 
 
 @dataclass(frozen=True, slots=True, eq=False)
