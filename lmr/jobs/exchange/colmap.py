@@ -52,18 +52,24 @@ def write_pairs(
 
 
 def write_colmap(
-    stores: Stores, path: Path, *, root: Path | None = None, of: Sequence[int] | None = None
+    stores: Stores,
+    path: Path,
+    *,
+    root: Path | None = None,
+    of: Sequence[int] | None = None,
+    pairs: Sequence[Pair] | None = None,
 ) -> ForReconstruction:
     """Write a database of COLMAP: cameras, images, keypoints, putative matches, and inliers as two-view geometries.
 
     root: the folder that COLMAP is given, under which all photos must lie; None: the one that holds them all. of: the
-    numbers of the images that are wanted; None: all that a match that takes part joins. Inliers agree on an affine map
-    to 12 working px, which is no epipolar geometry: `pycolmap.geometric_verification` makes that of the matches.
+    numbers of the images that are wanted; None: all that a match that takes part joins. pairs: by numbers, instead of
+    the matches that take part. Inliers agree on an affine map to 12 working px, which is no epipolar geometry:
+    `pycolmap.geometric_verification` makes that of the matches.
     Keypoints are in px of the upright photo. Raises UsageError where pycolmap is not installed, or a photo lies
     elsewhere.
     """
     pycolmap = _pycolmap()
-    pairs = _accepted(stores, of)
+    pairs = _accepted(stores, of) if pairs is None else pairs
     names, done = _named(stores, pairs, root)
     pairs = [(a, b) for a, b in pairs if a in names and b in names]
     with replacing(path) as part:
