@@ -103,6 +103,8 @@ def test_what_cannot_be_written_is_told(c: lmr.Collection, home: Path, tmp_path:
         c.export_pairs(tmp_path / "pairs.txt", photos=home / "nowhere")
     with pytest.raises(lmr.UsageError, match="no cluster"):
         c.export_colmap(tmp_path / "database.db", place="nothing")
+    with pytest.raises(lmr.UsageError, match="no cluster"):
+        c.export_pairs(tmp_path / "pairs.txt", place="")
     (tmp_path / "mine.db").write_bytes(b"mine")
     with pytest.raises(lmr.UsageError):
         c.export_colmap(tmp_path / "mine.db")
@@ -115,6 +117,10 @@ def test_the_commands(c: lmr.Collection, home: Path, tmp_path: Path) -> None:
     assert isinstance(told, dict) and told["pairs"] > 5 and Path(told["root"]) == home / "photos"
     said = cli("export", "pairs", tmp_path / "a.txt")
     assert f"{told['pairs']} pairs of {told['photos']} photos" in said
+    shown = cli("clusters").splitlines()[1].split("\t")[0]  # not the whole id
+    assert shown != c.clusters()[0].id
+    place = cli.json("export", "colmap", tmp_path / "b.db", "--place", shown)
+    assert isinstance(place, dict) and 0 < place["pairs"] < told["pairs"]
 
 
 def test_what_was_verified_there_is_taken_in(c: lmr.Collection, home: Path, running, tmp_path: Path) -> None:

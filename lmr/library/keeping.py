@@ -146,14 +146,18 @@ class Keeping(Held):
         return import_rulings(self._stores, _existing(file))
 
     def _of_place(self, id: str | None) -> list[int] | None:
-        """Numbers of the images of a cluster."""
+        """Numbers of the images of a cluster, by its id or the beginning of it."""
         if id is None:
             return None
+        from lmr.method.spanning.clusters import list_clusters
         from lmr.retrieval.analysis import run_named
 
-        rows = run_named(self._stores.graph, "cluster-images", {"cluster": id, "limit": _ALL})
-        if not rows:
-            raise UsageError(f"there is no cluster {id[:80]!r}: `lmr clusters` lists them")
+        graph = self._stores.graph
+        named = [one.id for one in list_clusters(graph, _ALL) if id and one.id.startswith(id)]
+        if len(named) != 1:
+            many = f"{len(named)} clusters begin with" if named else "there is no cluster"
+            raise UsageError(f"{many} {id[:80]!r}: `lmr clusters` lists them")
+        rows = run_named(graph, "cluster-images", {"cluster": named[0], "limit": _ALL})
         found = (self._stores.ledger.images.get(row["id"]) for row in rows)
         return [image.number for image in found if image is not None]
 
