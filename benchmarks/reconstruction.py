@@ -19,7 +19,7 @@ from pathlib import Path
 import pycolmap
 
 from lmr.execution.blocks import Pair
-from lmr.jobs.exchange.colmap import write_colmap
+from lmr.jobs.exchange.colmap import accepted_pairs, write_colmap
 from lmr.progress import Silent
 from lmr.settings import load
 from lmr.store.stores import Stores
@@ -38,12 +38,7 @@ def main() -> None:
         labels = options.labels or sorted({i.landmark for i in stores.ledger.images.all() if i.landmark})[:_MOST_LABELS]
         for label in labels:
             numbers = [image.number for image in stores.ledger.images.all() if image.landmark == label]
-            links = stores.ledger.pairs.links(of=numbers)
-            accepted = [
-                (int(a), int(b))
-                for a, b, reason in zip(links.a, links.b, links.excluded, strict=True)
-                if reason is None and a in numbers and b in numbers
-            ]
+            accepted = accepted_pairs(stores, numbers)
             joined = sorted({number for pair in accepted for number in pair})
             print(f"\n{label}: {len(numbers)} photos, {len(joined)} of them in matches that take part")
             for name, pairs in (("accepted", accepted), ("all", list(itertools.combinations(joined, 2)))):

@@ -7,8 +7,11 @@ anything else that only this machine can open, so that any machine which has lmr
 from __future__ import annotations
 
 import os
+import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from multiprocessing import parent_process
 from typing import Any, Protocol, TypeVar
 
 from lmr.errors import WorkerDied
@@ -78,6 +81,23 @@ def results(
         if isinstance(result, WorkerDied):
             raise result
         yield item, result
+
+
+def follow_parent(patience: float = 0.0) -> None:
+    """In a process of a command: leave Ctrl-C to it, and end some seconds after it has, however that came about.
+
+    A command that was killed cannot tell its processes to end while they are at work.
+    """
+
+    def end() -> None:
+        parent = parent_process()
+        if parent is not None:
+            parent.join()
+            threading.Event().wait(patience)
+            os._exit(1)
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=end, daemon=True).start()
 
 
 def single_threaded() -> None:

@@ -16,7 +16,6 @@ import platform
 import queue
 import secrets
 import shutil
-import signal
 import tempfile
 import threading
 from collections import OrderedDict
@@ -24,14 +23,13 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
-from multiprocessing import parent_process
 from multiprocessing.connection import Connection
 from typing import Any
 
 import numpy as np
 
 from lmr import __version__
-from lmr.execution import single_threaded
+from lmr.execution import follow_parent, single_threaded
 from lmr.execution.travel import Parts, answer, received, send, unpickled
 
 _MB = 2**20
@@ -60,8 +58,7 @@ class Wanted:
 
 def serve(line: Connection, wanted: Wanted) -> None:
     """Take calls from the line, and give their outcomes to it, until it is closed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the command's to handle
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    follow_parent(_PATIENCE)  # one that was killed closes the line, which is seen at once; unless this process hangs
     nothing = os.open(os.devnull, os.O_RDWR)
     for output in (1, 2):
         os.dup2(nothing, output)
@@ -100,15 +97,6 @@ def _connected(wanted: Wanted, folder: str | None) -> Any:
         own: dict[str, Any] = {"object_store_memory": _OWN_STORE, "include_dashboard": False, "_temp_dir": folder}
         ray.init("local", num_cpus=wanted.cores, num_gpus=0, **own, **quiet)
     return ray
-
-
-def _end_with_parent() -> None:
-    """A command that was killed closes the line, which is seen at once; unless this process hangs."""
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        threading.Event().wait(_PATIENCE)
-        os._exit(1)
 
 
 @dataclass(slots=True)

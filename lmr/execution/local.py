@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import functools
-import os
-import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, wait
 from contextlib import suppress
 from dataclasses import dataclass
-from multiprocessing import get_context, parent_process
+from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from typing import Any, TypeVar
 
 from lmr.errors import WorkerDied
-from lmr.execution import single_threaded
+from lmr.execution import follow_parent, single_threaded
 from lmr.execution.threads import Threads
 from lmr.execution.travel import Parts, answer, named, pickled, received, send, size, unpickled
 
@@ -184,7 +182,8 @@ def _module_of(function: Callable) -> str:
 
 def _serve(line: Connection) -> None:
     """Answer calls until the line is closed."""
-    _begin()
+    follow_parent()
+    single_threaded()
     kept: dict[str, Callable[[], Any]] = {}
     with suppress(EOFError, OSError):
         while True:
@@ -193,19 +192,3 @@ def _serve(line: Connection) -> None:
             if new:
                 kept[name] = functools.cache(functools.partial(unpickled, received(line)))
             send(line, answer(received(line), kept.get(name)))
-
-
-def _begin() -> None:
-    import signal
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    single_threaded()
-
-
-def _end_with_parent() -> None:
-    """A killed parent cannot tell its workers to end while they are at work."""
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)

@@ -196,5 +196,6 @@ def likeness(stores: Stores, *, known: bool = False) -> Likeness:
     found = Likeness(0, np.zeros(ledger.descriptors.dimension()), np.zeros((ledger.descriptors.dimension(),) * 2), 0.0)
     for block in batches((vector for _, vector in ledger.descriptors.all()), _BLOCK):
         found += Likeness.of(np.stack(block))
-    stores.alike = state, found
+    if known:  # what a review finds inside a transaction may never come to be
+        stores.alike = state, found
     return found

@@ -17,6 +17,7 @@ from lmr.execution.blocks import Pair, blocks
 from lmr.execution.verification import Block, block_of, point_matches
 from lmr.method.features.pack import unpack
 from lmr.outputs import replacing
+from lmr.store.refined import are
 from lmr.store.stores import Stores
 from lmr.text import printable
 from lmr.values import Array
@@ -39,7 +40,7 @@ def write_pairs(
     stores: Stores, path: Path, *, root: Path | None = None, of: Sequence[int] | None = None
 ) -> ForReconstruction:
     """Write the pairs that take part, two names a line; see `write_colmap`."""
-    pairs = _accepted(stores, of)
+    pairs = accepted_pairs(stores, of)
     names, done = _named(stores, pairs, root)
     lines = sorted(sorted((names[a], names[b])) for a, b in pairs if a in names and b in names)
     for name in names.values():
@@ -69,7 +70,7 @@ def write_colmap(
     elsewhere.
     """
     pycolmap = _pycolmap()
-    pairs = _accepted(stores, of) if pairs is None else pairs
+    pairs = accepted_pairs(stores, of) if pairs is None else pairs
     names, done = _named(stores, pairs, root)
     pairs = [(a, b) for a, b in pairs if a in names and b in names]
     with replacing(path) as part:
@@ -98,17 +99,15 @@ def _pycolmap() -> ModuleType:
     return module
 
 
-def _accepted(stores: Stores, of: Sequence[int] | None) -> list[Pair]:
+def accepted_pairs(stores: Stores, of: Sequence[int] | None = None) -> list[Pair]:
+    """Pairs by numbers whose match takes part, or those among some images. Raises CollectionError where none does."""
     links = stores.ledger.pairs.links(of=of)
-    wanted = None if of is None else set(of)
-    found = [
-        (int(a), int(b))
-        for a, b, reason in zip(links.a, links.b, links.excluded, strict=True)
-        if reason is None and (wanted is None or (a in wanted and b in wanted))
-    ]
-    if not found:
+    pairs = np.stack([links.a, links.b], 1)[are(links, lambda reason: reason is None)]
+    if of is not None:
+        pairs = pairs[np.isin(pairs, list(of)).all(1)]
+    if not len(pairs):
         raise CollectionError("no match takes part among these photos: `lmr link` finds some")
-    return found
+    return [(a, b) for a, b in pairs.tolist()]
 
 
 def _named(stores: Stores, pairs: Sequence[Pair], root: Path | None) -> tuple[dict[int, str], ForReconstruction]:

@@ -10,7 +10,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias, TypeVar
 
 from lmr import __version__, errors
 from lmr.errors import BusyError, LmrError, PhotoError, ServerError, UsageError
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import httpx
 
 T = TypeVar("T")
+_Answer: TypeAlias = tuple[int, Mapping[str, str], bytes]  # status, headers, body
 _CONNECT = 10.0  # seconds
 _PATIENCE = 30.0  # seconds of asking a busy server again
 _LONGEST_PAUSE = 5.0
@@ -78,7 +79,7 @@ class Wire:
         missing_is_none: bool = False,
     ) -> Any:
         """What a call gives, as JSON has it; body: a photo, or an object. Raises LmrError as the library does."""
-        data = self._answer(method, path, params, body, _MOST_VALUES, missing_is_none)
+        data = self._answer(lambda: self._once(method, path, params, body, _MOST_VALUES), missing_is_none)
         if data is None:
             return None
         try:
@@ -88,7 +89,7 @@ class Wire:
 
     def picture(self, path: str) -> bytes:
         """A JPEG."""
-        data = self._answer("GET", path, None, None, _MOST_PICTURE, False) or b""
+        data = self._answer(lambda: self._once("GET", path, None, None, _MOST_PICTURE)) or b""
         if data[:2] != b"\xff\xd8":
             raise self.other("it is no JPEG")
         return data
@@ -106,19 +107,11 @@ class Wire:
             f"the answer of {self.base} cannot be read: {printable(why)}; lmr {__version__} here and there?"
         )
 
-    def _answer(
-        self,
-        method: str,
-        path: str,
-        params: Mapping[str, str] | None,
-        body: bytes | Mapping[str, Any] | None,
-        most: int,
-        missing_is_none: bool,
-    ) -> bytes | None:
+    def _answer(self, ask: Callable[[], _Answer], missing_is_none: bool = False) -> bytes | None:
         """The bytes of an answer. A busy server is asked again when it says, for a while."""
         until = time.monotonic() + _PATIENCE
         while True:
-            status, headers, data = self._once(method, path, params, body, most)
+            status, headers, data = ask()
             if status == 200:
                 return data
             if status == 404 and missing_is_none and self._told(data):
@@ -137,7 +130,7 @@ class Wire:
         params: Mapping[str, str] | None,
         body: bytes | Mapping[str, Any] | None,
         most: int,
-    ) -> tuple[int, Mapping[str, str], bytes]:
+    ) -> _Answer:
         if self._client.is_closed:
             raise UsageError("this connection was closed: connect again")
         content = body if isinstance(body, bytes | None) else json.dumps(body).encode()

@@ -19,21 +19,23 @@ def inliers_of(p: Array, q: Array, jump: Array, by: Geometry = GEOMETRY) -> tupl
     """
     if isinstance(by, PairGeometry):
         return _of_pairs(p, q, by)
-    tolerances, map_ = (by.tolerance, by.vote_tolerance, by.scale_tolerance), by.plausible
+    return kernels.best_map(p, q, jump, min(by.hypotheses, len(p)), by.refined, _refitting(by, by.scale_tolerance))
+
+
+def _refitting(by: Geometry, scale_tolerance: float) -> kernels.Refitting:
+    map_ = by.plausible
     supports = map_.affine_support, map_.shift_support
-    hypotheses = min(by.hypotheses, len(p))
-    return kernels.best_map(p, q, jump, hypotheses, by.refined, *tolerances, by.refits, *supports, map_.limits)
+    return kernels.Refitting(by.tolerance, by.vote_tolerance, scale_tolerance, by.refits, *supports, map_.limits)
 
 
 def _of_pairs(p: Array, q: Array, by: PairGeometry) -> tuple[Array, Array]:
     """The same where two matches are a hypothesis, of scale, turn and shift; sizes of points are not looked at."""
-    map_, first = by.plausible, min(by.first, len(p))
-    votes, models = kernels.vote_of_pairs(p, q, first, by.least_span, by.vote_tolerance, map_.limits)
+    first, refitting = min(by.first, len(p)), _refitting(by, np.inf)
+    votes, models = kernels.vote_of_pairs(p, q, first, by.least_span, by.vote_tolerance, refitting.limits)
     if not len(votes):
         return np.zeros(len(p), bool), np.eye(2, 3)
     seeds = np.argsort(-votes, kind="stable")[: by.refined]
-    rest = (by.tolerance, by.vote_tolerance, np.inf, by.refits, map_.affine_support, map_.shift_support, map_.limits)
-    found = [kernels.refine(p, q, np.zeros(len(p)), models[seed], *rest, True) for seed in seeds]
+    found = [kernels.refine(p, q, np.zeros(len(p)), models[seed], refitting, True) for seed in seeds]
     return max(found, key=lambda result: int(result[0].sum()))
 
 

@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import njit
 
 from lmr.values import Array
 
 Limits = tuple[float, float, float, float]  # see parameters.Plausible
+
+
+class Refitting(NamedTuple):
+    """What hypotheses are refitted by; see parameters.Geometry and Plausible."""
+
+    tolerance: float
+    vote_tolerance: float
+    scale_tolerance: float
+    refits: int
+    affine_support: int
+    shift_support: int
+    limits: Limits
 
 
 @njit(cache=True, nogil=True)
@@ -71,35 +85,16 @@ def best_map(
     jump: Array,
     hypotheses: int,
     refined: int,
-    tolerance: float,
-    vote_tolerance: float,
-    scale_tolerance: float,
-    refits: int,
-    affine_support: int,
-    shift_support: int,
-    limits: Limits,
+    by: Refitting,
 ) -> tuple[Array, Array]:
     """Inliers (n,) bool and map (2, 3) of the best of the hypotheses with most votes, each refitted; see refine."""
-    votes = vote(p, q, jump, hypotheses, vote_tolerance, scale_tolerance)
+    votes = vote(p, q, jump, hypotheses, by.vote_tolerance, by.scale_tolerance)
     best, best_model = np.zeros(len(p), np.bool_), np.zeros((2, 3))
     most: int = -1
     for _ in range(min(refined, hypotheses)):
         seed = int(np.argmax(votes))  # the first of several
         votes[seed] = -1
-        inside, model = refine(
-            p,
-            q,
-            jump,
-            of_match(p, q, jump, seed),
-            tolerance,
-            vote_tolerance,
-            scale_tolerance,
-            refits,
-            affine_support,
-            shift_support,
-            limits,
-            False,
-        )
+        inside, model = refine(p, q, jump, of_match(p, q, jump, seed), by, False)
         if inside.sum() > most:
             most = int(inside.sum())
             best, best_model = inside, model
@@ -258,24 +253,18 @@ def refine(
     q: Array,
     jump: Array,
     model: Array,
-    tolerance: float,
-    vote_tolerance: float,
-    scale_tolerance: float,
-    refits: int,
-    affine_support: int,
-    shift_support: int,
-    limits: Limits,
+    by: Refitting,
     turning: bool,
 ) -> tuple[Array, Array]:
     """Inliers (n,) bool and model (2, 3) of the best among a hypothesis (2, 3) and its refits; turning: see fit."""
     best_model = model
-    best = agree(model, p, q, jump, tolerance, scale_tolerance)
-    support = agree(model, p, q, jump, vote_tolerance, scale_tolerance)
-    for _ in range(refits):
-        model, usable = fit(p, q, support, affine_support, shift_support, limits, turning)
+    best = agree(model, p, q, jump, by.tolerance, by.scale_tolerance)
+    support = agree(model, p, q, jump, by.vote_tolerance, by.scale_tolerance)
+    for _ in range(by.refits):
+        model, usable = fit(p, q, support, by.affine_support, by.shift_support, by.limits, turning)
         if not usable:
             break
-        support = agree(model, p, q, jump, tolerance, scale_tolerance)
+        support = agree(model, p, q, jump, by.tolerance, by.scale_tolerance)
         if support.sum() >= best.sum():
             best = support
             best_model = model

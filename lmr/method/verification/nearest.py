@@ -8,6 +8,7 @@ lie in cells near each other (see Cells): a tenth of them, which hold nine of te
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numba import njit
@@ -109,8 +110,10 @@ def nearest(a: Points, b: Points, *, cells: bool = False) -> Nearest:
         raise ValueError(f"points have {a.descriptors.shape[1]} and {b.descriptors.shape[1]} dimensions")
     lanes = np.full((len(a.own), 2, LANES), NEVER, np.int32)
     kept = np.full((len(columns.terms), 3, LANES), NEVER, np.int32)
-    compare = _compare if INTEGERS else _compare_floats
-    compare(a.rows, rows.numbers, rows.begins, columns.packed, columns.vectors, columns.terms, a.own, lanes, kept)
+    if INTEGERS:
+        _compare(a.rows, rows.numbers, rows.begins, columns.packed, columns.vectors, columns.terms, a.own, lanes, kept)
+    else:
+        _compare_floats(a, rows, columns, lanes, kept)
     return Nearest(*_reduced(lanes, a.own, kept, columns.places, len(b.descriptors)))
 
 
@@ -240,24 +243,13 @@ def _compare(
                 v += wide
 
 
-def _compare_floats(
-    rows: Array,
-    numbers: Array,
-    begins: Array,
-    packed: Array,
-    vectors: Array,
-    terms: Array,
-    own: Array,
-    lanes: Array,
-    kept: Array,
-) -> None:
+def _compare_floats(a: Points, rows: Rows, columns: Columns, lanes: Array, kept: Array) -> None:
     """The same by products of floats, which are exact as well up to 2^24."""
-    for group in range(len(vectors) - 1):
-        first, last = vectors[group], vectors[group + 1]
-        columns = packed[:, first * LANES : last * LANES]
-        for block in range(begins[group], begins[group + 1], _FLOATS):
-            chosen = numbers[block : min(block + _FLOATS, begins[group + 1])]
-            _scan(rows[chosen] @ columns, chosen, terms[first:last], own, lanes, kept[first:last])
+    for (begin, end), (first, last) in zip(pairwise(rows.begins), pairwise(columns.vectors), strict=True):
+        packed, terms = columns.packed[:, first * LANES : last * LANES], columns.terms[first:last]
+        for block in range(begin, end, _FLOATS):
+            chosen = rows.numbers[block : min(block + _FLOATS, end)]
+            _scan(a.rows[chosen] @ packed, chosen, terms, a.own, lanes, kept[first:last])
 
 
 @njit(cache=True, nogil=True)
