@@ -14,8 +14,9 @@ from scipy.sparse import csr_matrix
 from lmr.method.evaluation.metrics import average_precision
 from lmr.method.expansion.idqe import Smoothing, link_weights, refine
 from lmr.method.expansion.traversal import Neighbour, explore
+from lmr.method.expansion.walk import around_of, arrivals, beginning
 from lmr.method.review.review import Acceptance, accepted
-from lmr.retrieval.search import LIKE, alike, by_similarity
+from lmr.retrieval.similar import LIKE, WALKED, alike, by_similarity
 from lmr.store.stores import Stores
 from lmr.values import Array
 
@@ -117,11 +118,8 @@ class Offline:
             row = by_id[query]
             reached = explore(around, [(row, np.inf)], np.inf)
             taken = set(reached)
-            order, rest = (
-                index[[k for k, _ in by_similarity(refined[index], like)]]
-                for like in (refined[row], alike(refined[row], refined[reached[:LIKE]]))
-            )
-            ranked = [*reached, *(k for k in rest if k not in taken)]
+            order = index[[k for k, _ in by_similarity(refined[index], refined[row])]]
+            ranked = [*reached, *(k for k in self._following(refined, row, reached) if k not in taken)]
             count = positives[names[row]]
             idqe[query] = average_precision(names[order] == names[row], count, 100)
             whole[query] = average_precision(names[ranked] == names[row], count, 100)
@@ -130,6 +128,19 @@ class Offline:
         labelled = (first != "") & (second != "")
         wrong_in_all = int((labelled & (first != second)).sum())
         return Outcome(idqe, whole, wrong, right, int(kept.sum()), int(labelled.sum()), wrong_in_all)
+
+    def _following(self, refined: Array, row: int, reached: Sequence[int]) -> list[int]:
+        """All index images as they follow those that a query reaches (see lmr.retrieval.similar)."""
+        first, index = list(reached[:LIKE]), np.flatnonzero(self.in_index)
+        products = refined[index] @ around_of(refined[row], list(refined[first])).T
+        near = sorted({*first, *index[np.argsort(-products, axis=0, kind="stable")[:WALKED]].ravel().tolist()})
+        place = {k: n for n, k in enumerate(near)}
+        arrived = arrivals(refined[near], beginning(refined[near], refined[row], [place[k] for k in first]))
+        like = alike(refined[row], refined[first])
+        similar = np.round((refined[near].astype(np.float64) @ like.astype(np.float64).T).max(1), 9)
+        walked = [near[k] for k in np.lexsort((-similar, -arrived))]
+        rest = index[[k for k, _ in by_similarity(refined[index], like)]].tolist()
+        return [*walked, *(k for k in rest if k not in place)]
 
     def _edges_by_landmark(self, edges: Array, names: Array) -> tuple[dict[str, int], dict[str, int]]:
         wrong: dict[str, int] = {}

@@ -15,7 +15,7 @@ from lmr.method.expansion.traversal import Neighbour
 from lmr.method.features.pack import unpack
 from lmr.method.review.review import expands
 from lmr.method.verification.matching import prepare
-from lmr.retrieval.search import by_similarity
+from lmr.retrieval.similar import by_similarity
 from lmr.retrieval.values import SearchQuery
 from lmr.store.refined import Described, described
 from lmr.store.stores import Stores

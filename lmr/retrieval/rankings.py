@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from lmr.errors import UsageError
 from lmr.method.evaluation.protocols import stem
 from lmr.method.spanning.ranking import Limits
-from lmr.retrieval.search import MOST_PROPOSED, ranking_of
+from lmr.retrieval.search import ranking_of
+from lmr.retrieval.similar import MOST_PROPOSED
 from lmr.store.ledger import Ledger
 from lmr.store.refined import described
 from lmr.store.snapshot import snapshot

@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import functools
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-
-import numpy as np
 
 from lmr.method.spanning.ranking import Limits, Reached, rank_from
 from lmr.method.verification.weights import similarity
 from lmr.retrieval.copies import stored_twins
 from lmr.retrieval.query import described_queries, query_of_stored
 from lmr.retrieval.question import question_of
+from lmr.retrieval.similar import LIKE, Beginning, Listed, following, passing
 from lmr.retrieval.values import SearchBudget, SearchQuery
 from lmr.store.ledger import Ledger
-from lmr.store.refined import Described, described
+from lmr.store.refined import Described
 from lmr.store.snapshot import settled, undisturbed
 from lmr.store.stores import Stores
 from lmr.values import Array, Hit, Question
 from lmr.where import Where
-
-MOST_PROPOSED = 1000  # with more results the vector index is asked for too much
-LIKE = 30  # of the images reached: what else is like one of them follows
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +50,9 @@ def search(
     """The ranking for a photo or a stored image, or for several that show one place; see `question.typed` for texts.
 
     First the stored photo that this one is a copy of; the images reached over verified matches, in Prim's order from
-    all photos at once; then, unless `verified_only`, all others by their similarity to the photo and to that of the
-    first images reached from it which they are most like: of several photos, to the one that gives most. `top` None
-    gives all. max_depth counts hops in the forest, min_weight is that of the matches that ways pass over. where: only
-    the images taken then and there are listed; all else is as without it.
+    all photos at once; then, unless `verified_only`, all others by their descriptors (see similar.following). `top`
+    None gives all. max_depth counts hops in the forest, min_weight is that of the matches that ways pass over. where:
+    only the images taken then and there are listed; all else is as without it.
     """
     limits = Limits(min_weight, max_depth, top, query_images)
 
@@ -67,7 +61,7 @@ def search(
         questions = [question_of(stores, one) for one in (asked if isinstance(asked, list) else [asked])]
         starts = described_queries(stores, questions, budget)
         hits, via = rank(stores, starts, limits, verified_only=verified_only, where=where)
-        passes = (lambda id: True) if where is None else _taken(stores.ledger, where)
+        passes = passing(stores.ledger, where)
         twins = stored_twins(stores, starts, questions, limits, passes)
         hits = [replace(hit, rank=position) for position, hit in enumerate([*twins, *hits][:top], 1)]
         return Found(tuple(starts), hits, via, time.perf_counter() - begin)
@@ -108,7 +102,7 @@ def rank(
     `known` saves reading all descriptors again where many rankings want every image. where: see `search`.
     """
     if where is not None:
-        limits = replace(limits, only=_taken(stores.ledger, where))
+        limits = replace(limits, only=passing(stores.ledger, where))
     reached = _reached(stores, starts, limits)
     described = any(start.descriptor is not None for start in starts)
     theirs = stores.vectors.fetch([row.id for row in reached]) if described else {}
@@ -116,13 +110,12 @@ def rank(
     top = limits.limit
     if not verified_only and described and (top is None or len(hits) < top):
         taken = {hit.id for hit in hits} | {start.id for start in starts}
+        first = reached[:LIKE]
         if limits.only is not None:  # what is not listed still tells what is alike
             first = _reached(stores, starts, replace(limits, only=None, limit=LIKE))
             theirs = stores.vectors.fetch([row.id for row in first])
-        else:
-            first = reached[:LIKE]
-        like = _alike_any(starts, first, theirs)
-        for id, similar in _by_similarity(stores, like, limits, taken, known, where):
+        begun, listed = _begun(starts, first, theirs), Listed(taken, limits.query_images, top, where)
+        for id, similar in following(stores, begun, listed, known):
             hits.append(Hit(len(hits) + 1, id, "similarity", None, None, None, similar))
             if len(hits) == top:
                 break
@@ -139,84 +132,13 @@ def beginning(starts: Sequence[SearchQuery], via: str) -> int:
     return max(range(len(starts)), key=lambda k: starts[k].joins(via))
 
 
-def _alike_any(starts: Sequence[SearchQuery], first: Sequence[Reached], theirs: Mapping[str, Array]) -> Array:
-    """What is alike by each photo that is described, of the images that were reached from it."""
-    reached: list[list[Array]] = [[] for _ in starts]
+def _begun(starts: Sequence[SearchQuery], first: Sequence[Reached], theirs: Mapping[str, Array]) -> list[Beginning]:
+    """Each photo that is described, with those of the first images that were reached from it."""
+    reached: list[dict[str, Array]] = [{} for _ in starts]
     for row in first:
         if row.id in theirs:
-            reached[beginning(starts, row.via)].append(theirs[row.id])
-    each = zip(starts, reached, strict=True)
-    return np.concatenate([alike(start.descriptor, own) for start, own in each if start.descriptor is not None])
-
-
-def alike(own: Array, reached: Iterable[Array]) -> Array:
-    """(K, D): what is most similar to one of these is like the photo, and like one of the images reached, on average.
-
-    Of a photo that reaches none it is the photo's own. A reached image alone would lead away where a match was wrong.
-    """
-    return np.stack([own, *((own + one) / 2 for one in reached)])
-
-
-def _by_similarity(
-    stores: Stores,
-    like: Array,
-    limits: Limits,
-    taken: set[str],
-    known: Described | None,
-    where: Where | None,
-) -> list[tuple[str, float]]:
-    """Images not yet taken by their greatest similarity to any of the rows of like (K, D), ties by id, a hash.
-
-    Exact where all are wanted.
-    """
-    top, only = limits.limit, limits.only or (lambda id: True)
-    if known is None and top is not None and not limits.query_images and top + len(taken) <= MOST_PROPOSED:
-        asked = top + len(taken) if where is None else MOST_PROPOSED
-        each = stores.vectors.search(like, asked)
-        rest = [(id, similar) for id, similar in merged(each, asked) if id not in taken and only(id)]
-        if where is None or len(rest) > top - len(taken) or max(map(len, each)) < asked:
-            return rest
-    if known is None:  # of a rare filter all that pass it are compared
-        known = described(stores, of=None if where is None else stores.ledger.images.taken(where))
-    if not known.images:
-        return []
-    ordered = ((known.images[k], similar) for k, similar in by_similarity(known.refined, like))
-    return [
-        (image.id, similar)
-        for image, similar in ordered
-        if image.id not in taken and (limits.query_images or image.split == "index") and only(image.id)
-    ]
-
-
-def merged(each: Sequence[Sequence[tuple[str, float]]], asked: int) -> list[tuple[str, float]]:
-    """By the greatest of their similarities, from lists of the nearest (id, similarity) by each.
-
-    asked: the length of a list that may go on. What lies below the end of one is left out, as more may lie there.
-    """
-    end = max((rows[-1][1] for rows in each if len(rows) == asked), default=-np.inf)
-    found: dict[str, float] = {}
-    for id, similar in (row for rows in each for row in rows):
-        found[id] = max(similar, found.get(id, similar))
-    return sorted(((id, s) for id, s in found.items() if s >= end), key=lambda row: (-row[1], row[0]))
-
-
-def _taken(ledger: Ledger, where: Where) -> Callable[[str], bool]:
-    """Tells of an id whether that image was taken when and where a filter says, and has its label."""
-
-    @functools.cache
-    def passes(id: str) -> bool:
-        image = ledger.images.get(id)
-        return image is not None and where.passes(image.taken_at, image.latitude, image.longitude, image.landmark)
-
-    return passes
-
-
-def by_similarity(descriptors: Array, like: Array) -> list[tuple[int, float]]:
-    """Rows of (N, D) with their similarity to (D,), or the greatest to any of (K, D); ties in the order of rows."""
-    products = descriptors.astype(np.float64) @ np.atleast_2d(like).astype(np.float64).T
-    similar = np.round(products.max(1), 9)
-    order = np.argsort(-similar, kind="stable")
-    return list(zip(order.tolist(), similar[order].tolist(), strict=True))
+            reached[beginning(starts, row.via)][row.id] = theirs[row.id]
+    return [Beginning(start, own) for start, own in zip(starts, reached, strict=True) if start.descriptor is not None]
 
 
 def _verified_hits(starts: Sequence[SearchQuery], reached: Sequence[Reached], theirs: Mapping[str, Array]) -> list[Hit]:

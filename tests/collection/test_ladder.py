@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from lmr.method.expansion.traversal import Neighbour, explore
 from lmr.retrieval.baselines import BASELINES, DEPTHS
-from lmr.retrieval.search import by_similarity, merged
+from lmr.retrieval.similar import by_similarity, merged
 from lmr.store.vectors import MemoryIndex
 
 Region = tuple[float, ...]
