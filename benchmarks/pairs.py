@@ -117,7 +117,7 @@ def rows(packed: list[bytes], seconds: float, pairs: Pairs, judges: dict[str, Ve
     """Rows of one extractor; seconds a photo."""
     size = np.mean([len(one) for one in packed]) / 1000
     for name, by in judges.items():
-        prepared = [prepare(unpack(one), by.matching) for one in packed]
+        prepared = [prepare(unpack(one), by) for one in packed]
         recalls, passing, rate = judged(prepared, pairs, by)
         told = " ".join(f"{value:8.3f}" for value in recalls) + f" {100 * passing:8.2f} %"
         yield f"{name:36} {told} {seconds:8.2f} {size:6.0f} {rate:8.0f}"

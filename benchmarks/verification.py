@@ -85,7 +85,7 @@ def proposed(home: Path, rng: random.Random) -> tuple[Pairs, Pairs]:
     with Stores.open(settings, Silent()) as stores:
         rows = list(stores.ledger.pairs.rows())
         numbers = {n for row in rows for n in (row.a, row.b)}
-        made = {n: prepare(unpack(stores.ledger.features.local(n)), ROOTSIFT_VERIFIER.matching) for n in numbers}
+        made = {n: prepare(unpack(stores.ledger.features.local(n)), ROOTSIFT_VERIFIER) for n in numbers}
     accepted = [(made[row.a], made[row.b]) for row in rows if row.weight is not None and row.excluded is None]
     sample = rng.sample(rows, min(len(rows), 5000))
     return [(made[row.a], made[row.b]) for row in sample], accepted
@@ -100,7 +100,7 @@ def described(folder: Path) -> list[Prepared]:
         photo = decode(path.read_bytes(), max_pixels=10**8, min_side=16, enough=made.enough)
         features = unpack(pack(made.local.prepare(photo)))
         if len(features) >= MATCHING.points:
-            found.append(prepare(features, ROOTSIFT_VERIFIER.matching))
+            found.append(prepare(features, ROOTSIFT_VERIFIER))
         if len(found) == _PHOTOS:
             break
     return found

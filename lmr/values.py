@@ -42,7 +42,8 @@ class Features:
     keypoints (N, 2) float32 x, y and scales (N,) float32, both in px of the upright original image, or as it was
     turned; descriptors (N, D) int8; view (4,) x, y, width, height of the part of the image in which points were sought,
     px; unit: px of the original for each px in which points are compared (of the size at which they were sought, or
-    what makes the errors of a network's points as large as those).
+    what makes the errors of a network's points as large as those). others: those of further extractors, where a
+    collection is described by more than one.
     """
 
     keypoints: Array
@@ -51,6 +52,12 @@ class Features:
     view: tuple[float, float, float, float]
     unit: float
     extractor: str
+    others: tuple[Features, ...] = ()
+
+    @property
+    def parts(self) -> tuple[Features, ...]:
+        """Those of each extractor."""
+        return self, *self.others
 
     def __len__(self) -> int:
         return len(self.keypoints)

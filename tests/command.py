@@ -61,7 +61,7 @@ def _first_use() -> None:
     places, descriptors = rng.uniform(0, 600, (600, 2)), rng.integers(-60, 61, (600, 64)).astype(np.int8)
     scales, view = np.full(600, 8.0, np.float32), (0, 0, 640, 640)
     of, by = Features(places.astype(np.float32), scales, descriptors, view, 1.0, "rootsift"), ROOTSIFT_VERIFIER
-    photo = prepare(of, by.matching)
+    photo = prepare(of, by)
     verify(photo, photo, by)
     list(blocks([(0, 1)]))
 

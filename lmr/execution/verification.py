@@ -14,7 +14,7 @@ from lmr.execution import Executor, results
 from lmr.execution.blocks import PHOTOS, Pair, blocks
 from lmr.method.features.pack import unpack
 from lmr.method.verification.matching import Prepared, prepare
-from lmr.method.verification.parameters import VERIFIER, Matching, Verifier
+from lmr.method.verification.parameters import VERIFIER, Verifier
 from lmr.method.verification.verify import matched_points, verify, verify_all
 from lmr.values import Array, Verification
 
@@ -42,19 +42,19 @@ def block_of(pairs: Sequence[Pair], packed: Callable[[int], bytes]) -> Block:
 def verified(block: Block, shared: tuple[str, Verifier]) -> list[Verification]:
     """The outcomes of a block; shared: the device on which points are matched, and the parameters."""
     device, by = shared
-    photos = [_prepared(data, by.matching) for data in block.photos]
+    photos = [_prepared(data, by) for data in block.photos]
     return verify_all([(photos[a], photos[b]) for a, b in block.pairs], device, by)
 
 
 def point_matches(block: Block, by: Verifier) -> list[tuple[Array, Array]]:
     """Rows of matched points of each pair, and of those that agree; see matched_points."""
-    photos = [_prepared(data, by.matching) for data in block.photos]
+    photos = [_prepared(data, by) for data in block.photos]
     found = (matched_points(photos[a], photos[b], by) for a, b in block.pairs)
     return [(matches.astype(np.uint32), inliers.astype(np.uint32)) for matches, inliers in found]
 
 
 @functools.lru_cache(_KEPT)
-def _prepared(data: bytes, by: Matching) -> Prepared:
+def _prepared(data: bytes, by: Verifier) -> Prepared:
     """By content, so it is right however long a process lives: blocks that follow one another share photos."""
     return prepare(unpack(data), by)
 
@@ -82,4 +82,4 @@ def verify_against(own: Prepared, others: Sequence[bytes], threads: int, by: Ver
     Each thread makes products of its own: to share such small ones among threads costs more than it gives.
     """
     with ThreadPoolExecutor(threads) as pool, threadpool_limits(1):
-        return list(pool.map(lambda other: verify(own, prepare(unpack(other), by.matching), by), others))
+        return list(pool.map(lambda other: verify(own, prepare(unpack(other), by), by), others))

@@ -1,4 +1,4 @@
-"""Presets by name: a name, or LOCAL+GLOBAL.
+"""Presets by name: a name, or LOCAL+GLOBAL, where LOCAL may be several with commas between.
 
 A part that is a network may name its checkpoint after a colon, as in `delf:delf_gld_20190411+dir` or
 `rootsift+onnx:mine`. How to add an extractor: docs/extractors.md.
@@ -13,6 +13,7 @@ from lmr.settings import Settings
 
 PRESETS = {"classic": "rootsift+vlad", "dir-delf": "delf+dir", "gem-delf": "delf+gem", "delg": "delg+delg"}
 PRESETS |= {name: f"{name}+vlad" for name in ("aliked", "disk", "xfeat")}
+PRESETS |= {"learned": "rootsift,xfeat+vlad", "learned-gpu": "rootsift,aliked+vlad"}
 PRESETS |= {"eigenplaces": "rootsift+eigenplaces"}
 _ANY = {"megaloc": "megaloc", "dinov2": "dinov2-base", "siglip": "siglip-base-224"}  # networks in ONNX
 PRESETS |= {name: f"rootsift+onnx:{checkpoint}" for name, checkpoint in _ANY.items()}

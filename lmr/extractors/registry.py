@@ -13,6 +13,7 @@ from lmr.errors import CheckpointError, UsageError
 from lmr.extractors.checkpoints.store import Store
 from lmr.extractors.given import Given
 from lmr.method.features.extractor import GlobalDescriptor, LocalFeatures
+from lmr.method.features.several import Several
 from lmr.method.fingerprints import Fingerprint
 from lmr.settings import Settings
 
@@ -40,7 +41,15 @@ def names(group: str) -> list[str]:
 
 
 def local_features(what: str, settings: Settings) -> LocalFeatures:
-    """NAME, NAME:CHECKPOINT or a checkpoint's name -> local features. Raises UsageError, CheckpointError."""
+    """NAME, NAME:CHECKPOINT or a checkpoint's name, or several with commas -> local features.
+
+    Raises UsageError, CheckpointError.
+    """
+    parts = what.split(",")
+    if len(parts) > 1:
+        if len(set(parts)) < len(parts):
+            raise UsageError(f"{what} names an extractor twice")
+        return Several([local_features(part, settings) for part in parts])
     made: LocalFeatures = _made(LOCAL_GROUP, what, settings)
     return made
 

@@ -78,7 +78,7 @@ class Pictures:
         if not (self._has_features(a) and self._has_features(b)):
             return Verification(0, 0, 0.0), (np.zeros((0, 2)), np.zeros((0, 2)))
         by = self._stores.verifier
-        first, second = (prepare(self._features(id), by.matching) for id in (a, b))
+        first, second = (prepare(self._features(id), by) for id in (a, b))
         found, *both = correspondences(first, second, by)
         return found, (both[0], both[1])
 

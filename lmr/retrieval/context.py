@@ -112,9 +112,9 @@ class RankingContext:
         """Inliers of a start with index images and whether that is accepted; what is not known yet is verified."""
         ledger, settings, by = self.stores.ledger, self.stores.settings, self.stores.verifier
         if start.features is not None:
-            own = prepare(start.features, by.matching)
+            own = prepare(start.features, by)
         else:
-            own = prepare(unpack(ledger.features.local(start.number or 0)), by.matching)
+            own = prepare(unpack(ledger.features.local(start.number or 0)), by)
         numbers = [self.described.images[self.rows[self.number[id]]].number for id in ids]
         found: dict[int, tuple[int, bool]] = {}
         for number in numbers:

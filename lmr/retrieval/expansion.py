@@ -42,7 +42,7 @@ class Expansion:
         self._outcomes: list[Verification] = []  # of the links after these
         self._moved = functools.cache(lambda: only_moved(stores))  # once for all rounds
         self._compared = set(compared)
-        self._own: Prepared = prepare(features, stores.verifier.matching)
+        self._own: Prepared = prepare(features, stores.verifier)
         self._refiner: Refiner = refiner(stores)
 
     def query(self, path: str, number: int | None, budget: SearchBudget) -> SearchQuery:

@@ -96,7 +96,7 @@ def matches(stores: Stores, seen: Seen, but: Iterable[str], proposed: Iterable[s
     ids = dict.fromkeys([*proposed, *(id for id, _ in near)])
     images = [image for id in ids if id not in left_out and (image := ledger.images.get(id)) is not None]
     images = [image for image in images if ledger.features.has(image.number)]
-    own, found = prepare(seen.features, by.matching), list[Match]()
+    own, found = prepare(seen.features, by), list[Match]()
     for part in batches(images, AT_ONCE * threads):
         others = [ledger.features.local(image.number) for image in part]
         for image, outcome in zip(part, verify_against(own, others, threads, by), strict=True):
@@ -106,9 +106,10 @@ def matches(stores: Stores, seen: Seen, but: Iterable[str], proposed: Iterable[s
 
 
 def fewer(features: Features, count: int) -> Features:
-    """The strongest points alone."""
+    """The strongest points alone, of the first extractor."""
     return replace(
         features,
+        others=(),
         keypoints=features.keypoints[:count],
         scales=features.scales[:count],
         descriptors=features.descriptors[:count],

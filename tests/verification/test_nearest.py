@@ -97,7 +97,7 @@ def is_settled(a: Prepared, b: Prepared) -> bool:
 @given(st.integers(30, 120), st.integers(30, 300), st.integers(0, 2**32 - 1))
 def test_what_matches_is_told_as_without_a_first_look(shared: int, others: int, seed: int) -> None:
     pair = of_one_place(np.random.default_rng(seed), shared, others, 1.7)
-    a, b = (prepare(photo, LOOKING.matching) for photo in pair)
+    a, b = (prepare(photo, LOOKING) for photo in pair)
     assert a.compared.near_rows is not None
     assert verify(a, b, LOOKING) == verify(*map(prepare, pair), VERIFIER)
 
@@ -105,9 +105,9 @@ def test_what_matches_is_told_as_without_a_first_look(shared: int, others: int, 
 def test_what_does_not_is_settled_the_same_in_either_order_and_on_a_device() -> None:
     pytest.importorskip("torch", reason="needs PyTorch (`make setup`)")
     rng = np.random.default_rng(0)
-    photos = [prepare(features(rng, 500), LOOKING.matching) for _ in range(6)]
-    photos += [prepare(photo, LOOKING.matching) for photo in of_one_place(rng, 60, 400, 1.0)]
-    photos.append(prepare(features(rng, 30), LOOKING.matching))  # too few points for a first look
+    photos = [prepare(features(rng, 500), LOOKING) for _ in range(6)]
+    photos += [prepare(photo, LOOKING) for photo in of_one_place(rng, 60, 400, 1.0)]
+    photos.append(prepare(features(rng, 30), LOOKING))  # too few points for a first look
     pairs = [(a, b) for a in photos for b in photos if a is not b]
     found = [verify(a, b, LOOKING) for a, b in pairs]
     assert verify_all(pairs, "cpu:0", LOOKING) == found == verify_all(pairs, by=LOOKING)
@@ -120,7 +120,7 @@ def test_what_does_not_is_settled_the_same_in_either_order_and_on_a_device() -> 
 
 def test_few_points_are_looked_at_once() -> None:
     rng = np.random.default_rng(1)
-    few = [prepare(features(rng, 39), LOOKING.matching) for _ in range(2)]
+    few = [prepare(features(rng, 39), LOOKING) for _ in range(2)]
     assert all(photo.compared.near_rows is None for photo in few)
     assert verify(*few, LOOKING) == verify(*few, VERIFIER)
 

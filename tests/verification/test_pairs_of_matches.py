@@ -64,7 +64,7 @@ def test_it_is_the_same_in_either_order_to_the_bit(shared: int, others: int, uni
     rng = np.random.default_rng(seed)
     first, second = of_one_place(rng, shared, others, unit)
     other = replace(second, scales=rng.uniform(1, 90, len(second)).astype(np.float32))
-    a, b, c = (prepare(one, BY.matching) for one in (first, second, other))
+    a, b, c = (prepare(one, BY) for one in (first, second, other))
     there, *places = correspondences(a, b, BY)
     back, *swapped = correspondences(b, a, BY)
     assert there.nfa > 3 and there.inliers >= 0.5 * shared
@@ -79,7 +79,7 @@ def test_a_turned_photo_is_found_where_turns_are_allowed() -> None:
     x, y = second.keypoints.T
     round_ = replace(second, keypoints=np.stack([640 - y, x], 1).astype(np.float32))
     for by, least, most in ((BY, -np.inf, 3), (TURNED, 40, np.inf)):
-        found = verify(prepare(first, by.matching), prepare(round_, by.matching), by)
+        found = verify(prepare(first, by), prepare(round_, by), by)
         assert least < found.nfa < most
     few = np.r_[0:5]  # too few for an affine map: scale and shift with the turn
     p, q = first.keypoints[few].astype(float), round_.keypoints[few].astype(float)

@@ -211,7 +211,7 @@ def _compared(stores: Stores, a: Image, b: Image) -> PairRow:
     ledger, by = stores.ledger, stores.verifier
     found = Verification(0, 0, 0.0)
     if ledger.features.has(a.number) and ledger.features.has(b.number):
-        first, second = (prepare(unpack(ledger.features.local(image.number)), by.matching) for image in (a, b))
+        first, second = (prepare(unpack(ledger.features.local(image.number)), by) for image in (a, b))
         found = verify(first, second, by)
     number = ledger.fingerprints.number(Fingerprint.of(VERIFICATION, by))
     return PairRow(a.number, b.number, found, 0, None, None, None, fingerprint=number)

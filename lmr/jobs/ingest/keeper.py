@@ -104,12 +104,12 @@ class Keeper:
         if not ledger.features.has(old) or made.features is None:
             return False
         by = self._stores.verifier
-        features, theirs = unpack(made.features), prepare(unpack(ledger.features.local(old)), by.matching)
+        features, theirs = unpack(made.features), prepare(unpack(ledger.features.local(old)), by)
         seen, size = [features], (made.width, made.height)
         if preset.turns_cheaply:
             raw_global = preset.descriptor.raw_global_from(made.raw_global)
             seen += [preset.turned(features, raw_global, turn, size)[0] for turn in TURNS[1:]]
-        return any(verify(theirs, prepare(one, by.matching), by).nfa >= CERTAIN for one in seen)
+        return any(verify(theirs, prepare(one, by), by).nfa >= CERTAIN for one in seen)
 
     def _pass_on(self, old: int, new: int, label: Label | None) -> None:
         """Let an edited photo have the label, split and rulings of what it was made of."""

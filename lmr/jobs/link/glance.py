@@ -96,7 +96,7 @@ def compare(asked: Compared, shared: tuple[Preset, Verifier]) -> list[tuple[int,
     found = []
     for turn, others in zip(TRIED, asked.others, strict=True):
         turned = made.turned(features, np.zeros((0, 32), np.int8), turn, asked.own.size)[0]
-        own, best = prepare(turned, by.matching), (0, -np.inf)
+        own, best = prepare(turned, by), (0, -np.inf)
         for place, other in enumerate(others):
             outcome = verify(own, _few(asked.photos[other], by), by)
             if outcome.transform is not None and outcome.artefact is None and outcome.nfa > best[1]:
@@ -108,4 +108,4 @@ def compare(asked: Compared, shared: tuple[Preset, Verifier]) -> list[tuple[int,
 @functools.lru_cache(256)
 def _few(data: bytes, by: Verifier) -> Prepared:
     """By content; images that are near to many are compared with many."""
-    return prepare(turning.fewer(unpack(data), _COMPARED), by.matching)
+    return prepare(turning.fewer(unpack(data), _COMPARED), by)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from dataclasses import replace
 
 import numpy as np
 
@@ -18,14 +19,23 @@ from lmr.values import Features, readonly
 _VERSION = struct.Struct("<B")
 _HEAD = struct.Struct("<BHI5dH")  # then as many bytes of the extractor's name
 _OLD_HEAD = struct.Struct("<BHI5d16s")
-# versions: with plain descriptors as lmr 0.1 first wrote them, coded, and coded with the whole name
-_PLAIN, _CODED, _NAMED = 1, 2, 3
+_PARTS, _LENGTH = struct.Struct("<BB"), struct.Struct("<I")
+# versions: with plain descriptors as lmr 0.1 first wrote them, coded, coded with the whole name, and of several
+# extractors one after the other
+_PLAIN, _CODED, _NAMED, _SEVERAL = 1, 2, 3, 4
 _STEPS = 65535.0
 CUT = "…"  # ends a name of which older versions kept no more
 
 
 def pack(features: Features) -> bytes:
     """See unpack."""
+    if not features.others:
+        return _pack_one(features)
+    packed = [_pack_one(part) for part in features.parts]
+    return b"".join([_PARTS.pack(_SEVERAL, len(packed)), *(_LENGTH.pack(len(one)) + one for one in packed)])
+
+
+def _pack_one(features: Features) -> bytes:
     count, width = features.descriptors.shape
     x, y, w, h = features.view
     name = features.extractor.encode()
@@ -38,6 +48,28 @@ def pack(features: Features) -> bytes:
 
 def unpack(data: bytes) -> Features:
     """Features from their bytes. Raises CollectionError if these are not such features."""
+    try:
+        first, *others = map(_unpack_one, _parts(data))
+    except (struct.error, ValueError) as error:
+        raise CollectionError(f"stored local features are damaged: {error}") from error
+    return replace(first, others=tuple(others)) if others else first
+
+
+def _parts(data: bytes) -> list[bytes]:
+    """The packed features of each extractor."""
+    if data[:1] != bytes([_SEVERAL]):
+        return [data]
+    (_, count), place, found = _PARTS.unpack_from(data), _PARTS.size, list[bytes]()
+    for _ in range(count):
+        (length,) = _LENGTH.unpack_from(data, place)
+        place += _LENGTH.size + length
+        found.append(data[place - length : place])
+    if not found or place != len(data):
+        raise ValueError("it is cut short")
+    return found
+
+
+def _unpack_one(data: bytes) -> Features:
     try:
         (version,) = _VERSION.unpack_from(data)
         if version not in (_PLAIN, _CODED, _NAMED):

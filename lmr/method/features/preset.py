@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from lmr.method.features.extractor import GlobalDescriptor, LocalFeatures
+from lmr.method.features.several import Several
 from lmr.method.features.sift import RootSift, turned_descriptors, turned_features
 from lmr.method.features.vlad import Vlad
 from lmr.method.fingerprints import LOCAL, WHOLE, Fingerprint
@@ -69,11 +70,15 @@ class Preset:
     @property
     def turns_cheaply(self) -> bool:
         """Whether `turned` tells, without pixels, what a turned photo is described by."""
-        return isinstance(self.local, RootSift) and isinstance(self.descriptor, Vlad)
+        first = self.local.parts[0] if isinstance(self.local, Several) else self.local
+        return isinstance(first, RootSift) and isinstance(self.descriptor, Vlad)
 
     def turned(self, features: Features, raw_global: Array, turn: int, size: tuple[int, int]) -> tuple[Features, Array]:
-        """Features and raw global descriptor of a photo of (width, height) px about as they are in the turned one."""
-        return turned_features(features, turn, size), turned_descriptors(raw_global, "dense", turn)
+        """Features and raw global descriptor of a photo of (width, height) px about as they are in the turned one.
+
+        Of more than one extractor the first tells.
+        """
+        return turned_features(replace(features, others=()), turn, size), turned_descriptors(raw_global, "dense", turn)
 
     def extract(self, photo: Photo) -> tuple[Features, Array]:
         """Local features and raw global descriptor of one photo."""

@@ -52,7 +52,10 @@ class VladParameters:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class VladModel:
-    """What was learned: centres of each vocabulary (k, d), mean (D,) and whitening basis (D, dimension)."""
+    """What was learned: centres of each vocabulary (k, d), mean (D,) and whitening basis (D, dimension).
+
+    sparse: those of each extractor's features, one extractor after the other.
+    """
 
     sparse: tuple[Array, ...]
     dense: tuple[Array, ...]
@@ -80,7 +83,10 @@ class VladModel:
 
 @dataclass(frozen=True, slots=True)
 class Vlad:
-    """Global descriptor from sparse and dense RootSIFT; `training_photos` and `sample` bound what is learned from."""
+    """Global descriptor from the local features of each extractor and dense RootSIFT.
+
+    training_photos and sample bound what is learned from.
+    """
 
     side: int
     sparse: Vocabulary
@@ -127,12 +133,14 @@ class Vlad:
         """
         if not photos:
             raise UsageError("there are no index photos to learn the vocabulary from; ingest some with --split index")
-        points = self._sample([features.descriptors for features, _ in photos])
+        of_parts = zip(*(features.parts for features, _ in photos), strict=True)
+        points = [self._sample([features.descriptors for features in part]) for part in of_parts]
         grid = self._sample([raw_global for _, raw_global in photos])
-        jobs = [(points, self.sparse.words, seed) for seed in range(self.sparse.books)]
+        jobs = [(part, self.sparse.words, seed) for part in points for seed in range(self.sparse.books)]
         jobs += [(grid, self.dense.words, 100 + seed) for seed in range(self.dense.books)]
         books = each(k_means, jobs)
-        sparse, dense = tuple(books[: self.sparse.books]), tuple(books[self.sparse.books :])
+        count = len(points) * self.sparse.books
+        sparse, dense = tuple(books[:count]), tuple(books[count:])
         described = [(features, raw_global) for features, raw_global in photos if len(features) or len(raw_global)]
         with threadpool_limits(1):  # sums of another order would make another model
             with ThreadPoolExecutor() as threads:
@@ -168,10 +176,19 @@ class Vlad:
         return sum(book.size for book in (*sparse, *dense))
 
     def _raw(self, features: Features, raw_global: Array, sparse: Sequence[Array], dense: Sequence[Array]) -> Array:
-        points, grid = (unit_rows(d.astype(np.float32)) for d in (features.descriptors, raw_global))
-        of_points = unit_rows(np.concatenate([vlad(points, book) for book in sparse]))
-        of_grid = unit_rows(np.concatenate([vlad(grid, book) for book in dense]))
-        return unit_rows(np.concatenate([of_points, np.float32(self.dense_weight) * of_grid]))
+        count = self.sparse.books
+        books = [sparse[start : start + count] for start in range(0, len(sparse), count)]
+        of_points = [_of(part.descriptors, own) for part, own in zip(features.parts, books, strict=False)]
+        missing = sum(book.size for own in books[len(of_points) :] for book in own)  # a glance sees the first alone
+        of_points.append(np.zeros(missing, np.float32))
+        of_grid = np.float32(self.dense_weight) * _of(raw_global, dense)
+        return unit_rows(np.concatenate([*of_points, of_grid]))
+
+
+def _of(descriptors: Array, books: Sequence[Array]) -> Array:
+    """Of length 1, over several vocabularies."""
+    points = unit_rows(descriptors.astype(np.float32))
+    return unit_rows(np.concatenate([vlad(points, book) for book in books]))
 
 
 def k_means(job: tuple[Array, int, int]) -> Array:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 
 import numpy as np
@@ -12,7 +12,7 @@ from lmr.errors import CollectionError
 from lmr.method.features.pack import CUT
 from lmr.method.verification import kernels
 from lmr.method.verification.nearest import Points, nearest, points_of
-from lmr.method.verification.parameters import MATCHING, Matching, TwoLooks
+from lmr.method.verification.parameters import MATCHING, VERIFIER, Matching, TwoLooks, Verifier
 from lmr.values import Array, Features, Matches, readonly
 
 
@@ -21,7 +21,7 @@ class Prepared:
     """The strongest points of a photo, ready for many comparisons.
 
     compared: their descriptors; points (n, 2) and log_scales (n,) float64 in working px; view in px of the original,
-    area its square working px; unit: px of the original for each. extractor: see Features.
+    area its square working px; unit: px of the original for each. extractor and others: see Features.
     """
 
     compared: Points
@@ -32,6 +32,12 @@ class Prepared:
     unit: float
     key: bytes
     extractor: str
+    others: tuple[Prepared, ...] = ()
+
+    @property
+    def parts(self) -> tuple[Prepared, ...]:
+        """Those of each extractor."""
+        return self, *self.others
 
     @property
     def descriptors(self) -> Array:
@@ -39,8 +45,13 @@ class Prepared:
         return self.compared.descriptors
 
 
-def prepare(features: Features, by: Matching = MATCHING) -> Prepared:
-    """Features ready to be matched."""
+def prepare(features: Features, by: Verifier = VERIFIER) -> Prepared:
+    """Features ready to be matched, those of each extractor."""
+    first, *others = (_prepared(part, one.matching) for part, one in zip(features.parts, by.parts, strict=False))
+    return replace(first, others=tuple(others)) if others else first
+
+
+def _prepared(features: Features, by: Matching) -> Prepared:
     count = by.points
     descriptors = features.descriptors[:count]
     look = by if isinstance(by, TwoLooks) and len(descriptors) >= by.from_points else None

@@ -145,6 +145,27 @@ class Verifier:
     geometry: Geometry = Geometry()
     artefacts: Artefacts = Artefacts()
 
+    @property
+    def parts(self) -> tuple[Verifier, ...]:
+        """One for each extractor that describes a photo."""
+        return (self,)
+
+
+@dataclass(frozen=True, slots=True)
+class Together(Verifier):
+    """The same of photos that are described by more than one extractor; others: how features of the others are judged.
+
+    Each judges for itself, and what they find counts together (see verify.together).
+    """
+
+    others: tuple[Verifier, ...] = ()
+    together: int = 1  # version of how
+
+    @property
+    def parts(self) -> tuple[Verifier, ...]:
+        """One for each extractor."""
+        return Verifier(self.matching, self.geometry, self.artefacts), *self.others
+
 
 MATCHING, GEOMETRY, ARTEFACTS, MARKS = Matching(), Geometry(), Artefacts(), Marks()
 VERIFIER = Verifier()

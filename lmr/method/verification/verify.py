@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from lmr.method.verification.artefacts import keeps_its_place
 from lmr.method.verification.geometry import distinct, inliers_of, log_nfa, occupied_area, only_moved
 from lmr.method.verification.matching import Prepared, match
-from lmr.method.verification.parameters import VERIFIER, TwoLooks, Verifier
+from lmr.method.verification.parameters import VERIFIER, Together, TwoLooks, Verifier
 from lmr.values import Array, Matches, Verification
 
 
@@ -25,6 +25,18 @@ def verify_all(
     """The same for many pairs, whose points are matched on a device; the outcome does not depend on it."""
     if device == "cpu":
         return [verify(a, b, by) for a, b in pairs]
+    if not isinstance(by, Together):
+        return _verify_all(pairs, device, by)
+    found: list[list[Verification]] = [[] for _ in pairs]
+    for k, one in enumerate(by.parts):
+        there = [n for n, (a, b) in enumerate(pairs) if k < min(len(a.parts), len(b.parts))]
+        of_part = _verify_all([(pairs[n][0].parts[k], pairs[n][1].parts[k]) for n in there], device, one)
+        for n, outcome in zip(there, of_part, strict=True):
+            found[n].append(outcome)
+    return [together(outcomes, by)[0] for outcomes in found]
+
+
+def _verify_all(pairs: Sequence[tuple[Prepared, Prepared]], device: str, by: Verifier) -> list[Verification]:
     import torch
 
     from lmr.method.verification.device import match_all
@@ -48,6 +60,10 @@ def verify_all(
 
 def correspondences(a: Prepared, b: Prepared, by: Verifier = VERIFIER) -> tuple[Verification, Array, Array]:
     """A verification and its inliers: places (k, 2) in each image, px of the originals."""
+    if isinstance(by, Together):
+        each = [correspondences(*parts) for parts in zip(a.parts, b.parts, by.parts, strict=False)]
+        found, best = together([outcome for outcome, *_ in each], by)
+        return (found, *each[best][1:])
     if b.key < a.key:  # the order of arguments must not decide how sums are rounded
         verification, places_b, places_a = correspondences(b, a, by)
         return verification.swapped(), places_a, places_b
@@ -60,10 +76,27 @@ def correspondences(a: Prepared, b: Prepared, by: Verifier = VERIFIER) -> tuple[
     return found, a.points[first] * a.unit, b.points[second] * b.unit
 
 
+def together(found: Sequence[Verification], by: Verifier) -> tuple[Verification, int]:
+    """What the features of several extractors say of a pair, and whose map and regions that has.
+
+    The evidence of all is added up, as they err on different photos; a pair has as many inliers as the one with most.
+    Where one sees but a mark, the others' evidence of a place behind it must suffice.
+    """
+    told = [k for k, one in enumerate(found) if one.transform is not None and one.artefact is None and one.nfa > 0]
+    marks = [k for k, one in enumerate(found) if one.artefact is not None]
+    evidence = sum(found[k].nfa for k in told)
+    if marks and evidence < by.artefacts.behind:
+        told = marks
+    best = max(told, key=lambda k: (found[k].nfa, -k), default=0)
+    if len(told) < 2 or told == marks:
+        return found[best], best
+    return replace(found[best], nfa=evidence, inliers=max(found[k].inliers for k in told)), best
+
+
 def matched_points(a: Prepared, b: Prepared, by: Verifier = VERIFIER) -> tuple[Array, Array]:
     """Rows of points of each image, those that match (n, 2) and those of them that agree (k, 2), int64.
 
-    Of all points, whatever a first look would say.
+    Of all points, whatever a first look would say; of the first extractor's, where there are more.
     """
     if b.key < a.key:
         return tuple(rows[:, ::-1] for rows in matched_points(b, a, by))  # type: ignore[return-value]
