@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lmr.cli.app import Home, Json, app, check_outputs, open_collection
-from lmr.cli.show import named_first, print_json, print_written, say
+from lmr.cli.show import named_first, print_json, print_written, say, tell_left_out
 from lmr.errors import UsageError
 from lmr.text import printable
 
@@ -122,8 +122,7 @@ def _tell_reconstruction(file: Path, done: ForReconstruction, as_json: bool) -> 
         print_json({**dataclasses.asdict(done), "root": str(done.root), "file": str(file)})
         return
     print(f"{done.pairs} pairs of {done.photos} photos under {printable(str(done.root))}, in {printable(str(file))}")
-    for name, reason in done.left_out.items():
-        say(f"left out: {name}, {reason}")
+    tell_left_out(done.left_out)
 
 
 @imports.command("edges")

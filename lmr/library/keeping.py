@@ -6,10 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lmr.errors import UsageError
-from lmr.library.held import Held
 from lmr.library.homes import FilePath
-
-_ALL = 10**9  # images of a cluster
+from lmr.library.targets import Writing
 
 if TYPE_CHECKING:
     from lmr.jobs.correct.rulings import Ruled
@@ -17,7 +15,7 @@ if TYPE_CHECKING:
     from lmr.jobs.exchange.matches import Imported
 
 
-class Keeping(Held):
+class Keeping(Writing):
     """An open collection, as far as it exchanges files. What is the user's is never replaced: UsageError."""
 
     def backup(self, file: FilePath) -> int:
@@ -144,29 +142,6 @@ class Keeping(Held):
         from lmr.jobs.correct.rulings import import_rulings
 
         return import_rulings(self._stores, _existing(file))
-
-    def _of_place(self, id: str | None) -> list[int] | None:
-        """Numbers of the images of a cluster, by its id or the beginning of it."""
-        if id is None:
-            return None
-        from lmr.method.spanning.clusters import list_clusters
-        from lmr.retrieval.analysis import run_named
-
-        graph = self._stores.graph
-        named = [one.id for one in list_clusters(graph, _ALL) if id and one.id.startswith(id)]
-        if len(named) != 1:
-            many = f"{len(named)} clusters begin with" if named else "there is no cluster"
-            raise UsageError(f"{many} {id[:80]!r}: `lmr clusters` lists them")
-        rows = run_named(graph, "cluster-images", {"cluster": named[0], "limit": _ALL})
-        found = (self._stores.ledger.images.get(row["id"]) for row in rows)
-        return [image.number for image in found if image is not None]
-
-    def _target(self, file: FilePath) -> Path:
-        """A file to write, before any work for it."""
-        from lmr.outputs import check
-
-        check(Path(file), home=self.home)
-        return Path(file)
 
 
 def _root(photos: FilePath | None) -> Path | None:

@@ -1,0 +1,39 @@
+"""Commands that hand photos and places to people's programs, and to other research code: more of the group export."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lmr.cli.app import Home, Json, check_outputs, open_collection
+from lmr.cli.exchange import Place, export
+from lmr.cli.show import print_json, tell_left_out
+from lmr.text import printable
+
+
+@export.command()
+def folders(
+    folder: Annotated[Path, typer.Argument(help="The folder to write: a new one, or one that this wrote before.")],
+    copy: Annotated[bool, typer.Option("--copy", help="Copies of the photos instead of links to them.")] = False,
+    place: Place = None,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Write a folder for each place, with links to its photos, the most central first: an album for any program.
+
+    Folders are named by the place's most frequent label, or its id. The same command again brings them up to date;
+    where you have put anything into them, or changed a copy, all stays as it is.
+
+    Example: `lmr export folders albums`
+    """
+    check_outputs(home, tree=folder)
+    with open_collection(home, quiet=as_json) as c:
+        done = c.export_folders(folder, copy=copy, place=place)
+    if as_json:
+        print_json(done)
+        return
+    changed = f"{done.written} of them new or moved, {done.removed} removed"
+    print(f"{done.photos} photos of {done.places} places in {printable(str(folder))}: {changed}")
+    tell_left_out(done.left_out)

@@ -1,0 +1,29 @@
+"""What a collection hands to people's programs and to other research code."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lmr.library.homes import FilePath
+from lmr.library.targets import Writing
+
+if TYPE_CHECKING:
+    from lmr.jobs.exchange.folders import Albums
+
+
+class Sharing(Writing):
+    """An open collection, as far as its photos and places are shown by other programs."""
+
+    def export_folders(self, folder: FilePath, *, copy: bool = False, place: str | None = None) -> Albums:
+        """Make a folder hold one folder a place, with links to its photos (copy: copies), from the centre outwards.
+
+        place: the id of one cluster, which alone is wanted. The folder must be new or lmr's own, which is brought up to
+        date: UsageError for any other, and where there are no places.
+
+        >>> change = c.cluster("components", min_weight=25)
+        >>> c.export_folders("albums").places
+        2
+        """
+        from lmr.jobs.exchange.folders import export_folders
+
+        return export_folders(self._stores, self._folder(folder), copy=copy, place=place)

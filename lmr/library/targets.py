@@ -1,0 +1,34 @@
+"""Where a collection writes files for others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lmr.library.held import Held
+from lmr.library.homes import FilePath
+
+
+class Writing(Held):
+    """An open collection, as far as it writes files. What is the user's is never replaced: UsageError."""
+
+    def _target(self, file: FilePath) -> Path:
+        """A file to write, before any work for it."""
+        from lmr.outputs import check
+
+        check(Path(file), home=self.home)
+        return Path(file)
+
+    def _folder(self, folder: FilePath) -> Path:
+        """A folder to write, before any work for it: new, empty, or lmr's own."""
+        from lmr.outputs import check_tree
+
+        check_tree(Path(folder), home=self.home)
+        return Path(folder)
+
+    def _of_place(self, id: str | None) -> list[int] | None:
+        """Numbers of the images of a cluster, by its id or the beginning of it."""
+        if id is None:
+            return None
+        from lmr.retrieval.places import place
+
+        return [image.number for image in place(self._stores, id).images]
