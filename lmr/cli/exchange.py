@@ -32,20 +32,30 @@ app.add_typer(imports, name="import")
 
 @export.command()
 def ranking(
-    file: Annotated[Path, typer.Argument(help="The file to write: .csv, or .json.")],
+    file: Annotated[Path, typer.Argument(help="The file to write: .csv, or .json; a folder for vpr.")],
     home: Home = None,
     top: Annotated[int | None, typer.Option(min=1, help="The most results a query.", show_default="all")] = None,
+    form: Annotated[str, typer.Option(help="plain, revisitop (.npy), ilias (.json) or vpr (a folder).")] = "plain",
+    ground_truth: Annotated[
+        Path | None, typer.Option(help="For revisitop: the gnd_*.pkl in whose order images and queries are.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Write the ranking of every query photo in the plain form: query, rank, image, how it was reached.
+    """Write the ranking of every query photo: query, rank, image, how it was reached; or as other programs read it.
 
-    `lmr evaluate --ranking` reads it again, and so can others.
+    `lmr evaluate --ranking` reads every form again. `lmr submit` writes that of Google Landmarks.
 
     Example: `lmr export ranking ranking.csv --top 100`
     """
-    check_outputs(home, file)
+    from lmr.library.keeping import check_ranking
+
+    check_ranking(file, form, ground_truth)
+    if form == "vpr":
+        check_outputs(home, tree=file)
+    else:
+        check_outputs(home, file, inputs=[ground_truth] if ground_truth else ())
     with open_collection(home, quiet=as_json) as c:
-        count = c.export_ranking(file, top=top)
+        count = c.export_ranking(file, top=top, form=form, ground_truth=ground_truth)  # type: ignore[arg-type]
     print_written(file, count, as_json)
 
 

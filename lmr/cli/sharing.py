@@ -37,3 +37,25 @@ def folders(
     changed = f"{done.written} of them new or moved, {done.removed} removed"
     print(f"{done.photos} photos of {done.places} places in {printable(str(folder))}: {changed}")
     tell_left_out(done.left_out)
+
+
+@export.command()
+def descriptors(
+    file: Annotated[Path, typer.Argument(help="The array to write: .npy.")],
+    refined: Annotated[
+        bool, typer.Option("--refined", help="As ID-QE moved them, instead of as they were extracted.")
+    ] = False,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Write all global descriptors as an array, a row a photo, and beside it a table (.csv) of which row is which.
+
+    Example: `lmr export descriptors descriptors.npy`
+    """
+    check_outputs(home, file)
+    with open_collection(home, quiet=as_json) as c:
+        count, length = c.export_descriptors(file, refined=refined)
+    if as_json:
+        print_json({"file": str(file), "rows": count, "length": length})
+    else:
+        print(f"{count} descriptors of {length} numbers written to {printable(str(file))}")

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from lmr.jobs.correct.rulings import Ruled
     from lmr.jobs.exchange.colmap import ForReconstruction
     from lmr.jobs.exchange.matches import Imported
+    from lmr.jobs.exchange.rankings import Form
 
 
 class Keeping(Writing):
@@ -33,18 +34,35 @@ class Keeping(Writing):
         check(target, home=self.home, ours=backups_of(self._stores.ledger.path))
         return backup(self._stores, target)
 
-    def export_ranking(self, file: FilePath, *, top: int | None = None) -> int:
+    def export_ranking(
+        self,
+        file: FilePath,
+        *,
+        top: int | None = None,
+        form: Form = "plain",
+        ground_truth: FilePath | None = None,
+    ) -> int:
         """Write the ranking of every query photo (.csv: query, rank, image, reached; or .json); returns how many.
 
-        top: the most results a query (None: all). `lmr.score` reads it again.
+        top: the most results a query (None: all). form: "revisitop", an array (images, queries) of numbers as .npy, in
+        the order of a ground truth of Revisited Oxford or Paris, or of names that are written beside it; "ilias", JSON
+        {query: {name: score}}; "vpr", a folder with a text file a query, as VPR-methods-evaluation saves its
+        predictions. `lmr.score` reads them all again. Raises UsageError for a name that a form cannot hold.
 
         >>> c.export_ranking("ranking.csv", top=100)
         1
+        >>> c.export_ranking("ranks.npy", form="revisitop")
+        1
         """
-        from lmr.method.evaluation.rankings import write_rankings
-        from lmr.retrieval.rankings import rankings_of_queries
+        from lmr.jobs.exchange.rankings import check_form, export_ranking, names_beside
 
-        return write_rankings(self._target(file), rankings_of_queries(self._stores, top=top))
+        truth = None if ground_truth is None else _existing(ground_truth)
+        check_form(form, Path(file), truth)
+        if form == "revisitop" and truth is None:
+            for beside in names_beside(Path(file)):
+                self._target(beside)
+        target = self._folder(file) if form == "vpr" else self._target(file)
+        return export_ranking(self._stores, target, form=form, top=top, truth=truth)
 
     def export_submission(self, file: FilePath) -> int:
         """Write the Google Landmarks retrieval submission (CSV): for each query the 100 best by name; how many queries.
@@ -164,3 +182,10 @@ def check_edges(file: FilePath) -> None:
     from lmr.jobs.exchange.graph import check_form
 
     check_form(Path(file))
+
+
+def check_ranking(file: FilePath, form: str, ground_truth: FilePath | None) -> None:
+    """Raise UsageError for a form of rankings that there is not, or another suffix than it has."""
+    from lmr.jobs.exchange.rankings import check_form
+
+    check_form(form, Path(file), None if ground_truth is None else Path(ground_truth))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lmr.library.homes import FilePath
@@ -27,3 +28,17 @@ class Sharing(Writing):
         from lmr.jobs.exchange.folders import export_folders
 
         return export_folders(self._stores, self._folder(folder), copy=copy, place=place)
+
+    def export_descriptors(self, file: FilePath, *, refined: bool = False) -> tuple[int, int]:
+        """Write all global descriptors (.npy), and what their rows are (.csv beside it); how many, and their length.
+
+        Rows are float32 of length 1. refined: as ID-QE moved them, instead of as extracted. Raises UsageError.
+
+        >>> count, length = c.export_descriptors("descriptors.npy")
+        >>> count == len(c)
+        True
+        """
+        from lmr.jobs.exchange.descriptors import export_descriptors, table_beside
+
+        self._target(table_beside(Path(file)))
+        return export_descriptors(self._stores, self._target(file), refined=refined)
