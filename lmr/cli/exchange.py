@@ -104,7 +104,7 @@ def pairs(
     check_outputs(home, file)
     with open_collection(home, quiet=as_json) as c:
         done = c.export_pairs(file, photos=photos, place=place)
-    _tell_reconstruction(file, done, as_json)
+    tell_reconstruction(file, done, as_json)
 
 
 @export.command()
@@ -124,10 +124,11 @@ def colmap(
     check_outputs(home, file)
     with open_collection(home, quiet=as_json) as c:
         done = c.export_colmap(file, photos=photos, place=place)
-    _tell_reconstruction(file, done, as_json)
+    tell_reconstruction(file, done, as_json)
 
 
-def _tell_reconstruction(file: Path, done: ForReconstruction, as_json: bool) -> None:
+def tell_reconstruction(file: Path, done: ForReconstruction, as_json: bool) -> None:
+    """Where names begin, how many there are, and what was left out."""
     if as_json:
         print_json({**dataclasses.asdict(done), "root": str(done.root), "file": str(file)})
         return

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from lmr.cli.app import Home, Json, check_outputs, open_collection
-from lmr.cli.exchange import Place, export
+from lmr.cli.exchange import Photos, Place, export, tell_reconstruction
 from lmr.cli.show import print_json, tell_left_out
 from lmr.text import printable
 
@@ -59,3 +59,20 @@ def descriptors(
         print_json({"file": str(file), "rows": count, "length": length})
     else:
         print(f"{count} descriptors of {length} numbers written to {printable(str(file))}")
+
+
+@export.command()
+def hloc(
+    folder: Annotated[Path, typer.Argument(help="The folder to write into; made if it is new.")],
+    photos: Photos = None,
+    place: Place = None,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Write features.h5, matches.h5 and pairs.txt as hloc has them, for its reconstruction and localisation.
+
+    Example: `lmr export hloc hloc --place 3fa1b2`
+    """
+    with open_collection(home, quiet=as_json) as c:
+        done = c.export_hloc(folder, photos=photos, place=place)
+    tell_reconstruction(folder, done, as_json)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from lmr.errors import UsageError
 from lmr.library.homes import FilePath
-from lmr.library.targets import Writing
+from lmr.library.targets import Writing, root_of
 
 if TYPE_CHECKING:
     from lmr.jobs.correct.rulings import Ruled
@@ -122,7 +122,7 @@ class Keeping(Writing):
         """
         from lmr.jobs.exchange.colmap import write_pairs
 
-        return write_pairs(self._stores, self._target(file), root=_root(photos), of=self._of_place(place))
+        return write_pairs(self._stores, self._target(file), root=root_of(photos), of=self._of_place(place))
 
     def export_colmap(
         self, file: FilePath, *, photos: FilePath | None = None, place: str | None = None
@@ -137,7 +137,7 @@ class Keeping(Writing):
         """
         from lmr.jobs.exchange.colmap import write_colmap
 
-        return write_colmap(self._stores, self._target(file), root=_root(photos), of=self._of_place(place))
+        return write_colmap(self._stores, self._target(file), root=root_of(photos), of=self._of_place(place))
 
     def export_rulings(self, file: FilePath) -> int:
         """Write what was confirmed and rejected (CSV), by names and contents that other collections know; how many.
@@ -160,15 +160,6 @@ class Keeping(Writing):
         from lmr.jobs.correct.rulings import import_rulings
 
         return import_rulings(self._stores, _existing(file))
-
-
-def _root(photos: FilePath | None) -> Path | None:
-    """Raises UsageError where there is no such folder."""
-    if photos is None:
-        return None
-    if not Path(photos).is_dir():
-        raise UsageError(f"{photos}: no such folder")
-    return Path(photos).resolve()
 
 
 def _existing(file: FilePath) -> Path:

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lmr.library.homes import FilePath
-from lmr.library.targets import Writing
+from lmr.library.targets import Writing, root_of
 
 if TYPE_CHECKING:
+    from lmr.jobs.exchange.colmap import ForReconstruction
     from lmr.jobs.exchange.folders import Albums
 
 
@@ -42,3 +43,21 @@ class Sharing(Writing):
 
         self._target(table_beside(Path(file)))
         return export_descriptors(self._stores, self._target(file), refined=refined)
+
+    def export_hloc(
+        self, folder: FilePath, *, photos: FilePath | None = None, place: str | None = None
+    ) -> ForReconstruction:
+        """Write features.h5, matches.h5 and pairs.txt into a folder, made if it is new, as hloc has them.
+
+        photos, place: as for `export_colmap`. Needs h5py (the extra `hloc`). Raises UsageError.
+
+        >>> c.export_hloc("hloc").pairs > 0
+        True
+        """
+        from lmr.jobs.exchange.hloc import FEATURES, MATCHES, PAIRS, export_hloc, need_h5py
+
+        need_h5py()
+        target = self._made(folder)
+        for name in (FEATURES, MATCHES, PAIRS):
+            self._target(target / name)
+        return export_hloc(self._stores, target, root=root_of(photos), of=self._of_place(place))

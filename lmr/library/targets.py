@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from lmr.errors import UsageError
 from lmr.library.held import Held
 from lmr.library.homes import FilePath
 
@@ -32,3 +33,22 @@ class Writing(Held):
         from lmr.retrieval.places import place
 
         return [image.number for image in place(self._stores, id).images]
+
+    def _made(self, folder: FilePath) -> Path:
+        """A folder in which files are written, made if it is new; others in it stay. Raises UsageError."""
+        from lmr.outputs import check
+
+        target = Path(folder)
+        if not target.is_dir():
+            check(target, home=self.home)
+            target.mkdir()
+        return target
+
+
+def root_of(photos: FilePath | None) -> Path | None:
+    """The folder in which names begin. Raises UsageError where there is no such folder."""
+    if photos is None:
+        return None
+    if not Path(photos).is_dir():
+        raise UsageError(f"{photos}: no such folder")
+    return Path(photos).resolve()
