@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -11,10 +12,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from defusedxml import ElementTree
+from pyarrow import parquet
 
 import lmr
+from lmr.method.photos.about import read_about, sidecar_of
 from lmr.outputs import Content, Link, is_lmr_folder, safe, write_tree
 from tests.conftest import ROOT, Cli, on_servers
+from tests.photos.tagged import bag, exif, jpeg, xmp
 from tests.places import make_place
 
 HOSTILE = {  # name of the file -> label of its place
@@ -26,6 +31,8 @@ HOSTILE = {  # name of the file -> label of its place
     b"bridge-2.jpg": "Old bridge",
 }
 
+PLACED = {b"bridge-1.jpg": (10.0, 179.9), b"bridge-2.jpg": (10.2, -179.9), b"\xff\xfe-rf.jpg": (-33.5, 151.25)}
+
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -33,6 +40,9 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = [path for name in ("gate", "tower", "bridge") for path in make_place(folder / "made", name)]
     (folder / "photos" / "sub folder").mkdir(parents=True)
     for name, path in zip(HOSTILE, made, strict=True):
+        tags = exif("2004:07:14 10:02:11", PLACED[name]) if name in PLACED else b""
+        words = xmp(bag("dc:subject", "mine &amp; yours", "lmr place 000000000000")) if name == b"bridge-1.jpg" else b""
+        path.write_bytes(jpeg(tags, words, of=path.read_bytes()))
         shutil.move(path, os.fsencode(folder / "photos" / "sub folder") + b"/" + name)
     return folder
 
@@ -237,3 +247,95 @@ def test_photos_that_are_gone_are_told(c: lmr.Collection, home: Path, tmp_path: 
     os.utime(path)  # touched, and yet the same
     assert c.export_folders(tmp_path / "albums").left_out == {}
     assert json.loads((tmp_path / "albums" / ".lmr-folder.jsonl").read_text().splitlines()[0]) == {"made by": "lmr"}
+
+
+# ---- maps, keywords, graphs, pages
+
+
+def test_a_map_has_photos_and_places_where_they_are(c: lmr.Collection, home: Path, tmp_path: Path) -> None:
+    cli = Cli(home / "lmr")
+    told = cli.json("export", "geojson", tmp_path / "map.geojson")
+    assert told == {"file": str(tmp_path / "map.geojson"), "photos": 3, "places": 2}
+    found = json.loads((tmp_path / "map.geojson").read_text())
+    assert found["type"] == "FeatureCollection"
+    points = [(one["properties"], one["geometry"]["coordinates"]) for one in found["features"]]
+    photos = {told["id"]: where for told, where in points if told["kind"] == "photo"}
+    assert photos == {id: [pytest.approx(lon), pytest.approx(lat)] for id, (lat, lon) in c.positions().items()}
+    places = {told["label"]: (told, where) for told, where in points if told["kind"] == "place"}
+    told, (longitude, latitude) = places["Old bridge"]  # across the seam of longitudes
+    assert abs(abs(longitude) - 180) < 0.01 and latitude == pytest.approx(10.1, abs=0.01)
+    assert (told["photos"], told["with_position"]) == (2, 2) and places["CON"][0]["with_position"] == 1
+    assert all(one["place"] == told["id"] for one, _ in points if one["kind"] == "photo" and "bridge" in one["name"])
+    assert c.export_geojson(tmp_path / "one.json", place=told["id"][:10]) == (2, 1)
+    for words in ((tmp_path / "map.kml",), (tmp_path / "x.json", "--place", "nothing")):
+        assert cli.run("export", "geojson", *words).returncode == 2
+
+
+def test_sidecars_have_keywords_that_lmr_reads_again(c: lmr.Collection, home: Path, tmp_path: Path) -> None:
+    cli = Cli(home / "lmr")
+    before = {path: path.read_bytes() for path in (home / "photos").rglob("*") if path.is_file()}
+    assert cli.json("export", "sidecars", tmp_path / "out") == {"kept": 0, "written": 6, "removed": 0}
+    assert "6 sidecars" in cli("export", "sidecars", tmp_path / "out")
+    assert {path: path.read_bytes() for path in (home / "photos").rglob("*") if path.is_file()} == before
+    assert {os.fsencode(name) for name in below(tmp_path / "out")} == {name + b".xmp" for name in HOSTILE}
+    for name, label in HOSTILE.items():
+        root = ElementTree.parse(os.fsencode(tmp_path / "out") + b"/" + name + b".xmp").getroot()
+        words = [item.text for item in root.iter("{http://www.w3.org/1999/02/22-rdf-syntax-ns#}li")]
+        place = next(one.id for one in c.clusters() if label in one.landmarks)
+        own = ["mine & yours"] if name == b"bridge-1.jpg" else []
+        assert words == [*own, label, f"lmr place {place[:12]}", f"lmr/{label.replace('/', '_')}"]
+    c.export_sidecars(tmp_path / "below", photos=home)
+    assert all(name.startswith("photos/sub folder/") for name in below(tmp_path / "below"))
+    (tmp_path / "photos").mkdir()
+    shutil.copy(home / "photos" / "sub folder" / "bridge-2.jpg", tmp_path / "photos")
+    shutil.copy(tmp_path / "out" / "bridge-2.jpg.xmp", tmp_path / "photos")
+    photo, beside = (tmp_path / "photos" / f"bridge-2.jpg{ending}" for ending in ("", ".xmp"))
+    assert sidecar_of(os.fsencode(photo)) == os.fsencode(beside)
+    assert "Old bridge" in read_about(photo.read_bytes(), beside.read_bytes()).keywords
+    with pytest.raises(lmr.UsageError, match="does not lie under"):
+        c.export_sidecars(tmp_path / "other", photos=tmp_path / "photos")
+    assert cli.run("export", "sidecars", home / "photos").returncode == 2  # never among the photos
+
+
+def test_a_graph_has_the_columns_of_graphframes(c: lmr.Collection, home: Path, tmp_path: Path) -> None:
+    cli = Cli(home / "lmr")
+    told = cli.json("export", "graph", tmp_path / "graph")
+    vertices = parquet.read_table(tmp_path / "graph" / "vertices.parquet").to_pylist()
+    edges = parquet.read_table(tmp_path / "graph" / "edges.parquet").to_pylist()
+    assert told == {"folder": str(tmp_path / "graph"), "vertices": 6, "edges": len(edges)}
+    assert [row["id"] for row in vertices] == [image.id for image in c.images()]
+    assert {row["landmark"] for row in vertices} == set(HOSTILE.values())
+    assert {row["place"] for row in vertices} == {one.id for one in c.clusters()}
+    assert {row["src"] for row in edges} | {row["dst"] for row in edges} <= {row["id"] for row in vertices}
+    assert all(row["inliers"] == c.match(lmr.ImageId(row["src"]), lmr.ImageId(row["dst"])).inliers for row in edges)  # type: ignore[union-attr]
+    assert sum(row["excluded"] is None for row in edges) >= 3
+    (tmp_path / "graph" / "edges.parquet").write_bytes(b"mine now")
+    assert cli.run("export", "graph", tmp_path / "graph").returncode == 2
+    assert (tmp_path / "graph" / "edges.parquet").read_bytes() == b"mine now"
+
+
+def test_a_page_of_a_place_is_one_file_that_loads_nothing(c: lmr.Collection, home: Path, tmp_path: Path) -> None:
+    cli = Cli(home / "lmr")
+    gate = next(one for one in c.clusters() if "script" in next(iter(one.landmarks)))
+    said = cli("export", "page", tmp_path / "gate.html", "--place", gate.id[:12])
+    assert said.startswith("2 photos written to") and set(os.listdir(tmp_path)) == {"gate.html", ".lmr-outputs.json"}
+    text = (tmp_path / "gate.html").read_text()
+    assert "<script" not in text and "&lt;script&gt;alert(1)&lt;/script&gt;" in text and "\x1b" not in text
+    assert "gate\\n\\x1b[31m-2.jpg" in text  # as it is told everywhere
+    assert "<b>&amp;" not in text and "gate-1 &lt;b&gt;&amp;&#34;&#39;.jpg" in text
+    sources = re.findall(r'(?:src|href)="([^"]*)', text)
+    assert len(sources) == 3 and all(
+        one.startswith("data:image/jpeg;base64,") for one in sources
+    )  # two, and their match
+    match = c.match(*(lmr.ImageId(row["id"]) for row in c.cypher("cluster-images", cluster=gate.id)))
+    assert f"{match.inliers} points agree with" in text  # type: ignore[union-attr]
+    bridge = next(one for one in c.clusters() if "Old bridge" in one.landmarks)
+    assert c.export_page(tmp_path / "bridge.html", bridge.id, top=1) == 1
+    text = (tmp_path / "bridge.html").read_text()
+    assert "2004-07-14 10:02:11" in text and "179" not in re.sub(r"base64,[^\"]*", "", text)  # when, and not where
+    assert "the first 1 are shown" in text
+    for place in ("nothing", "", "<b>"):
+        assert cli.run("export", "page", tmp_path / "x.html", "--place", place).returncode == 2
+    (tmp_path / "mine.html").write_text("mine")
+    assert cli.run("export", "page", tmp_path / "mine.html", "--place", gate.id).returncode == 2
+    assert (tmp_path / "mine.html").read_text() == "mine" and not (tmp_path / "x.html").exists()

@@ -9,7 +9,7 @@ import typer
 
 from lmr.cli.app import Home, Json, check_outputs, open_collection
 from lmr.cli.exchange import Photos, Place, export, tell_reconstruction
-from lmr.cli.show import print_json, tell_left_out
+from lmr.cli.show import print_json, print_written, tell_left_out
 from lmr.text import printable
 
 
@@ -76,3 +76,86 @@ def hloc(
     with open_collection(home, quiet=as_json) as c:
         done = c.export_hloc(folder, photos=photos, place=place)
     tell_reconstruction(folder, done, as_json)
+
+
+@export.command()
+def geojson(
+    file: Annotated[Path, typer.Argument(help="The file to write: .geojson or .json.")],
+    place: Place = None,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Write photos and places that have a position as GeoJSON, for maps.
+
+    Example: `lmr export geojson photos.geojson`
+    """
+    check_outputs(home, file)
+    with open_collection(home, quiet=as_json) as c:
+        photos, places = c.export_geojson(file, place=place)
+    if as_json:
+        print_json({"file": str(file), "photos": photos, "places": places})
+    else:
+        print(f"{photos} photos and {places} places with a position written to {printable(str(file))}")
+
+
+@export.command()
+def sidecars(
+    folder: Annotated[Path, typer.Argument(help="The folder to write: a new one, or one that this wrote before.")],
+    photos: Photos = None,
+    place: Place = None,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Write an XMP sidecar with keywords for each photo of a place, in a folder of their own: `sub/photo.jpg.xmp`.
+
+    Each has the photo's own keywords, its place's label, and one that all photos of the place share. Nothing is written
+    beside your photos; laid there, where no sidecar is yet, photo managers read them.
+
+    Example: `lmr export sidecars sidecars`
+    """
+    check_outputs(home, tree=folder)
+    with open_collection(home, quiet=as_json) as c:
+        done = c.export_sidecars(folder, photos=photos, place=place)
+    if as_json:
+        print_json(done)
+    else:
+        count, changed = done.kept + done.written, f"{done.written} of them new or changed, {done.removed} removed"
+        print(f"{count} sidecars in {printable(str(folder))}: {changed}")
+
+
+@export.command()
+def graph(
+    folder: Annotated[Path, typer.Argument(help="The folder to write into; made if it is new.")],
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Write the graph of matches as vertices.parquet and edges.parquet, as GraphFrames for Spark has them.
+
+    Example: `lmr export graph graph`
+    """
+    with open_collection(home, quiet=as_json) as c:
+        vertices, edges = c.export_graph(folder)
+    if as_json:
+        print_json({"folder": str(folder), "vertices": vertices, "edges": edges})
+    else:
+        print(f"{vertices} vertices and {edges} edges written to {printable(str(folder))}")
+
+
+@export.command("page")
+def export_page(
+    file: Annotated[Path, typer.Argument(help="The HTML file to write.")],
+    place: Annotated[str, typer.Option("--place", help="The place to show: a cluster, by its id.")],
+    top: Annotated[int, typer.Option(min=1, help="The most photos that it shows.")] = 200,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Write a place as one HTML file with its pictures in it, to be opened or sent without lmr.
+
+    Where photos were taken is left out of it.
+
+    Example: `lmr export page town-hall.html --place 3fa1b2`
+    """
+    check_outputs(home, file)
+    with open_collection(home, quiet=as_json) as c:
+        count = c.export_page(file, place, top=top)
+    print_written(file, count, as_json, "photos", "photos")

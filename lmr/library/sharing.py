@@ -11,6 +11,7 @@ from lmr.library.targets import Writing, root_of
 if TYPE_CHECKING:
     from lmr.jobs.exchange.colmap import ForReconstruction
     from lmr.jobs.exchange.folders import Albums
+    from lmr.outputs import Kept
 
 
 class Sharing(Writing):
@@ -61,3 +62,64 @@ class Sharing(Writing):
         for name in (FEATURES, MATCHES, PAIRS):
             self._target(target / name)
         return export_hloc(self._stores, target, root=root_of(photos), of=self._of_place(place))
+
+    def export_geojson(self, file: FilePath, *, place: str | None = None) -> tuple[int, int]:
+        """Write photos and places that have a position as GeoJSON, for maps; how many of each.
+
+        place: the id of one cluster, which alone is wanted. Raises UsageError.
+
+        >>> c.export_geojson("photos.geojson")  # none of these photos has a position
+        (0, 0)
+        """
+        from lmr.jobs.exchange.geojson import check_geojson, export_geojson
+
+        check_geojson(Path(file))
+        return export_geojson(self._stores, self._target(file), place=place)
+
+    def export_sidecars(self, folder: FilePath, *, photos: FilePath | None = None, place: str | None = None) -> Kept:
+        """Make a folder hold an XMP sidecar with keywords for each photo of a place: `sub/photo.jpg.xmp`.
+
+        photos: the folder that all photos are in; without it the one that holds all of them. place: the id of one
+        cluster, which alone is wanted. Nothing is written beside the photos. The folder must be new or lmr's own, which
+        is brought up to date: UsageError for any other, and where there are no places.
+
+        >>> c.export_sidecars("sidecars").written > 0
+        True
+        """
+        from lmr.jobs.exchange.sidecars import export_sidecars
+
+        return export_sidecars(self._stores, self._folder(folder), root=root_of(photos), place=place)
+
+    def export_graph(self, folder: FilePath) -> tuple[int, int]:
+        """Write vertices.parquet (id, ...) and edges.parquet (src, dst, ...) into a folder, made if it is new.
+
+        Returns how many of each. Raises UsageError.
+
+        >>> c.export_graph("graph")[0] == len(c)
+        True
+        """
+        from lmr.jobs.exchange.graph import EDGES, VERTICES, export_graph
+
+        target = self._made(folder)
+        for name in (VERTICES, EDGES):
+            self._target(target / name)
+        return export_graph(self._stores, target)
+
+    def export_page(self, file: FilePath, place: str, *, top: int = 200) -> int:
+        """Write a place as one HTML file with its pictures in it, which needs no lmr; how many photos it shows.
+
+        place: the id of a cluster, or its beginning. Where photos were taken is left out. Raises UsageError.
+
+        >>> change = c.cluster("components", min_weight=25)
+        >>> c.export_page("town-hall.html", c.clusters()[0].id) > 2
+        True
+        """
+        from lmr.outputs import replacing
+        from lmr.reports.place import place_page
+        from lmr.retrieval.places import place as place_of
+
+        target, found = self._target(file), place_of(self._stores, place)
+        with replacing(target) as part:
+            text = place_page(self._stores, found, top).html()
+            part.write_text(text, "utf-8", errors="backslashreplace")
+        return min(len(found.images), top)

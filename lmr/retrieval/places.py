@@ -25,10 +25,8 @@ class Place:
 
 
 def places(stores: Stores, id: str | None = None) -> Iterator[Place]:
-    """All places, the greatest first, or the one of an id or its beginning. Raises UsageError where there is none."""
+    """All places, the greatest first, or the one of an id or its beginning; UsageError where there is no such."""
     found = list_clusters(stores.graph, _ALL)
-    if id is None and not found:
-        raise UsageError("there are no places yet: `lmr cluster` makes them")
     for one in found if id is None else [_named(found, id)]:
         rows = run_named(stores.graph, "cluster-images", {"cluster": one.id, "limit": _ALL})
         images = (stores.ledger.images.get(row["id"]) for row in rows)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lmr.errors import PhotoError
+from lmr.errors import PhotoError, UsageError
 from lmr.method.photos import video
 from lmr.outputs import Content, Link, numbered, safe, write_tree
 from lmr.retrieval.originals import own_file
@@ -45,6 +45,8 @@ def export_folders(stores: Stores, folder: Path, *, copy: bool = False, place: s
     done = Albums()
     with snapshot(stores):
         found = list(places(stores, place))
+    if not found:
+        raise UsageError("there are no places yet: `lmr cluster` makes them")
     entries: dict[str, Link | Content] = {}
     for name, one in zip(names_of(found), found, strict=True):
         digits = len(str(len(one.images)))
