@@ -15,6 +15,7 @@ from lmr.text import printable
 
 if TYPE_CHECKING:
     from lmr.jobs.exchange.colmap import ForReconstruction
+    from lmr.jobs.exchange.matches import Imported
 
 export = typer.Typer(
     no_args_is_help=True,
@@ -159,6 +160,13 @@ def import_edges(
         raise UsageError(f"{file}: no such file")
     with open_collection(home, create=True, quiet=as_json) as c:
         done = c.import_edges(file, bare=bare)
+    tell_imported(done, as_json)
+    if done.unknown and not as_json:
+        say("--bare makes images of names that are of no photo here")
+
+
+def tell_imported(done: Imported, as_json: bool) -> None:
+    """What was taken, what was not and why, and names that are of no photo."""
     if as_json:
         print_json(done.told())
         return
@@ -166,8 +174,7 @@ def import_edges(
     print(f"{done.images} new images, {done.matches} new matches{instead}, {done.known} known already")
     _tell_refused(done.refused)
     if done.unknown:
-        names = _names(done.unknown_names, done.unknown)
-        say(f"{done.unknown} names are of no photo here{names}; --bare makes images of them")
+        say(f"{done.unknown} names are of no photo here{_names(done.unknown_names, done.unknown)}")
 
 
 @export.command("rulings")

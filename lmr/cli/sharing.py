@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 from lmr.cli.app import Home, Json, check_outputs, open_collection
-from lmr.cli.exchange import Photos, Place, export, tell_reconstruction
+from lmr.cli.exchange import Photos, Place, export, imports, tell_imported, tell_reconstruction
 from lmr.cli.show import print_json, print_written, tell_left_out
+from lmr.errors import UsageError
 from lmr.text import printable
 
 
@@ -159,3 +160,27 @@ def export_page(
     with open_collection(home, quiet=as_json) as c:
         count = c.export_page(file, place, top=top)
     print_written(file, count, as_json, "photos", "photos")
+
+
+@imports.command()
+def features(
+    file: Annotated[Path, typer.Argument(help="Keypoints and descriptors in hloc's HDF5.")],
+    matches: Annotated[
+        Path | None, typer.Option("--matches", help="Matches of them in hloc's HDF5.", show_default="matched here")
+    ] = None,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Compare photos by anybody's keypoints and descriptors, and take those as matches whose points agree.
+
+    Without a file of matches all pairs are compared that were before without a match that takes part. The collection
+    keeps its own features, by which new photos are searched.
+
+    Example: `lmr import features features.h5 --matches matches.h5`
+    """
+    for given in (file, matches):
+        if given is not None and not given.is_file():
+            raise UsageError(f"{given}: no such file")
+    with open_collection(home, quiet=as_json) as c:
+        done = c.import_features(file, matches)
+    tell_imported(done, as_json)

@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lmr.errors import UsageError
 from lmr.library.homes import FilePath
-from lmr.library.targets import Writing, root_of
+from lmr.library.targets import Writing, existing, root_of
 
 if TYPE_CHECKING:
     from lmr.jobs.correct.rulings import Ruled
@@ -56,7 +55,7 @@ class Keeping(Writing):
         """
         from lmr.jobs.exchange.rankings import check_form, export_ranking, names_beside
 
-        truth = None if ground_truth is None else _existing(ground_truth)
+        truth = None if ground_truth is None else existing(ground_truth)
         check_form(form, Path(file), truth)
         if form == "revisitop" and truth is None:
             for beside in names_beside(Path(file)):
@@ -110,7 +109,7 @@ class Keeping(Writing):
         """
         from lmr.jobs.exchange.matches import import_edges
 
-        return import_edges(self._stores, _existing(file), bare=bare)
+        return import_edges(self._stores, existing(file), bare=bare)
 
     def export_pairs(
         self, file: FilePath, *, photos: FilePath | None = None, place: str | None = None
@@ -159,13 +158,7 @@ class Keeping(Writing):
         """
         from lmr.jobs.correct.rulings import import_rulings
 
-        return import_rulings(self._stores, _existing(file))
-
-
-def _existing(file: FilePath) -> Path:
-    if not Path(file).is_file():
-        raise UsageError(f"{file}: no such file")
-    return Path(file)
+        return import_rulings(self._stores, existing(file))
 
 
 def check_edges(file: FilePath) -> None:

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lmr.library.homes import FilePath
-from lmr.library.targets import Writing, root_of
+from lmr.library.targets import Writing, existing, root_of
 
 if TYPE_CHECKING:
     from lmr.jobs.exchange.colmap import ForReconstruction
     from lmr.jobs.exchange.folders import Albums
+    from lmr.jobs.exchange.matches import Imported
     from lmr.outputs import Kept
 
 
@@ -123,3 +124,18 @@ class Sharing(Writing):
             text = place_page(self._stores, found, top).html()
             part.write_text(text, "utf-8", errors="backslashreplace")
         return min(len(found.images), top)
+
+    def import_features(self, features: FilePath, matches: FilePath | None = None) -> Imported:
+        """Compare photos by anybody's keypoints and descriptors, in hloc's HDF5, and take what agrees as matches.
+
+        matches: hloc's file of matches; without it all pairs that were compared before without a match that takes part
+        are compared by the descriptors. The collection keeps its own features. Needs h5py (the extra `hloc`). Raises
+        UsageError, and takes nothing, where a file is wrong.
+
+        >>> found = c.export_hloc("to-compare")
+        >>> c.import_features("to-compare/features.h5", "to-compare/matches.h5").matches  # they are known
+        0
+        """
+        from lmr.jobs.exchange.features import import_features
+
+        return import_features(self._stores, existing(features), None if matches is None else existing(matches))

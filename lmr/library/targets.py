@@ -52,3 +52,10 @@ def root_of(photos: FilePath | None) -> Path | None:
     if not Path(photos).is_dir():
         raise UsageError(f"{photos}: no such folder")
     return Path(photos).resolve()
+
+
+def existing(file: FilePath) -> Path:
+    """A file to read. Raises UsageError where there is none."""
+    if not Path(file).is_file():
+        raise UsageError(f"{file}: no such file")
+    return Path(file)

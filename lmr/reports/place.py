@@ -32,7 +32,8 @@ class Joined:
 
 @dataclass(frozen=True, slots=True)
 class PlaceCard:
-    """One photo of a place; facts: when and with what it was taken, and its caption, a line each."""
+    """One photo of a place; landmark: its label where that is not the place's; facts: when and with what it was taken,
+    and its caption, a line each."""
 
     name: str
     picture: str
@@ -49,10 +50,10 @@ def place_page(stores: Stores, place: Place, most: int) -> Report:
         f"; the first {len(shown)} are shown." if left else "."
     )
     head = {"title": place.label or f"Place {place.id[:_SHORT]}", "summary": summary}
-    return Report("place.html", lambda album: _cards(stores, shown, album), lambda cards: head)
+    return Report("place.html", lambda album: _cards(stores, shown, place.label, album), lambda cards: head)
 
 
-def _cards(stores: Stores, images: list[Image], album: Album) -> Iterator[PlaceCard]:
+def _cards(stores: Stores, images: list[Image], label: str | None, album: Album) -> Iterator[PlaceCard]:
     if not images:
         return
     pictures = Pictures(stores, query_of_stored(stores, images[0].id, SearchBudget(rounds=0)))
@@ -68,7 +69,8 @@ def _cards(stores: Stores, images: list[Image], album: Album) -> Iterator[PlaceC
             about = stores.ledger.files.about(image.number)
             picture = album.add(pictures.thumbnail(image.id))
             name = printable(pictures.name(image.id))
-            yield PlaceCard(name, picture, image.landmark, _facts(about), joined)
+            other_label = image.landmark if image.landmark != label else None
+            yield PlaceCard(name, picture, other_label, _facts(about), joined)
             advance(1)
 
 
