@@ -28,7 +28,6 @@ from lmr.values import Features, Matches, Verification, readonly
 _SIDE = 640  # px of the longer side at which lmr compares points
 _KEPT = 128  # photos, of which each may be a few MB
 _ALL = 1_000_000  # points
-_SURE_ENOUGH = "their points do not agree"
 
 
 def import_features(stores: Stores, features: Path, matches: Path | None = None) -> Imported:
@@ -110,8 +109,8 @@ def _take(stores: Stores, one: tuple[int, str], other: tuple[int, str], found: V
     elif found.artefact is not None:
         done.refuse("what agrees is a mark over both photos")
     elif found.nfa < stores.settings.nfa_accept:
-        done.refuse(_SURE_ENOUGH)
+        done.refuse("their points do not agree")
     else:
         first, second = sorted((one, other), key=lambda image: image[1])
         told = Verification(found.matches, found.inliers, found.nfa)  # a map belongs to features that are kept
-        keep(stores, first, second, told, found.inliers, done)
+        keep(stores, first, second, found.inliers, done, told)

@@ -144,21 +144,21 @@ def _take(stores: Stores, named: NamedImages, match: Match, done: Imported) -> N
         done.refuse("it takes no part where it comes from")
     else:
         first, second = sorted((a, b), key=lambda image: image[1])
-        whole = max(1, round(match.inliers))
-        keep(stores, first, second, Verification(whole, whole, IMPORT.sure), match.inliers, done)
+        keep(stores, first, second, match.inliers, done)
 
 
 def keep(
     stores: Stores,
     first: tuple[int, str],
     second: tuple[int, str],
-    found: Verification,
     inliers: float,
     done: Imported,
+    found: Verification | None = None,
 ) -> None:
     """Keep a match where nothing better is known of the pair. A person's word and what is certain stand.
 
-    first, second: number and id of the images, the lesser id first; inliers: as the file tells them.
+    first, second: number and id of the images, the lesser id first; inliers: as the file tells them; found: how the
+    pair was verified here, None: elsewhere.
     """
     ledger = stores.ledger
     before = ledger.pairs.row(first[0], second[0])
@@ -172,7 +172,8 @@ def keep(
         else:
             done.refuse(before.excluded.value)
         return
-    number = ledger.fingerprints.number(Fingerprint.of(IMPORTED, IMPORT))
+    whole, number = max(1, round(inliers)), ledger.fingerprints.number(Fingerprint.of(IMPORTED, IMPORT))
+    found = found or Verification(whole, whole, IMPORT.sure)
     row = PairRow(first[0], second[0], found, 0, None, None, None, fingerprint=number)
     if verdict is not None:
         apply_verdict(stores, row, first[1], second[1], verdict)
