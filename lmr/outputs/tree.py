@@ -53,9 +53,12 @@ class Kept:
 
 
 def check_tree(folder: Path, *, home: Path | None = None) -> None:
-    """Raise UsageError unless a folder is new, empty, or lmr's own with nothing else in it."""
+    """Raise UsageError unless a folder is new, empty, or lmr's own with nothing else in it; before any work for it.
+
+    Whether a file in it was changed since is seen when it is written.
+    """
     check_place(folder, home, "name a folder to write")
-    if why := looked_at(folder)[0]:
+    if why := looked_at(folder, hashed=False)[0]:
         raise refused(folder, why)
 
 
@@ -80,6 +83,7 @@ def write_tree(folder: Path, entries: Mapping[str, Link | Content]) -> Kept:
             why, present = looked_at(folder)
             if why:
                 raise refused(folder, why)
+            clear_parts(folder)
             return _Writing(folder, present).do(entries)
     except OSError as error:
         raise StorageError(f"{printable(str(folder))} cannot be written to: {error.strerror}") from error
@@ -181,7 +185,6 @@ def _locked(folder: Path) -> Iterator[None]:
     try:
         with contextlib.suppress(OSError):  # a file system without locks
             fcntl.flock(handle, fcntl.LOCK_EX)
-        clear_parts(folder)
         yield
     finally:
         os.close(handle)

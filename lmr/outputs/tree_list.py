@@ -33,8 +33,11 @@ def clear_parts(folder: Path) -> None:
                 path.unlink()
 
 
-def looked_at(folder: Path) -> tuple[str, dict[str, str]]:
-    """Why a folder may not be written to, empty where it may; and the values of lmr's files in it."""
+def looked_at(folder: Path, *, hashed: bool = True) -> tuple[str, dict[str, str]]:
+    """Why a folder may not be written to, empty where it may; and the values of lmr's files in it.
+
+    hashed: read whole files, to see that nobody changed them; else what is listed counts as it should be.
+    """
     if not os.path.lexists(folder):
         return "", {}
     if folder.is_symlink():
@@ -51,6 +54,8 @@ def looked_at(folder: Path) -> tuple[str, dict[str, str]]:
         present, others = dict[str, str](), list[str]()
         for name in _files(folder):
             if name in (TREE, f"{TREE}.part") or name in listed.parts:
+                continue
+            if not hashed and name in listed.files:
                 continue
             value = value_of(folder / name) if name in listed.files else None
             if value is not None and value in listed.files[name]:
