@@ -90,7 +90,7 @@ class _Photos:
             readonly(points[order]), readonly(scales[order]), readonly(descriptors[order]),
             (0.0, 0.0, float(width), float(height)), unit, "others",
         )  # fmt: skip
-        return prepare(made, self.by.matching)
+        return prepare(made, self.by)
 
 
 def _judged(photos: _Photos, a: str, b: str, matched: MatchFile | None) -> Verification:
