@@ -83,14 +83,16 @@ def check_outputs(
     home: Path | None,
     *targets: Path | None,
     page: Path | None = None,
+    tree: Path | None = None,
     inputs: Iterable[Path] = (),
     ours: Ours | None = None,
 ) -> None:
-    """Raise UsageError, before any work, for files and a page that cannot be written without loss of the user's.
+    """Raise UsageError, before any work, for files, a page or a folder that cannot be written without loss of the
+    user's.
 
     ours: tells other files that may be replaced.
     """
-    from lmr.outputs import check, check_page, never
+    from lmr.outputs import check, check_page, check_tree, never
 
     folder = load_settings(home).home
     for target in targets:
@@ -98,6 +100,8 @@ def check_outputs(
             check(target, home=folder, inputs=inputs, ours=ours or never)
     if page is not None:
         check_page(page, home=folder, inputs=inputs)
+    if tree is not None:
+        check_tree(tree, home=folder)
 
 
 def photo_given(word: str) -> Any:

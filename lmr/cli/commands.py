@@ -14,6 +14,7 @@ from lmr.cli import (
     serve,
     evaluate,
     exchange,
+    sharing,
     care,
     databases,
     checkpoints,
@@ -36,4 +37,5 @@ __all__ = [
     "link",
     "search",
     "serve",
+    "sharing",
 ]

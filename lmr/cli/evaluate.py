@@ -51,8 +51,9 @@ def evaluate(
     """Measure: each query photo is searched for by every baseline, from the bare descriptor to the whole method.
 
     Without a protocol, queries are the labelled photos of the query split, and positives the index images of the same
-    landmark. With `--ranking`, a ranking file of any system is scored: CSV (query,rank,image or id,images), JSON
-    {query: [images]}, or .npy as Revisited Oxford and Paris have it. Figures are fractions 0-1.
+    landmark. With `--ranking`, a ranking of any system is scored: CSV (query,rank,image or id,images), JSON ({query:
+    [images]}, or with scores as ILIAS has it), an array as Revisited Oxford and Paris have it (.npy or text), or a
+    folder of predictions of VPR-methods-evaluation. Figures are fractions 0-1.
 
     Example: `lmr evaluate --protocol roxford5k --ground-truth gnd_roxford5k.pkl --ranking ranks.npy`
     """

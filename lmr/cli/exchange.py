@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lmr.cli.app import Home, Json, app, check_outputs, open_collection
-from lmr.cli.show import named_first, print_json, print_written, say
+from lmr.cli.show import named_first, print_json, print_written, say, tell_left_out
 from lmr.errors import UsageError
 from lmr.text import printable
 
 if TYPE_CHECKING:
     from lmr.jobs.exchange.colmap import ForReconstruction
+    from lmr.jobs.exchange.matches import Imported
 
 export = typer.Typer(
     no_args_is_help=True,
@@ -32,20 +33,30 @@ app.add_typer(imports, name="import")
 
 @export.command()
 def ranking(
-    file: Annotated[Path, typer.Argument(help="The file to write: .csv, or .json.")],
+    file: Annotated[Path, typer.Argument(help="The file to write: .csv, or .json; a folder for vpr.")],
     home: Home = None,
     top: Annotated[int | None, typer.Option(min=1, help="The most results a query.", show_default="all")] = None,
+    form: Annotated[str, typer.Option(help="plain, revisitop (.npy), ilias (.json) or vpr (a folder).")] = "plain",
+    ground_truth: Annotated[
+        Path | None, typer.Option(help="For revisitop: the gnd_*.pkl in whose order images and queries are.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Write the ranking of every query photo in the plain form: query, rank, image, how it was reached.
+    """Write the ranking of every query photo: query, rank, image, how it was reached; or as other programs read it.
 
-    `lmr evaluate --ranking` reads it again, and so can others.
+    `lmr evaluate --ranking` reads every form again. `lmr submit` writes that of Google Landmarks.
 
     Example: `lmr export ranking ranking.csv --top 100`
     """
-    check_outputs(home, file)
+    from lmr.library.keeping import check_ranking
+
+    check_ranking(file, form, ground_truth)
+    if form == "vpr":
+        check_outputs(home, tree=file)
+    else:
+        check_outputs(home, file, inputs=[ground_truth] if ground_truth else ())
     with open_collection(home, quiet=as_json) as c:
-        count = c.export_ranking(file, top=top)
+        count = c.export_ranking(file, top=top, form=form, ground_truth=ground_truth)  # type: ignore[arg-type]
     print_written(file, count, as_json)
 
 
@@ -94,7 +105,7 @@ def pairs(
     check_outputs(home, file)
     with open_collection(home, quiet=as_json) as c:
         done = c.export_pairs(file, photos=photos, place=place)
-    _tell_reconstruction(file, done, as_json)
+    tell_reconstruction(file, done, as_json)
 
 
 @export.command()
@@ -114,16 +125,16 @@ def colmap(
     check_outputs(home, file)
     with open_collection(home, quiet=as_json) as c:
         done = c.export_colmap(file, photos=photos, place=place)
-    _tell_reconstruction(file, done, as_json)
+    tell_reconstruction(file, done, as_json)
 
 
-def _tell_reconstruction(file: Path, done: ForReconstruction, as_json: bool) -> None:
+def tell_reconstruction(file: Path, done: ForReconstruction, as_json: bool) -> None:
+    """Where names begin, how many there are, and what was left out."""
     if as_json:
         print_json({**dataclasses.asdict(done), "root": str(done.root), "file": str(file)})
         return
     print(f"{done.pairs} pairs of {done.photos} photos under {printable(str(done.root))}, in {printable(str(file))}")
-    for name, reason in done.left_out.items():
-        say(f"left out: {name}, {reason}")
+    tell_left_out(done.left_out)
 
 
 @imports.command("edges")
@@ -149,6 +160,13 @@ def import_edges(
         raise UsageError(f"{file}: no such file")
     with open_collection(home, create=True, quiet=as_json) as c:
         done = c.import_edges(file, bare=bare)
+    tell_imported(done, as_json)
+    if done.unknown and not as_json:
+        say("--bare makes images of names that are of no photo here")
+
+
+def tell_imported(done: Imported, as_json: bool) -> None:
+    """What was taken, what was not and why, and names that are of no photo."""
     if as_json:
         print_json(done.told())
         return
@@ -156,8 +174,7 @@ def import_edges(
     print(f"{done.images} new images, {done.matches} new matches{instead}, {done.known} known already")
     _tell_refused(done.refused)
     if done.unknown:
-        names = _names(done.unknown_names, done.unknown)
-        say(f"{done.unknown} names are of no photo here{names}; --bare makes images of them")
+        say(f"{done.unknown} names are of no photo here{_names(done.unknown_names, done.unknown)}")
 
 
 @export.command("rulings")

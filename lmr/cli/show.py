@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,12 @@ def print_written(file: Path, count: int, as_json: bool, key: str = "queries", t
         print_json({"file": str(file), key: count})
     else:
         print(f"{count} {things} written to {printable(str(file))}")
+
+
+def tell_left_out(left_out: Mapping[str, str]) -> None:
+    """What was not written, and why, each on a line for people."""
+    for name, reason in left_out.items():
+        say(f"left out: {name}, {reason}")
 
 
 def named_first(names: Sequence[str], of: int | None = None, shown: int = 5) -> str:

@@ -12,7 +12,7 @@ from lmr.method.verification.parameters import Matching, PairGeometry, Verifier
 
 _CLASSIC_SIDE = 640
 _LEARNED_SIDE = 640
-_LEARNED_VERIFIER = Verifier(Matching(ratio=0.95), PairGeometry(evidence=0.3, alike=2.4))  # see docs/figures.md
+LEARNED_VERIFIER = Verifier(Matching(ratio=0.95), PairGeometry(evidence=0.3, alike=2.4))  # see docs/figures.md
 
 
 def root_sift(given: Given) -> RootSift:
@@ -32,7 +32,7 @@ def points(given: Given) -> Learned:
         side=_LEARNED_SIDE,
         scales=(1.0, 0.5),
         most=2000,
-        verifier=_LEARNED_VERIFIER,
+        verifier=LEARNED_VERIFIER,
     )
 
 

@@ -8,9 +8,10 @@ from lmr.library.asking import Asking
 from lmr.library.changing import Changing
 from lmr.library.keeping import Keeping
 from lmr.library.looking import Looking
+from lmr.library.sharing import Sharing
 
 
-class Collection(Changing, Asking, Looking, Keeping):
+class Collection(Changing, Asking, Looking, Keeping, Sharing):
     """A collection of photos; see `lmr.open`. Use it as a context manager, or close it.
 
     It may be kept open for weeks and used by several threads: each search sees one state of the collection, whatever

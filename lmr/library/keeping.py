@@ -5,19 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lmr.errors import UsageError
-from lmr.library.held import Held
 from lmr.library.homes import FilePath
-
-_ALL = 10**9  # images of a cluster
+from lmr.library.targets import Writing, existing, root_of
 
 if TYPE_CHECKING:
     from lmr.jobs.correct.rulings import Ruled
     from lmr.jobs.exchange.colmap import ForReconstruction
     from lmr.jobs.exchange.matches import Imported
+    from lmr.jobs.exchange.rankings import Form
 
 
-class Keeping(Held):
+class Keeping(Writing):
     """An open collection, as far as it exchanges files. What is the user's is never replaced: UsageError."""
 
     def backup(self, file: FilePath) -> int:
@@ -35,18 +33,35 @@ class Keeping(Held):
         check(target, home=self.home, ours=backups_of(self._stores.ledger.path))
         return backup(self._stores, target)
 
-    def export_ranking(self, file: FilePath, *, top: int | None = None) -> int:
+    def export_ranking(
+        self,
+        file: FilePath,
+        *,
+        top: int | None = None,
+        form: Form = "plain",
+        ground_truth: FilePath | None = None,
+    ) -> int:
         """Write the ranking of every query photo (.csv: query, rank, image, reached; or .json); returns how many.
 
-        top: the most results a query (None: all). `lmr.score` reads it again.
+        top: the most results a query (None: all). form: "revisitop", an array (images, queries) of numbers as .npy, in
+        the order of a ground truth of Revisited Oxford or Paris, or of names that are written beside it; "ilias", JSON
+        {query: {name: score}}; "vpr", a folder with a text file a query, as VPR-methods-evaluation saves its
+        predictions. `lmr.score` reads them all again. Raises UsageError for a name that a form cannot hold.
 
         >>> c.export_ranking("ranking.csv", top=100)
         1
+        >>> c.export_ranking("ranks.npy", form="revisitop")
+        1
         """
-        from lmr.method.evaluation.rankings import write_rankings
-        from lmr.retrieval.rankings import rankings_of_queries
+        from lmr.jobs.exchange.rankings import check_form, export_ranking, names_beside
 
-        return write_rankings(self._target(file), rankings_of_queries(self._stores, top=top))
+        truth = None if ground_truth is None else existing(ground_truth)
+        check_form(form, Path(file), truth)
+        if form == "revisitop" and truth is None:
+            for beside in names_beside(Path(file)):
+                self._target(beside)
+        target = self._folder(file) if form == "vpr" else self._target(file)
+        return export_ranking(self._stores, target, form=form, top=top, truth=truth)
 
     def export_submission(self, file: FilePath) -> int:
         """Write the Google Landmarks retrieval submission (CSV): for each query the 100 best by name; how many queries.
@@ -94,7 +109,7 @@ class Keeping(Held):
         """
         from lmr.jobs.exchange.matches import import_edges
 
-        return import_edges(self._stores, _existing(file), bare=bare)
+        return import_edges(self._stores, existing(file), bare=bare)
 
     def export_pairs(
         self, file: FilePath, *, photos: FilePath | None = None, place: str | None = None
@@ -106,7 +121,7 @@ class Keeping(Held):
         """
         from lmr.jobs.exchange.colmap import write_pairs
 
-        return write_pairs(self._stores, self._target(file), root=_root(photos), of=self._of_place(place))
+        return write_pairs(self._stores, self._target(file), root=root_of(photos), of=self._of_place(place))
 
     def export_colmap(
         self, file: FilePath, *, photos: FilePath | None = None, place: str | None = None
@@ -121,7 +136,7 @@ class Keeping(Held):
         """
         from lmr.jobs.exchange.colmap import write_colmap
 
-        return write_colmap(self._stores, self._target(file), root=_root(photos), of=self._of_place(place))
+        return write_colmap(self._stores, self._target(file), root=root_of(photos), of=self._of_place(place))
 
     def export_rulings(self, file: FilePath) -> int:
         """Write what was confirmed and rejected (CSV), by names and contents that other collections know; how many.
@@ -143,45 +158,7 @@ class Keeping(Held):
         """
         from lmr.jobs.correct.rulings import import_rulings
 
-        return import_rulings(self._stores, _existing(file))
-
-    def _of_place(self, id: str | None) -> list[int] | None:
-        """Numbers of the images of a cluster, by its id or the beginning of it."""
-        if id is None:
-            return None
-        from lmr.method.spanning.clusters import list_clusters
-        from lmr.retrieval.analysis import run_named
-
-        graph = self._stores.graph
-        named = [one.id for one in list_clusters(graph, _ALL) if id and one.id.startswith(id)]
-        if len(named) != 1:
-            many = f"{len(named)} clusters begin with" if named else "there is no cluster"
-            raise UsageError(f"{many} {id[:80]!r}: `lmr clusters` lists them")
-        rows = run_named(graph, "cluster-images", {"cluster": named[0], "limit": _ALL})
-        found = (self._stores.ledger.images.get(row["id"]) for row in rows)
-        return [image.number for image in found if image is not None]
-
-    def _target(self, file: FilePath) -> Path:
-        """A file to write, before any work for it."""
-        from lmr.outputs import check
-
-        check(Path(file), home=self.home)
-        return Path(file)
-
-
-def _root(photos: FilePath | None) -> Path | None:
-    """Raises UsageError where there is no such folder."""
-    if photos is None:
-        return None
-    if not Path(photos).is_dir():
-        raise UsageError(f"{photos}: no such folder")
-    return Path(photos).resolve()
-
-
-def _existing(file: FilePath) -> Path:
-    if not Path(file).is_file():
-        raise UsageError(f"{file}: no such file")
-    return Path(file)
+        return import_rulings(self._stores, existing(file))
 
 
 def check_edges(file: FilePath) -> None:
@@ -189,3 +166,10 @@ def check_edges(file: FilePath) -> None:
     from lmr.jobs.exchange.graph import check_form
 
     check_form(Path(file))
+
+
+def check_ranking(file: FilePath, form: str, ground_truth: FilePath | None) -> None:
+    """Raise UsageError for a form of rankings that there is not, or another suffix than it has."""
+    from lmr.jobs.exchange.rankings import check_form
+
+    check_form(form, Path(file), None if ground_truth is None else Path(ground_truth))

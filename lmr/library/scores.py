@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 def score(protocol: str, ground_truth: FilePath, ranking: FilePath) -> Scored:
     """Score a ranking file at every level of a protocol; figures are fractions 0-1.
 
-    ranking: CSV (query, rank, image, or id, images), JSON {query: [images]}, or .npy as Revisited Oxford and Paris have
-    it. A query that it does not rank counts as one for which nothing was found. Raises UsageError where a file is not
-    what it should be.
+    ranking: CSV (query, rank, image, or id, images), JSON {query: [images]} or {query: {image: score}} (ILIAS), an
+    array as Revisited Oxford and Paris have it (.npy or text), or a folder of predictions of VPR-methods-evaluation. A
+    query that it does not rank counts as one for which nothing was found. Raises UsageError where a file is not what
+    it should be.
 
     >>> queries = c.export_ranking("ranking.csv")
     >>> lmr.score("labels", "labels.csv", "ranking.csv").levels[0].p_at_1

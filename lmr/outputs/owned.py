@@ -45,12 +45,6 @@ def made_by_lmr(head: bytes) -> bool:
     return False
 
 
-def is_lmr_folder(path: bytes) -> bool:
-    """Whether a folder is the folder of pictures of one of lmr's pages, and holds nothing else."""
-    folder = Path(os.fsdecode(path))
-    return owner(folder) is not None and not strangers(folder)
-
-
 @contextlib.contextmanager
 def opened(path: Path) -> Iterator[io.BufferedReader]:
     """A regular file for reading. Raises OSError for all else: links, folders, devices, pipes."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from lmr.errors import UsageError
@@ -30,7 +30,7 @@ def check(target: Path, *, home: Path | None = None, inputs: Iterable[Path] = ()
     home: the collection's folder, in which nothing is written. inputs: what is read. ours: tells other files that may
     be replaced.
     """
-    _check_place(target, home)
+    check_place(target, home)
     with holding(target.parent):
         why = not_ours(target, ours)
     if why:
@@ -40,7 +40,7 @@ def check(target: Path, *, home: Path | None = None, inputs: Iterable[Path] = ()
 
 def check_page(page: Path, *, home: Path | None = None, inputs: Iterable[Path] = ()) -> None:
     """The same for a page and the folder of its pictures."""
-    _check_place(page, home)
+    check_place(page, home)
     with holding(page.parent):
         refuse_page(page)
     inputs, folder = list(inputs), folder_of(page)
@@ -71,10 +71,11 @@ def folder_of(page: Path) -> Path:
     return page.with_name(name)
 
 
-def _check_place(target: Path, home: Path | None) -> None:
+def check_place(target: Path, home: Path | None, what: str = "name a file to write") -> None:
+    """Raise UsageError where nothing can be written under this name, whatever is there. what: to do instead."""
     folder = target.parent
     if target.name in ("", ".."):
-        raise UsageError(f"{_name(target)} is a folder; name a file to write")
+        raise UsageError(f"{_name(target)} is a folder; {what}")
     if target.name in (LIST, MANIFEST):
         raise UsageError(f"{target.name} is the name of a list that lmr keeps; choose another name")
     if len(os.fsencode(target.name)) > _LONGEST:
@@ -119,15 +120,20 @@ def foreign_folder(folder: Path, page: Path) -> str:
     except OSError as error:
         return f"cannot be read ({error.strerror})"
     if found:
-        shown = ", ".join(printable(name) for name in found[:_SHOWN]) + (", ..." if len(found) > _SHOWN else "")
-        files = "1 file" if len(found) == 1 else f"{len(found)} files"
-        return f"holds {files} that lmr did not write, or that were changed since ({shown})"
+        return strange(found)
     whose = owner(folder)
     if whose is None:
         return "is a folder that lmr did not make"
     if whose != page.name and os.path.lexists(os.path.join(page.parent, os.path.basename(whose))):
         return f"holds the pictures of {printable(whose)}"
     return ""
+
+
+def strange(names: Sequence[str]) -> str:
+    """Why a folder stays as it is that holds these files of others."""
+    shown = ", ".join(printable(name) for name in names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
+    files = "1 file" if len(names) == 1 else f"{len(names)} files"
+    return f"holds {files} that lmr did not write, or that were changed since ({shown})"
 
 
 def _check_inputs(target: Path, inputs: Iterable[Path]) -> None:

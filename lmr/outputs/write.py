@@ -174,7 +174,7 @@ def _settle(made: Path, target: Path, ours: Ours, listed: Listed) -> None:
             raise refused(target, why or "is being written by another program")
         os.replace(made, target)
     else:
-        _move_new(made, target)
+        move_new(made, target)
     listed.files[target.name] = [new]
     listed.save()
 
@@ -184,12 +184,12 @@ def _swap(pictures: Path, folder: Path, page: Path, aside: Path) -> None:
     if os.path.lexists(folder):
         os.rename(folder, aside)
         if why := foreign_folder(aside, page):  # somebody put a file there since it was looked at
-            _move_new(aside, folder)
+            move_new(aside, folder)
             raise refused(folder, why)
-    _move_new(pictures, folder)
+    move_new(pictures, folder)
 
 
-def _move_new(made: Path, target: Path) -> None:
+def move_new(made: Path, target: Path) -> None:
     """Move to a name that is free; what has appeared there meanwhile stays. Raises UsageError then."""
     try:
         if _renamed(made, target):

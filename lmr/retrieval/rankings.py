@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import posixpath
+from collections import Counter
 from collections.abc import Iterator
 
 from lmr.errors import UsageError
@@ -13,6 +15,7 @@ from lmr.store.ledger import Ledger
 from lmr.store.refined import described
 from lmr.store.snapshot import snapshot
 from lmr.store.stores import Stores
+from lmr.values import Hit
 
 
 def stored_queries(stores: Stores) -> Iterator[tuple[str, str]]:
@@ -32,18 +35,31 @@ def stored_queries(stores: Stores) -> Iterator[tuple[str, str]]:
 
 
 def names_of_images(ledger: Ledger) -> dict[str, str]:
-    """Image id -> name of its first file without folder and suffix; the id where it has none."""
-    paths = ledger.files.names()
-    return {
-        image.id: stem(paths[image.number][0]) if image.number in paths else image.id for image in ledger.images.all()
-    }
+    """Image id -> name of its first file without folder and suffix; with the folders below the one that was ingested
+    where two images would have one name; the id where it has no file."""
+    below: dict[int, str] = {}
+    for _, path, number in ledger.files.of_images():
+        below.setdefault(number, path)
+    often = Counter(map(stem, below.values()))
+    return {image.id: _apart(below.get(image.number), often) or image.id for image in ledger.images.all()}
+
+
+def _apart(path: str | None, often: Counter[str]) -> str:
+    bare = stem(path or "")
+    return bare if often[bare] < 2 or path is None else posixpath.join(posixpath.dirname(path), bare)
+
+
+def ranked(stores: Stores, top: int | None) -> Iterator[tuple[str, list[Hit]]]:
+    """(id, results) of every photo of the query split."""
+    known = None
+    for _, id in stored_queries(stores):
+        if known is None and (top is None or top > MOST_PROPOSED):
+            known = described(stores)  # within the state that is held
+        yield id, ranking_of(stores, id, Limits(limit=top), known=known)
 
 
 def rankings_of_queries(stores: Stores, top: int | None) -> Iterator[tuple[str, list[tuple[str, str]]]]:
     """(query, [(name, how it was reached)]) of every photo of the query split."""
-    known, names = None, names_of_images(stores.ledger)
-    for name, id in stored_queries(stores):
-        if known is None and (top is None or top > MOST_PROPOSED):
-            known = described(stores)  # within the state that is held
-        hits = ranking_of(stores, id, Limits(limit=top), known=known)
-        yield name, [(names[hit.id], hit.reached) for hit in hits]
+    names = names_of_images(stores.ledger)
+    for id, hits in ranked(stores, top):
+        yield names[id], [(names[hit.id], hit.reached) for hit in hits]

@@ -12,8 +12,6 @@ import contextlib
 import csv
 import io
 import os
-import re
-import unicodedata
 import zipfile
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from typing import TypeVar
@@ -24,6 +22,7 @@ from starlette.types import Receive, Scope, Send
 
 from lmr.errors import LmrError, PhotoError
 from lmr.library.image import Image
+from lmr.outputs import numbered
 from lmr.tables import inert
 from lmr.values import ImageId
 from lmr.web.asked import whole
@@ -39,7 +38,6 @@ _AT_ONCE = 2  # which are made
 _LONGEST = 3600.0  # seconds until a reader is given up
 _CHUNK = 2**20
 _SIDE = 1200  # px of what is drawn where files are not given away
-_NAME = 80  # characters
 
 
 def photos(site: Site, request: Request) -> Response:
@@ -111,23 +109,15 @@ def _photo(site: Site, id: ImageId, order: int, own: bool) -> tuple[Image | None
         try:
             if own:
                 path, data = site.c.original(id, _MOST_PHOTO)
-                return image, _name(order, path), data
+                return image, numbered(order, path), data
         except PhotoError:
             return image, "", None
         if image.gone:
             return image, "", None
         path = image.paths[0] if image.paths else id
-        return image, _name(order, os.path.splitext(path)[0] + ".jpg"), site.c.thumbnail(id, _SIDE)
+        return image, numbered(order, os.path.splitext(path)[0] + ".jpg"), site.c.thumbnail(id, _SIDE)
     except LmrError:  # it was taken out of the collection meanwhile
         return None, "", None
-
-
-def _name(order: int, path: str) -> str:
-    """A name that is one on every system, and different for each."""
-    stem, suffix = os.path.splitext(re.split(r"[/\\]", path)[-1])
-    shown = re.sub(r"[^\w-]+", "_", unicodedata.normalize("NFC", stem)).strip("_")[:_NAME]
-    suffix = suffix.lower() if re.fullmatch(r"\.\w{1,5}", suffix, re.ASCII) else ""
-    return f"{order:06d}-{shown}{suffix}" if shown else f"{order:06d}{suffix}"
 
 
 def _entry(name: str) -> zipfile.ZipInfo:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from lmr.errors import UsageError
-from lmr.jobs.exchange.matches import Imported, _keep
+from lmr.jobs.exchange.matches import Imported, keep
 from lmr.jobs.exchange.read import Match, read_matches
 from lmr.method.verification.weights import weight
 from lmr.progress import Silent
@@ -123,7 +123,7 @@ def test_a_match_replaces_what_is_worse_and_nothing_else(collection: Stores, nam
     for again in (False, True):
         done = Imported()
         with ledger.transaction():
-            _keep(collection, (1, ids[0]), (2, ids[1]), 200.4, done)
+            keep(collection, (1, ids[0]), (2, ids[1]), 200.4, done)
             review(collection)
         row = ledger.pairs.row(1, 2)
         if expected not in ("matches", "replaced"):
@@ -141,7 +141,7 @@ def test_a_match_replaces_what_is_worse_and_nothing_else(collection: Stores, nam
 
 def test_without_descriptors_the_number_as_given_is_the_weight(collection: Stores) -> None:
     with collection.ledger.transaction():
-        _keep(collection, (1, "0" * 64), (3, "2" * 64), 0.25, Imported())
+        keep(collection, (1, "0" * 64), (3, "2" * 64), 0.25, Imported())
     row = collection.ledger.pairs.row(1, 3)
     assert row is not None and row.weight == weight("0" * 64, "2" * 64, 0.25, 0.0, similarity_weight=0.0)
     assert row.verification.inliers == 1
@@ -153,5 +153,5 @@ def test_no_match_is_lost_where_numbers_are_so_large_that_they_have_gaps(collect
         numbers = [ledger.images.add_bare(f"{k:064x}") for k in range(100, 160)]
         done = Imported()
         for k, number in enumerate(numbers):
-            _keep(collection, (3, "2" * 64), (number, f"{100 + k:064x}"), 999_999_999.0, done)
+            keep(collection, (3, "2" * 64), (number, f"{100 + k:064x}"), 999_999_999.0, done)
     assert done.matches == len(numbers) == ledger.count("edges")

@@ -13,7 +13,8 @@ import pytest
 
 from lmr.errors import UsageError
 from lmr.method.evaluation.protocols import GroundTruth, Query, ground_truth, recognition_predictions, recognition_truth
-from lmr.method.evaluation.rankings import read_rankings, write_rankings, write_submission
+from lmr.method.evaluation.rankings import write_rankings, write_submission
+from lmr.method.evaluation.read import read_rankings
 from lmr.method.evaluation.scoring import score_predictions, score_ranking
 from lmr.restricted import load_plain_pickle
 
@@ -163,3 +164,47 @@ def test_arrays_are_checked_and_never_unpickled(tmp_path: Path) -> None:
         read_rankings(file, ["a", "b"], ["q"])
     np.save(file, np.array([[1], [0]]))
     assert read_rankings(file, ["a", "b"], ["q"]) == {"q": ["b", "a"]}
+
+
+def test_forms_of_others_are_known_by_what_is_in_them(tmp_path: Path) -> None:
+    images, queries = ["a", "b", "c"], ["q", "r"]
+    wanted = {"q": ["c", "a", "b"], "r": ["a", "b", "c"]}
+    ranks = np.array([[2, 0], [0, 1], [1, 2]])
+    for name, save in (
+        ("ranks.txt", lambda path: np.savetxt(path, ranks)),
+        ("ranks.dat", lambda path: np.savetxt(path, ranks, fmt="%d", delimiter=",")),
+        ("ranks.npy", lambda path: np.save(path, ranks.astype(np.uint16))),
+    ):
+        save(tmp_path / name)
+        assert read_rankings(tmp_path / name, images, queries) == wanted, name
+    (tmp_path / "s.out").write_text(json.dumps({"q.jpg": {"x/b.jpg": 0.1, "a.jpg": 0.5, "c": 7}, "r": {}}))
+    assert read_rankings(tmp_path / "s.out") == {"q": ["c", "a", "b"], "r": []}
+    (tmp_path / "preds").mkdir()
+    text = (
+        "Query path:\n/data/q.jpg\n\nPredictions paths:\n/data/c c.jpg\n/data/a.jpg\n\nPositives paths:\n/data/a.jpg\n"
+    )
+    (tmp_path / "preds" / "000.txt").write_text(text)
+    (tmp_path / "preds" / "000.jpg").write_bytes(b"a picture that is passed over")
+    assert read_rankings(tmp_path / "preds") == {"q": ["c c", "a"]} == read_rankings(tmp_path / "preds" / "000.txt")
+    (tmp_path / "preds" / "001.txt").write_text(text.replace("/data/q", "/other/q"))
+    with pytest.raises(UsageError, match="have one name"):
+        read_rankings(tmp_path / "preds")
+    known = {"data/q", "other/q", "a"}
+    assert read_rankings(tmp_path / "preds", known=known) == {"data/q": ["c c", "a"], "other/q": ["c c", "a"]}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pickle.dumps({"q": ["a"]}), b"PK\x03\x04", b"1 2\n3\n", b"0.5 1\n", b"1 nan\n", b"9 9\n", b"\n", b"",
+        b"Query path:\n", b"Query path:\na\nb\nPredictions paths:\n", b'{"q": 1}', b'{"q": {"a": "much"}}', b"[" * 100_000,
+        b'{"q": {"a": null}}', b"\x93NUMPY", b"\x93NUMPY\x01\x00\x46\x00{'descr': '<i8', 'fortran_order': False, 'shape': (99999999999, 2), }\n",
+    ],
+)  # fmt: skip
+def test_what_is_no_ranking_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "r").write_bytes(content)
+    with pytest.raises(UsageError):
+        read_rankings(tmp_path / "r", ["a"], ["q", "r"])
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UsageError, match="0 text files"):
+        read_rankings(tmp_path / "empty")

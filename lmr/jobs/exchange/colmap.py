@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -41,15 +41,20 @@ def write_pairs(
 ) -> ForReconstruction:
     """Write the pairs that take part, two names a line; see `write_colmap`."""
     pairs = accepted_pairs(stores, of)
-    names, done = _named(stores, pairs, root)
-    lines = sorted(sorted((names[a], names[b])) for a, b in pairs if a in names and b in names)
-    for name in names.values():
-        if any(character.isspace() for character in name):
-            raise UsageError(f"{printable(name)}: a list of pairs has no way to write a name with blanks in it")
+    names, done = named(stores, pairs, root)
+    lines = lines_of([(a, b) for a, b in pairs if a in names and b in names], names)
     with replacing(path) as part:
         part.write_text("".join(f"{a} {b}\n" for a, b in lines), encoding="utf-8")
     done.pairs = len(lines)
     return done
+
+
+def lines_of(pairs: Sequence[Pair], names: Mapping[int, str]) -> list[list[str]]:
+    """Both names of each pair, in a fixed order. Raises UsageError for a name with blanks in it."""
+    for name in names.values():
+        if any(character.isspace() for character in name):
+            raise UsageError(f"{printable(name)}: a list of pairs has no way to write a name with blanks in it")
+    return sorted(sorted((names[a], names[b])) for a, b in pairs)
 
 
 def write_colmap(
@@ -71,14 +76,14 @@ def write_colmap(
     """
     pycolmap = _pycolmap()
     pairs = accepted_pairs(stores, of) if pairs is None else pairs
-    names, done = _named(stores, pairs, root)
+    names, done = named(stores, pairs, root)
     pairs = [(a, b) for a, b in pairs if a in names and b in names]
     with replacing(path) as part:
         part.unlink(missing_ok=True)  # COLMAP makes its own
         database = pycolmap.Database.open(str(part))
         try:
             ids = {number: _put_image(stores, pycolmap, database, number, name) for number, name in names.items()}
-            for (a, b), (matches, inliers) in _matched(stores, pairs):
+            for (a, b), (matches, inliers) in matched(stores, pairs):
                 database.write_matches(ids[a], ids[b], matches)
                 geometry = pycolmap.TwoViewGeometry()
                 geometry.config = pycolmap.TwoViewGeometryConfiguration.UNCALIBRATED
@@ -110,8 +115,8 @@ def accepted_pairs(stores: Stores, of: Sequence[int] | None = None) -> list[Pair
     return [(a, b) for a, b in pairs.tolist()]
 
 
-def _named(stores: Stores, pairs: Sequence[Pair], root: Path | None) -> tuple[dict[int, str], ForReconstruction]:
-    """Names of the photos of pairs, from the root on; those without a file, or without features, are left out."""
+def named(stores: Stores, pairs: Sequence[Pair], root: Path | None) -> tuple[dict[int, str], ForReconstruction]:
+    """Names of the photos of pairs by number, from the root on; those without a file or features are left out."""
     ledger, left_out = stores.ledger, dict[str, str]()
     paths: dict[int, Path] = {}
     for number in sorted({number for pair in pairs for number in pair}):
@@ -151,7 +156,7 @@ def _put_image(stores: Stores, pycolmap: Any, database: Any, number: int, name: 
     return id
 
 
-def _matched(stores: Stores, pairs: Sequence[Pair]) -> Iterator[tuple[Pair, tuple[Array, Array]]]:
+def matched(stores: Stores, pairs: Sequence[Pair]) -> Iterator[tuple[Pair, tuple[Array, Array]]]:
     """Rows of matched keypoints of each pair, and of those that agree, (n, 2) and (k, 2) uint32."""
 
     def block(some: Sequence[Pair]) -> Block:

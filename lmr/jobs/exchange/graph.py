@@ -1,20 +1,23 @@
-"""Our verified pairs for others: CSV, Parquet, GraphML."""
+"""Our verified pairs for others: CSV, Parquet, GraphML; and the graph of them for GraphFrames."""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from xml.sax.saxutils import escape, quoteattr
 
 from lmr.errors import UsageError
 from lmr.outputs import replacing
+from lmr.retrieval.places import places
 from lmr.store.stores import Stores
 from lmr.tables import inert
 from lmr.text import printable
 from lmr.values import batches
 
 COLUMNS = ("a", "b", "name_a", "name_b", "inliers", "nfa", "similarity", "weight", "round", "excluded")
+VERTICES, EDGES = "vertices.parquet", "edges.parquet"
+_OF_VERTICES = ("id", "name", "split", "landmark", "place", "taken_at", "latitude", "longitude", "width", "height")
 _BATCH = 10_000
 
 
@@ -64,18 +67,43 @@ def _write_csv(stores: Stores, path: Path) -> int:
 
 
 def _write_parquet(stores: Stores, path: Path) -> int:
+    return _parquet(path, COLUMNS, "ssssirrris", _rows(stores))
+
+
+def export_graph(stores: Stores, folder: Path) -> tuple[int, int]:
+    """Write vertices.parquet and edges.parquet into a folder, as GraphFrames has them; returns how many of each.
+
+    A vertex has an `id`, an edge `src` and `dst`, in no direction; edges that take no part have the reason in
+    `excluded`. `place`: the id of the vertex's cluster.
+    """
+    placed = {image.number: place.id for place in places(stores) for image in place.images}
+    names = stores.ledger.files.names()
+
+    def vertices() -> Iterator[tuple]:
+        for image in sorted(stores.ledger.images.all(), key=lambda image: image.id):
+            name = names.get(image.number, [""])[0]
+            known = (image.split, image.landmark, placed.get(image.number), image.taken_at)
+            yield (image.id, name, *known, image.latitude, image.longitude, image.width, image.height)
+
+    edges = ((a, b, *rest) for a, b, _, _, *rest in _rows(stores))
+    with replacing(folder / VERTICES) as part:
+        count = _parquet(part, _OF_VERTICES, "ssssssrrii", vertices())
+    with replacing(folder / EDGES) as part:
+        return count, _parquet(part, ("src", "dst", *COLUMNS[4:]), "ssirrris", edges)
+
+
+def _parquet(path: Path, columns: Sequence[str], kinds: str, rows: Iterable[tuple]) -> int:
+    """Rows as a file; kinds: s text, r real, i whole, a letter a column. Returns how many."""
     import pyarrow
     from pyarrow import parquet
 
-    text, real, whole = pyarrow.string(), pyarrow.float64(), pyarrow.int64()
-    kinds = (text, text, text, text, whole, real, real, real, whole, text)
-    schema, count = pyarrow.schema(list(zip(COLUMNS, kinds, strict=True))), 0
+    of = {"s": pyarrow.string(), "r": pyarrow.float64(), "i": pyarrow.int64()}
+    types = [of[kind] for kind in kinds]
+    schema, count = pyarrow.schema(list(zip(columns, types, strict=True))), 0
     with parquet.ParquetWriter(path, schema) as writer:
-        for batch in batches(_rows(stores), _BATCH):
-            columns = [
-                pyarrow.array(column, kind) for column, kind in zip(zip(*batch, strict=True), kinds, strict=True)
-            ]
-            writer.write_batch(pyarrow.record_batch(columns, schema=schema))
+        for batch in batches(rows, _BATCH):
+            arrays = [pyarrow.array(column, kind) for column, kind in zip(zip(*batch, strict=True), types, strict=True)]
+            writer.write_batch(pyarrow.record_batch(arrays, schema=schema))
             count += len(batch)
     return count
 

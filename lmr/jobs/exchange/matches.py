@@ -63,7 +63,7 @@ def import_edges(stores: Stores, path: Path, *, bare: bool = False) -> Imported:
     """
     ledger, done = stores.ledger, Imported()
     with stores.writing():
-        named = _NamedImages(stores, bare or not ledger.features.any(), path)
+        named = NamedImages(stores, bare or not ledger.features.any(), path)
         for match in read_matches(path):  # all of it, before anything is changed
             named.look_at(match)
         done.unknown, done.unknown_names = named.unknown()
@@ -78,8 +78,8 @@ def import_edges(stores: Stores, path: Path, *, bare: bool = False) -> Imported:
     return done
 
 
-class _NamedImages:
-    """The images that the names of a file stand for, as number and id."""
+class NamedImages:
+    """The images that the names of a file stand for, as number and id; bare: unknown ones are made."""
 
     def __init__(self, stores: Stores, bare: bool, path: Path) -> None:
         self._ledger, self._bare, self._path = stores.ledger, bare, path
@@ -89,8 +89,13 @@ class _NamedImages:
     def look_at(self, match: Match) -> None:
         """Find the images of a match."""
         for name in (match.a, match.b):
-            if name not in self._found:
-                self._found[name] = self._known(name)
+            self.found(name)
+
+    def found(self, name: str) -> tuple[int, str] | None:
+        """The image of a name, if there is one. Raises UsageError where there is more than one."""
+        if name not in self._found:
+            self._found[name] = self._known(name)
+        return self._found[name]
 
     def unknown(self) -> tuple[int, list[str]]:
         """How many of the names looked at are left out, and the first of them."""
@@ -129,7 +134,7 @@ def _bare_id(name: str) -> str:
     return hashlib.sha256(b"imported:" + name.encode()).hexdigest()
 
 
-def _take(stores: Stores, named: _NamedImages, match: Match, done: Imported) -> None:
+def _take(stores: Stores, named: NamedImages, match: Match, done: Imported) -> None:
     a, b = named.image(match.a, done), named.image(match.b, done)
     if a is None or b is None:
         done.refuse("a name is unknown")
@@ -139,11 +144,22 @@ def _take(stores: Stores, named: _NamedImages, match: Match, done: Imported) -> 
         done.refuse("it takes no part where it comes from")
     else:
         first, second = sorted((a, b), key=lambda image: image[1])
-        _keep(stores, first, second, match.inliers, done)
+        keep(stores, first, second, match.inliers, done)
 
 
-def _keep(stores: Stores, first: tuple[int, str], second: tuple[int, str], inliers: float, done: Imported) -> None:
-    """Keep a match where nothing better is known of the pair. A person's word and what is certain stand."""
+def keep(
+    stores: Stores,
+    first: tuple[int, str],
+    second: tuple[int, str],
+    inliers: float,
+    done: Imported,
+    found: Verification | None = None,
+) -> None:
+    """Keep a match where nothing better is known of the pair. A person's word and what is certain stand.
+
+    first, second: number and id of the images, the lesser id first; inliers: as the file tells them; found: how the
+    pair was verified here, None: elsewhere.
+    """
     ledger = stores.ledger
     before = ledger.pairs.row(first[0], second[0])
     verdict = ledger.verdicts.of(first[1], second[1])
@@ -156,11 +172,8 @@ def _keep(stores: Stores, first: tuple[int, str], second: tuple[int, str], inlie
         else:
             done.refuse(before.excluded.value)
         return
-    whole = max(1, round(inliers))
-    found, number = (
-        Verification(whole, whole, IMPORT.sure),
-        ledger.fingerprints.number(Fingerprint.of(IMPORTED, IMPORT)),
-    )
+    whole, number = max(1, round(inliers)), ledger.fingerprints.number(Fingerprint.of(IMPORTED, IMPORT))
+    found = found or Verification(whole, whole, IMPORT.sure)
     row = PairRow(first[0], second[0], found, 0, None, None, None, fingerprint=number)
     if verdict is not None:
         apply_verdict(stores, row, first[1], second[1], verdict)

@@ -1,15 +1,8 @@
-"""Rankings as files: ours to other programs, and those of other systems to be scored here.
-
-query,images CSV  one line a query, names with spaces between, as Google Landmarks takes it (header id,images)
-rows CSV          one line a result (header query,rank,image, ...): the plain form, which takes any name
-JSON              {query: [name, ...]}
-.npy              (images, queries) numbers of images, best first, as Revisited Oxford and Paris take them
-"""
+"""Our rankings as files for other programs; which forms there are, and what reads them again, see `read`."""
 
 from __future__ import annotations
 
 import csv
-import io
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -17,54 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from lmr.errors import UsageError
-from lmr.method.evaluation.protocols import stem
 from lmr.outputs import replacing
+from lmr.text import printable
 
 SUBMITTED = 100  # names a line that Google Landmarks takes
-Rankings = dict[str, list[str]]
-
-
-def read_rankings(path: Path, images: Sequence[str] = (), queries: Sequence[str] = ()) -> Rankings:
-    """query -> names, best first, all without folders and suffixes. For .npy the names of images and queries matter.
-
-    Raises UsageError where the file is none of the forms.
-    """
-    if not path.exists():
-        raise UsageError(f"{path} does not exist")
-    if path.suffix == ".npy":
-        return _from_array(path, images, queries)
-    try:
-        text = path.read_text("utf-8-sig")
-        if path.suffix == ".json":
-            found = json.loads(text)
-            return {stem(str(query)): [stem(str(name)) for name in names] for query, names in found.items()}
-        rows = csv.DictReader(io.StringIO(text, newline=""))
-        columns = set(rows.fieldnames or ())
-        if {"query", "rank", "image"} <= columns:
-            listed = sorted((row["query"], int(row["rank"]), row["image"]) for row in rows)
-            ranked: Rankings = {}
-            for query, _, name in listed:
-                ranked.setdefault(stem(query), []).append(stem(name))
-            return ranked
-        if {"id", "images"} <= columns:
-            return {stem(row["id"]): [stem(name) for name in (row["images"] or "").split()] for row in rows}
-    except (ValueError, AttributeError, TypeError, KeyError) as error:
-        raise UsageError(f"{path} cannot be read as a ranking ({error})") from error
-    raise UsageError(f"{path} has neither the columns query, rank, image nor id, images")
-
-
-def _from_array(path: Path, images: Sequence[str], queries: Sequence[str]) -> Rankings:
-    try:
-        ranks = np.load(path, allow_pickle=False)
-    except ValueError as error:
-        raise UsageError(f"{path} is not a plain array ({error})") from error
-    if ranks.ndim != 2 or ranks.shape[1] != len(queries) or not np.issubdtype(ranks.dtype, np.integer):
-        raise UsageError(
-            f"{path} holds {ranks.shape} {ranks.dtype}, not whole numbers (images, {len(queries)} queries)"
-        )
-    if ranks.size and not 0 <= ranks.min() <= ranks.max() < len(images):
-        raise UsageError(f"{path} numbers images from {ranks.min()} to {ranks.max()}; there are {len(images)}")
-    return {query: [images[k] for k in column] for query, column in zip(queries, ranks.T.tolist(), strict=True)}
 
 
 def write_submission(path: Path, rankings: Iterable[tuple[str, Sequence[str]]]) -> int:
@@ -117,3 +66,41 @@ def write_rankings(path: Path, rankings: Iterable[tuple[str, Sequence[tuple[str,
             writer.writerows((query, rank, name, reached) for rank, (name, reached) in enumerate(rows, 1))
             count += 1
     return count
+
+
+def write_scores(path: Path, rankings: Iterable[tuple[str, Sequence[str]]]) -> int:
+    """The form that ILIAS evaluates, {query: {name: score}}: scores are 1 / rank, as only their order counts there."""
+    count = 0
+    with replacing(path) as part, part.open("w", encoding="utf-8") as file:
+        for query, names in rankings:
+            scores = {name: 1 / rank for rank, name in enumerate(dict.fromkeys(names), 1)}
+            file.write(("{" if not count else ",") + f"\n{json.dumps(query)}: {json.dumps(scores)}")
+            count += 1
+        file.write("\n}\n" if count else "{}\n")
+    return count
+
+
+def write_array(path: Path, columns: Sequence[Sequence[int]]) -> None:
+    """The form of Revisited Oxford and Paris: (images, queries) numbers of images, best first, as .npy.
+
+    Where queries have results in different numbers, as many rows as all of them have.
+    """
+    rows = min(map(len, columns), default=0)
+    ranks = np.array([column[:rows] for column in columns], np.int64).reshape(len(columns), rows).T
+    with replacing(path) as part, part.open("wb") as file:
+        np.save(file, ranks, allow_pickle=False)
+
+
+def write_names(path: Path, names: Sequence[str]) -> None:
+    """What the numbers of an array mean, a name a line. Raises UsageError for a name with a line break in it."""
+    if broken := next((name for name in names if name.splitlines() != [name]), None):
+        raise UsageError(f"{printable(broken[:80])}: a list of names has no way to write a name with a line break")
+    with replacing(path) as part:
+        part.write_text("".join(f"{name}\n" for name in names), "utf-8", errors="surrogateescape")
+
+
+def prediction(query: str, names: Sequence[str]) -> str:
+    """One query as VPR-methods-evaluation saves it: paths, a line each. Raises UsageError for one with a line break."""
+    if broken := next((name for name in (query, *names) if "\n" in name or not name), None):
+        raise UsageError(f"{printable(broken[:80])}: this form has no way to write a path with a line break")
+    return "\n".join(("Query path:", query + "\n", "Predictions paths:", *names, ""))

@@ -9,7 +9,7 @@ from pathlib import Path
 from lmr.errors import UsageError
 from lmr.method.evaluation.metrics import global_average_precision, summary
 from lmr.method.evaluation.protocols import ground_truth, recognition_truth
-from lmr.method.evaluation.rankings import read_rankings
+from lmr.method.evaluation.read import read_rankings
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,9 @@ def score_ranking(protocol: str, truth_file: Path, ranking_file: Path) -> Scored
     """
     truth = ground_truth(protocol, truth_file)
     images, queries = truth.order if truth.order is not None else ((), ())
-    rankings = read_rankings(ranking_file, images, queries)
+    asked = [query for listed in truth.levels.values() for query in listed]
+    known = {name for query in asked for name in (query.name, *query.positives, *query.junk)} | (truth.images or set())
+    rankings = read_rankings(ranking_file, images, queries, known)
     found = []
     for level, listed in truth.levels.items():
         rows = {query.name: truth.score(query, rankings.get(query.name, [])) for query in listed}

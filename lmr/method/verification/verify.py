@@ -58,6 +58,13 @@ def _verify_all(pairs: Sequence[tuple[Prepared, Prepared]], device: str, by: Ver
     return found
 
 
+def verify_matches(a: Prepared, b: Prepared, matches: Matches, by: Verifier = VERIFIER) -> Verification:
+    """The outcome of a pair whose points others have matched: each point at most once, the best first."""
+    if b.key < a.key:
+        return verify_matches(b, a, Matches(matches.second, matches.first, matches.ratios), by).swapped()
+    return _verified(a, b, matches, by)[0]
+
+
 def correspondences(a: Prepared, b: Prepared, by: Verifier = VERIFIER) -> tuple[Verification, Array, Array]:
     """A verification and its inliers: places (k, 2) in each image, px of the originals."""
     if isinstance(by, Together):
