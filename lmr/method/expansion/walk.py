@@ -12,18 +12,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import solve
+from scipy.linalg import cho_factor, cho_solve
+from threadpoolctl import threadpool_limits
 
 from lmr.values import Array, unit_rows
 
 
 @dataclass(frozen=True, slots=True)
 class Walk:
-    """neighbours: an image's nearest, to which walks go on; power: of the similarity, by how much; goes_on: chance that
+    """neighbours: an image's nearest, to which walks go on; power: of the similarity; goes_on: chance that
     a walk does instead of ending; nearest: images beside those reached that walks begin at."""
 
     neighbours: int = 50
-    power: float = 3.0
+    power: int = 3
     goes_on: float = 0.98
     nearest: int = 30
 
@@ -58,14 +59,20 @@ def arrivals(descriptors: Array, begin: Array, by: Walk = WALK) -> Array:
 
     descriptors (N, D) of length 1, of at most a few thousand images: N * N numbers are held; begin (N,): see beginning.
     """
-    near = np.maximum(descriptors.astype(np.float64) @ descriptors.astype(np.float64).T, 0.0) ** by.power
-    np.fill_diagonal(near, 0.0)
-    if not near.any() or not begin.any():
-        return np.asarray(begin / max(begin.max(initial=0.0), 1e-12))
-    count = min(by.neighbours, len(near) - 1)
-    least = np.partition(near, -count, axis=1)[:, -count]
-    graph = np.where(near >= np.minimum(least[:, None], least[None, :]), near, 0.0)  # nearest of either end
-    scale = 1 / np.sqrt(np.maximum(graph.sum(1), 1e-12))
-    system = np.eye(len(graph)) - by.goes_on * scale[:, None] * graph * scale[None, :]
-    found = solve(system, begin, assume_a="pos", check_finite=False, overwrite_a=True) * scale
+    with threadpool_limits(1):  # so small a system gains nothing by threads, and loses much where cores are busy
+        near = np.maximum(descriptors.astype(np.float64) @ descriptors.astype(np.float64).T, 0.0)
+        similar = near.copy()
+        for _ in range(by.power - 1):  # ten times as fast as **
+            near *= similar
+        np.fill_diagonal(near, 0.0)
+        if not near.any() or not begin.any():
+            return np.asarray(begin / max(begin.max(initial=0.0), 1e-12))
+        count = min(by.neighbours, len(near) - 1)
+        least = np.partition(near, -count, axis=1)[:, -count]
+        near[near < np.minimum(least[:, None], least[None, :])] = 0.0  # nearest of neither end
+        scale = 1 / np.sqrt(np.maximum(near.sum(1), 1e-12))
+        near *= -by.goes_on * scale[:, None]
+        near *= scale[None, :]
+        near[np.diag_indices_from(near)] = 1.0
+        found = cho_solve(cho_factor(near, overwrite_a=True, check_finite=False), begin, check_finite=False) * scale
     return np.asarray(np.round(found / found.max(), _DIGITS))
