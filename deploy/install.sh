@@ -21,7 +21,7 @@ $pip check
 
 made=$(mktemp -d)
 trap 'rm -rf "$made"' EXIT
-export LMR_CACHE="${LMR_CACHE:-$folder/cache}" LMR_HOME="$made/.lmr"
+export LMR_CACHE="${LMR_CACHE:-$folder/cache}" LMR_HOME="$made/.lmr" HOME="$made"
 "$folder/bin/lmr" up
 "$folder/bin/lmr" down
 "$folder/bin/lmr" --version

@@ -32,7 +32,7 @@ def page() -> str:
         f".SH SYNOPSIS\n{_text('`lmr` COMMAND [OPTIONS] [ARGUMENTS]')}\n.br\n{_text('`lmr --version` [`--json`]')}",
         f".SH OPTIONS\n{_options(group)}",
         ".SH COMMANDS",
-        *(_command(name, command) for name, command in _commands(group, "lmr")),
+        *(_command(name, command) for name, command in commands(group, "lmr")),
         ".SH ENVIRONMENT\n" + _text("Each is a setting; an option of the command comes first."),
         *(_item(f"`{variable(one)}`", one.metadata["about"]) for one in fields(Settings)),
         ".SH EXIT STATUS",
@@ -41,13 +41,13 @@ def page() -> str:
     return "\n".join(parts) + "\n"
 
 
-def _commands(group: Any, name: str) -> Iterator[tuple[str, Any]]:
+def commands(group: Any, name: str) -> Iterator[tuple[str, Any]]:
     """Every command that does something, by its words."""
     for word, command in group.commands.items():
-        if getattr(command, "invoke_without_command", False) or not hasattr(command, "commands"):
+        if not command.hidden and getattr(command, "invoke_without_command", True):
             yield f"{name} {word}", command
         if hasattr(command, "commands"):
-            yield from _commands(command, f"{name} {word}")
+            yield from commands(command, f"{name} {word}")
 
 
 def _command(name: str, command: Any) -> str:
@@ -58,16 +58,21 @@ def _command(name: str, command: Any) -> str:
 
 
 def _options(command: Any) -> str:
-    return "\n".join(_item(_written(one), one.help or "") for one in command.params if not one.hidden)
+    items = []
+    for option in command.params:
+        names, value = written(option)
+        if not option.hidden:
+            items.append(_item(f"{', '.join(f'`{name}`' for name in names)} {value}", option.help or ""))
+    return "\n".join(items)
 
 
-def _written(option: Any) -> str:
-    """An argument's or option's names, with what stands after it."""
+def written(option: Any) -> tuple[list[str], str]:
+    """An option's names, none of an argument's, and what stands after them or in its place."""
+    value = option.metavar or option.name.upper()
     if option.param_type_name == "argument":
-        return option.metavar or option.name.upper()
-    names = ", ".join(f"`{name}`" for name in (*option.opts, *option.secondary_opts))
+        return [], value
     plain = option.secondary_opts or option.type_descriptor.annotation is bool
-    return names if plain else f"{names} {option.metavar or option.name.upper()}"
+    return [*option.opts, *option.secondary_opts], "" if plain else value
 
 
 def _item(term: str, text: str) -> str:
@@ -82,7 +87,9 @@ def _text(markdown: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    return text.replace("\\", r"\e").replace("-", r"\-")
+    """As roff reads it, whatever it takes the file's encoding for."""
+    text = text.replace("\\", r"\e").replace("-", r"\-")
+    return "".join(c if c.isascii() else rf"\[u{ord(c):04X}]" for c in text)
 
 
 if __name__ == "__main__":

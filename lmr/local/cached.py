@@ -25,6 +25,7 @@ COMPILED = ("lmr.execution.blocks", "lmr.method.verification.kernels", "lmr.meth
 KEPT = "they are yours: --checkpoints clears them too"
 _JARS, _LINK = re.compile(r"neo4j-[0-9a-f]{12}|\.cleared-[0-9a-f]{8}"), re.compile(r"[0-9a-f]{16}")
 _DATA = re.compile(r"[0-9a-f]{16}\.d")
+_OWN = ("links", "lmr", "checkpoints", "__pycache__")
 _LOCKS = ("fetch.lock", "rehearsal.lock")
 
 
@@ -56,7 +57,8 @@ def clear(settings: Settings, *, checkpoints: bool = False) -> list[Cached]:
     for one, take_away in found:
         if not one.stays:
             take_away()
-            _remove_empty(one.place if one.place.is_dir() else one.place.parent)
+    for folder in (*(one.place for one, _ in found), *links.places(), jars.cache_folder(settings)):
+        _remove_empty(folder)
     return [one for one, _ in found]
 
 
@@ -155,10 +157,8 @@ def _remove(folder: Path) -> None:
 
 
 def _remove_empty(folder: Path) -> None:
-    """A folder of lmr's own, and those around it, as far as they are empty."""
-    while folder.name in ("links", "lmr", "checkpoints", "__pycache__") or folder.parent.name == "numba":
-        try:
+    """A folder of lmr's own, and the one around it if that is one, too, where they are empty."""
+    with contextlib.suppress(OSError):
+        while folder.name in _OWN or folder.name == f"lmr-{os.getuid()}" or folder.parent.name == "numba":
             folder.rmdir()
-        except OSError:
-            return
-        folder = folder.parent
+            folder = folder.parent
