@@ -93,7 +93,7 @@ def _compiled() -> Iterator[_Found]:
 def _links() -> Iterator[_Found]:
     """Plain paths to collections, and the graphs of those whose own path Java cannot name."""
     for place in links.places():
-        if not place.is_dir() or place.lstat().st_uid != os.getuid():
+        if place.is_symlink() or not place.is_dir() or place.stat().st_uid != os.getuid():
             continue
         for path in sorted(place.iterdir()):
             if _DATA.fullmatch(path.name):
