@@ -184,11 +184,11 @@ def test_a_container_installs_and_does_the_main_job(wheel: Path, tmp_path: Path)
     packages = "--include=python3-venv,ca-certificates"
     subprocess.run(["debootstrap", "--variant=minbase", packages, "bookworm", root], **_MINUTES)
     shutil.copy("/etc/resolv.conf", root / "etc" / "resolv.conf")
-    shutil.copytree("/etc/ssl/certs", root / "etc" / "ssl" / "certs", dirs_exist_ok=True)  # a registry's may be added
+    certificates = "/etc/ssl/certs/ca-certificates.crt"
+    shutil.copy(certificates, root / certificates[1:])  # to which that of a mirror may have been added
     (root / "lmr").mkdir()
     for file in (wheel, ROOT / "deploy" / "install.sh", ROOT / "deploy" / "locked.txt"):
         shutil.copy(file, root / "lmr")
-    certificates = "/etc/ssl/certs/ca-certificates.crt"
     enter = ["unshare", "--mount", "--pid", "--fork", f"--mount-proc={root}/proc", "chroot", str(root), "/usr/bin/env"]
     enter += ["-i", "PATH=/opt/lmr/bin:/usr/bin:/bin", "HOME=/root", f"SSL_CERT_FILE={certificates}"]
     enter += [f"PIP_CERT={certificates}", "LMR_CACHE=/opt/lmr/cache"]

@@ -31,7 +31,11 @@ _LOCKS = ("fetch.lock", "rehearsal.lock")
 
 @dataclass(frozen=True, slots=True)
 class Cached:
-    """One thing that lmr keeps for this user: size in bytes; stays: why it is not cleared, empty where it is."""
+    """One thing that lmr keeps for this user: size in bytes; stays: why it is not cleared, empty where it is.
+
+    >>> [one.what for one in lmr.cache() if one.what == "server jars"]
+    ['server jars']
+    """
 
     what: str
     place: Path
