@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         WorkerDied,
     )
     from lmr.inputs.arguments import Asked
+    from lmr.library.cache import cache, clear_cache
     from lmr.library.collection import Collection
     from lmr.library.explanation import Explanation
     from lmr.library.homes import config, doctor, open, plan, queries, restore
@@ -50,6 +51,8 @@ if TYPE_CHECKING:
     from lmr.library.review import Review
     from lmr.library.scores import score, score_recognition
     from lmr.library.servers import browser, down, status, up
+    from lmr.library.versions import versions
+    from lmr.local.cached import Cached
     from lmr.store.snapshot import Snapshot
     from lmr.values import Hop, ImageId, Unused
     from lmr.web.server import serve
@@ -61,6 +64,7 @@ __all__ = [
     "Asked",
     "BrokenServerError",
     "BusyError",
+    "Cached",
     "CheckpointError",
     "Collection",
     "CollectionError",
@@ -91,7 +95,9 @@ __all__ = [
     "Where",
     "WorkerDied",
     "browser",
+    "cache",
     "checkpoints",
+    "clear_cache",
     "config",
     "connect",
     "doctor",
@@ -106,9 +112,11 @@ __all__ = [
     "serve",
     "status",
     "up",
+    "versions",
 ]
 _HOMES = {
     "lmr.inputs.arguments": ("Asked",),
+    "lmr.library.cache": ("cache", "clear_cache"),
     "lmr.library.collection": ("Collection",),
     "lmr.library.explanation": ("Explanation",),
     "lmr.library.homes": ("config", "doctor", "open", "plan", "queries", "restore"),
@@ -121,6 +129,8 @@ _HOMES = {
     "lmr.library.review": ("Review",),
     "lmr.library.scores": ("score", "score_recognition"),
     "lmr.library.servers": ("browser", "down", "status", "up"),
+    "lmr.library.versions": ("versions",),
+    "lmr.local.cached": ("Cached",),
     "lmr.store.snapshot": ("Snapshot",),
     "lmr.values": ("Hop", "ImageId", "Unused"),
     "lmr.web.server": ("serve",),

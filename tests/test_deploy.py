@@ -1,18 +1,9 @@
-"""The wheel in an empty environment, and the files for Docker, Ray and Kubernetes."""
+"""The files for Docker, Ray and Kubernetes."""
 
 from __future__ import annotations
 
-import json
-import os
-import re
 import shlex
-import shutil
-import subprocess
-import sys
-import venv
-import zipfile
 from dataclasses import fields
-from pathlib import Path
 
 import pytest
 import yaml
@@ -20,36 +11,7 @@ import yaml
 import lmr
 from lmr.local.jars import pinned_version
 from lmr.settings import Settings, variable
-from tests.conftest import ROOT, Cli
-
-
-def test_a_wheel_in_an_empty_environment_searches(demo: Cli, made: Path, tmp_path: Path) -> None:
-    subprocess.run(
-        [sys.executable, "-m", "build", "--wheel", "-o", tmp_path], cwd=ROOT, check=True, capture_output=True
-    )
-    (wheel,) = tmp_path.glob("*.whl")
-    names = zipfile.ZipFile(wheel).namelist()
-    assert "lmr/shipped/cypher/ranking/rank.cypher" in names
-    page = {path.relative_to(ROOT).as_posix() for path in (ROOT / "lmr" / "web").rglob("*.*") if path.suffix != ".pyc"}
-    assert {"lmr/web/templates/search.html", "lmr/web/static/page.js"} < page <= set(names)
-    sources = "".join(source.read_text() for source in (ROOT / "lmr").rglob("*.py"))
-    wanted = set(re.findall(r'resource\("(.+?)"\)', sources))
-    assert len(wanted) > 2
-    for shipped in wanted:
-        assert any(name.startswith(f"lmr/shipped/{shipped}") for name in names), shipped
-    assert any(name.endswith("LICENSE") for name in names) and any(name.endswith("NOTICE") for name in names)
-    python = tmp_path / "venv" / "bin" / "python"
-    if uv := shutil.which("uv"):
-        install = [uv, "pip", "install", "-q", "--python", python]
-    else:
-        install = [sys.executable, "-m", "pip", "--python", python, "install", "-q", "--no-compile"]
-    venv.create(tmp_path / "venv")
-    subprocess.run([*install, wheel], check=True)
-    search = [tmp_path / "venv" / "bin" / "lmr", "search", made / "chapel-query.jpg", "--json", "--top", "5"]
-    environment = {**os.environ, "LMR_HOME": str(demo.home)}
-    done = subprocess.run(search, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
-    rows = json.loads(done.stdout)["results"]
-    assert [row["landmark"] for row in rows] == ["chapel"] * 5
+from tests.conftest import ROOT
 
 
 def test_compose_file_fits_the_pins() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,8 @@ from mkdocs.structure.pages import Page
 from typer.main import get_command
 
 import lmr
+from deploy.manual import commands as every_command
+from deploy.manual import written
 from lmr.cli.commands import app
 from lmr.retrieval.analysis import DEFAULTS, analyst_queries
 from lmr.settings import Settings, variable
@@ -49,7 +50,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 def commands() -> str:
     """Every command, from its own help."""
-    listed = list(_commands(get_command(app), "lmr"))
+    listed = list(every_command(get_command(app), "lmr"))
     index = _table(
         ("command", "what it does"), ((f"[`{name}`](#{name.replace(' ', '-')})", _about(c)) for name, c in listed)
     )
@@ -137,29 +138,17 @@ def schema() -> str:
     return _table(("name", "what it is for", "Cypher"), rows)
 
 
-def _commands(group: Any, name: str) -> Iterator[tuple[str, Any]]:
-    for word, command in group.commands.items():
-        if hasattr(command, "commands"):
-            yield from _commands(command, f"{name} {word}")
-        elif not command.hidden:
-            yield f"{name} {word}", command
-
-
 def _command(name: str, command: Any) -> str:
     usage = command.get_usage(command.context_class(command, info_name=name)).removeprefix("Usage: ")
     text, _, example = inspect.cleandoc(command.help).partition("Example: ")
-    rows = [(_written(p), _limits(p.help, vars(p)), _default(p)) for p in command.params if not p.hidden]
+    rows = [(_named(p), _limits(p.help, vars(p)), _default(p)) for p in command.params if not p.hidden]
     parts = [f"## {name}", f"```text\n{usage}\n```", text.strip(), f"Example: {example}"]
     return "\n\n".join([*parts, _table(("argument or option", "what it is", "default"), rows) if rows else ""])
 
 
-def _written(option: Any) -> str:
-    """An argument's or option's names, with what stands after it."""
-    if option.param_type_name == "argument":
-        return f"`{option.metavar or option.name.upper()}`"
-    names = ", ".join(f"`{name}`" for name in (*option.opts, *option.secondary_opts))
-    plain = option.secondary_opts or option.type_descriptor.annotation is bool
-    return names if plain else f"{names} `{option.metavar or option.name.upper()}`"
+def _named(option: Any) -> str:
+    names, value = written(option)
+    return " ".join(part for part in (", ".join(f"`{name}`" for name in names), value and f"`{value}`") if part)
 
 
 def _default(option: Any) -> str:

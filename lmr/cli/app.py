@@ -14,11 +14,9 @@ if TYPE_CHECKING:
     from lmr.settings import Settings
 
 app = typer.Typer(
-    help="All photos of a place, also those that look nothing alike, and why each belongs.",
     no_args_is_help=True,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
-    add_completion=False,
 )
 
 Home = Annotated[
@@ -53,6 +51,28 @@ Address = Annotated[
         rich_help_panel="Machines",
     ),
 ]
+
+
+@app.callback(invoke_without_command=True)
+def first(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Versions of lmr and of what it runs on.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="With --version: print one JSON document.")] = False,
+) -> None:
+    """All photos of a place, also those that look nothing alike, and why each belongs."""
+    if not version:
+        if context.invoked_subcommand is None or as_json:
+            raise typer.BadParameter("name a command; `lmr --help` lists them; --json belongs to one, or to --version")
+        return
+    from lmr.cli.show import print_json
+    from lmr.library.versions import versions
+
+    found = versions()
+    if as_json:
+        print_json(found)
+    else:
+        print("\n".join(f"{name} {number}" for name, number in found.items()))
+    raise typer.Exit
 
 
 def load_settings(home: Path | None) -> Settings:

@@ -18,12 +18,14 @@ from lmr.cli import (
     care,
     databases,
     checkpoints,
+    cache,
     demo_command,
 )
 from lmr.cli.app import app
 
 __all__ = [
     "app",
+    "cache",
     "care",
     "checkpoints",
     "clusters",

@@ -46,7 +46,7 @@ def keep_nameable(folder: Path) -> None:
     own = f"{_name(real)}.d"
     if folder.is_symlink():
         led_to = Path(os.readlink(folder))
-        if led_to.parent not in _places():  # the user's own
+        if led_to.parent not in places():  # the user's own
             return
         if led_to.name == own and not _is_text(real):
             _private(led_to)  # a cleaner may have taken it
@@ -64,10 +64,16 @@ def keep_nameable(folder: Path) -> None:
         folder.symlink_to(kept)
 
 
+def path_of(folder: Path) -> Path | None:
+    """The link that leads to a folder, if there is one."""
+    name = _name(os.fsencode(os.path.realpath(folder)))
+    return next((place / name for place in places() if (place / name).is_symlink()), None)
+
+
 def unlink(folder: Path) -> None:
     """Take the links to a folder away; they are made again when they are needed."""
     target = os.fsencode(os.path.realpath(folder))
-    for place in _places():
+    for place in places():
         with contextlib.suppress(OSError):
             if os.readlink(os.fsencode(place / _name(target))) == target:
                 (place / _name(target)).unlink()
@@ -76,7 +82,7 @@ def unlink(folder: Path) -> None:
 def _first_place(make: Callable[[Path], Path]) -> Path:
     """What `make` makes in the first place where it can."""
     faults = []
-    for place in _places():
+    for place in places():
         try:
             return make(_private(place))
         except OSError as error:
@@ -87,7 +93,7 @@ def _first_place(make: Callable[[Path], Path]) -> Path:
     )
 
 
-def _places() -> Iterator[Path]:
+def places() -> Iterator[Path]:
     """Where links may lie, best first. The temporary folder comes last: its cleaners take away what lies long."""
     import platformdirs
 

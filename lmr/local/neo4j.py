@@ -222,6 +222,7 @@ class LocalNeo4j(proc.LocalServer):
             *(f"--add-opens={package}=ALL-UNNAMED" for package in _OPENS),
             "--enable-native-access=ALL-UNNAMED",
             "-Djol.skipHotspotSAAttach=true",
+            *([f"-Djna.tmpdir={cached}/jna"] if os.access(cached, os.W_OK) else []),  # not beside lmr's cache
             f"-XX:ErrorFile={links.plain(self.folder)}/java-error.log",
             f"-Xms{min(256, heap)}m",
             f"-Xmx{heap}m",

@@ -593,3 +593,13 @@ def written_manifest(folder: Path, **values: Any) -> Path:
     path = folder / "written.json"
     path.write_text(json.dumps({**LEAST, **values}))
     return path
+
+
+def test_onnx_runtime_notes_nothing_about_its_use(tmp_path: Path) -> None:
+    """By itself it keeps, once it is imported, an id of the machine and a list of events to be sent."""
+    kept = {
+        name: value for name, value in os.environ.items() if name not in ("ORT_DISABLE_TELEMETRY", "XDG_CACHE_HOME")
+    }
+    code = "import lmr.extractors.checkpoints.onnx_files, onnxruntime"
+    subprocess.run([sys.executable, "-c", code], env={**kept, "HOME": str(tmp_path)}, check=True)
+    assert not list(tmp_path.rglob("*"))

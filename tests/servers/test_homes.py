@@ -143,7 +143,7 @@ def test_only_a_private_folder_holds_links(tmp_path: Path, cache: Path, monkeypa
     monkeypatch.setattr(links.tempfile, "tempdir", None)
     assert links.link(home).parent == tmp_path / f"lmr-{os.getuid()}"
     assert list((tmp_path / "of another").iterdir()) == []
-    monkeypatch.setattr(links, "_places", lambda: iter([cache]))
+    monkeypatch.setattr(links, "places", lambda: iter([cache]))
     with pytest.raises(ServerError, match=r"not a folder of this user.*TMPDIR"):
         links.link(home)
 

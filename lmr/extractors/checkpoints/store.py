@@ -28,6 +28,8 @@ from lmr.values import Array
 
 FORMAT = 1
 _WEIGHTS, _MANIFEST, _TRUSTED = "weights.safetensors", "manifest.json", "trusted.json"
+_PARTS = (_WEIGHTS, _MANIFEST)
+_OWN = re.compile(r"trusted\.json|\..+\.part")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _SUFFIXES = (".tar.gz", ".tgz", ".tar", ".pth", ".pt", ".safetensors", ".onnx")
 _ATTEMPTS = 3
@@ -83,6 +85,18 @@ class Store:
     def names(self) -> list[str]:
         """What is kept."""
         return sorted(path.parent.name for path in self.folder.glob(f"*/{_MANIFEST}"))
+
+    def files(self) -> list[Path]:
+        """What lmr has put into the folder, which may hold other things too: checkpoints, and parts of some."""
+        own = [path for path in self.folder.glob("*") if path.is_file() and _OWN.fullmatch(path.name)]
+        return own + [path for name in self.names() for path in (self.folder / name).glob("*") if path.name in _PARTS]
+
+    def clear(self) -> None:
+        """Take all checkpoints away, and what was remembered of fetched ones."""
+        for file in self.files():
+            file.unlink(missing_ok=True)
+            if file.parent != self.folder and not any(file.parent.iterdir()):
+                file.parent.rmdir()
 
     def get(self, name: str) -> Kept:
         """A checkpoint by name. Raises CheckpointError where there is none, or its manifest cannot be read."""
