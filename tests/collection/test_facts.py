@@ -13,7 +13,7 @@ import neo4j
 import pytest
 
 from lmr.method.photos.about import About
-from lmr.retrieval import search
+from lmr.retrieval import search, similar
 from lmr.settings import load
 from lmr.store.files import File
 from lmr.store.graph import Graph
@@ -111,9 +111,14 @@ def test_facts_are_shown_in_results(placed: Cli, photos: Path) -> None:
         ("--near", "10,10"),
     ],
 )
-@pytest.mark.parametrize("proposed", [1000, 12])
+@pytest.mark.parametrize(("proposed", "walked"), [(3000, 500), (3000, 3), (12, 3)])
 def test_a_filtered_search_is_the_whole_one_filtered(
-    placed: Cli, photos: Path, words: tuple[str, ...], proposed: int, monkeypatch: pytest.MonkeyPatch
+    placed: Cli,
+    photos: Path,
+    words: tuple[str, ...],
+    proposed: int,
+    walked: int,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     given = dict(zip(words[::2], words[1::2]))
     where = Where.of(given.get("--near"), given.get("--within"), given.get("--from"), given.get("--to"))
@@ -124,10 +129,12 @@ def test_a_filtered_search_is_the_whole_one_filtered(
             image.id: Path(text_of(collection.ledger.files.paths(image.number)[0])).stem
             for image in collection.ledger.images.all()
         }
+        monkeypatch.setattr(similar, "WALKED", walked)
         for options in ({}, {"verified_only": True}, {"max_depth": 1}):
+            monkeypatch.setattr(similar, "MOST_PROPOSED", 3000)
             whole = search.search(collection, start, **options).hits
             kept = [hit for hit in whole if where.passes(*facts(names[hit.id]))]
-            monkeypatch.setattr(search, "MOST_PROPOSED", proposed)  # of a rare filter more is looked at than these
+            monkeypatch.setattr(similar, "MOST_PROPOSED", proposed)  # of a rare filter more is looked at than these
             for top in (1, 3, 50):
                 found = search.search(collection, start, top=top, where=where, **options).hits
                 assert [replace(hit, rank=0, similarity=0) for hit in found] == [
@@ -137,7 +144,6 @@ def test_a_filtered_search_is_the_whole_one_filtered(
                 assert [hit.similarity for hit in found] == pytest.approx(
                     [hit.similarity for hit in kept[:top]], abs=1e-5
                 )
-            monkeypatch.undo()
 
 
 def test_a_filter_is_told_and_what_it_leaves_out_for_want_of_facts(placed: Cli, photos: Path) -> None:
