@@ -103,6 +103,11 @@ class Milvus:
         """Close the connection."""
         self._client.close()
 
+    def prepare(self) -> None:
+        """Let the server load what it is asked about, if it holds anything."""
+        if not self._loaded and self.dimension() is not None:
+            self._load()
+
     def dimension(self) -> int | None:
         """Length of the stored vectors; None if there is no such collection yet."""
         with _translated(self._uri):
