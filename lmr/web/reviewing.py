@@ -6,7 +6,8 @@ import re
 
 from starlette.requests import Request
 
-from lmr.web.site import REVIEWED, Site
+from lmr.web.searching import name_of
+from lmr.web.site import REVIEWED, Missing, Site
 from lmr.web.why import later
 
 _PAIR = re.compile(r"[0-9a-f]{64}-[0-9a-f]{64}")
@@ -24,10 +25,19 @@ def review(site: Site, request: Request) -> str:
         why=found.why(one) if one else "",
         left=f"{len(left)}{' or more' if len(found.matches) == REVIEWED else ''}",
         put_off=" ".join(put_off),
+        count_off=len(put_off),
         later=later(" ".join([*put_off, f"{one.a}-{one.b}"])) if one else "",
-        turned=[(photo, found.why(photo)) for photo in found.turned],
-        rulings=site.c.rulings()[:_SAID],
+        turned=[(photo, _name(site, photo.id), found.why(photo)) for photo in found.turned],
+        rulings=[(said, [_name(site, said.a), _name(site, said.b)]) for said in site.c.rulings()[:_SAID]],
     )
+
+
+def _name(site: Site, id: str) -> str:
+    """An image's name for people, also of one that is not in the collection any more."""
+    try:
+        return name_of(site.image(id))
+    except Missing:
+        return id[:12]
 
 
 def _put_off(request: Request) -> list[str]:
