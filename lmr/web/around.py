@@ -43,7 +43,7 @@ def _browser(site: Site, request: Request, query: str) -> str | None:
     if ASKING.get() != "manage" or request.url.hostname not in ("127.0.0.1", "localhost"):
         return None
     shown = next((one.browser for one in site.c.status().servers if one.browser), None)
-    return shown and f"{shown}?{urlencode({'cmd': 'edit', 'arg': query}, quote_via=quote)}"
+    return shown and f"{shown}&{urlencode({'cmd': 'edit', 'arg': query}, quote_via=quote)}"
 
 
 def _suggested(site: Site, image: Image) -> str | None:

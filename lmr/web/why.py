@@ -17,7 +17,7 @@ from lmr.values import Hop, ImageId
 from lmr.web.answers import Awaited, jpeg, site_of, texts
 from lmr.web.asked import Asked, whole
 from lmr.web.jobs import Job
-from lmr.web.searching import card_of
+from lmr.web.searching import card_of, name_of
 from lmr.web.site import Missing, Site
 
 PATIENCE = 20.0  # seconds to wait for a ruling before its job is shown instead
@@ -61,7 +61,8 @@ def why(site: Site, request: Request) -> str:
         weakest=weakest,
         back=asked.link(),
         fields={**asked.fields(), "goal": goal.id},
-        said=_said(site, request.query_params.get("said", "")),
+        said=(said := _said(site, request.query_params.get("said", ""))),
+        said_of=[name_of(site.image(id)) for id in (said.a, said.b)] if said else [],
     )
 
 

@@ -27,6 +27,7 @@ for (const form of document.querySelectorAll("form.drop")) {
   document.addEventListener("paste", (event) => take(event.clipboardData.files));
 }
 
+let shown = document.querySelectorAll(".gallery .card").length;
 async function load(more) {
   const link = more.querySelector("a");
   const address = new URL(link.href);
@@ -35,12 +36,13 @@ async function load(more) {
   const answer = await fetch(address, { credentials: "same-origin" });
   if (answer.status === 429) { setTimeout(() => load(more), 2000); return; }
   if (!answer.ok) { link.textContent = "More"; return; }
-  const held = more.contains(document.activeElement), before = more.previousElementSibling, list = more.parentElement;
-  more.insertAdjacentHTML("afterend", await answer.text()); // made by the server's templates, every value escaped
+  const held = more.contains(document.activeElement), list = more.parentElement, next = list.cloneNode(false);
+  next.innerHTML = await answer.text(); // made by the server's templates, every value escaped
   more.remove();
-  const first = before ? before.nextElementSibling : list.firstElementChild;
-  if (held && first) first.querySelector("a")?.focus();
-  tell(`${list.querySelectorAll(":scope > .card").length} are shown`);
+  list.after(next); // a list of its own: the browser lays out those in sight alone, however many there are
+  if (held) next.querySelector("a")?.focus();
+  shown += next.querySelectorAll(".card").length;
+  tell(`${shown} are shown`);
   watch();
 }
 
