@@ -17,7 +17,7 @@ _SAID = 10
 def review(site: Site, request: Request) -> str:
     """The most doubtful match that was not put off, and what was said last."""
     found, put_off = site.review(), _put_off(request)
-    left = [one for one in found.matches if f"{one.a}-{one.b}" not in put_off]
+    left = [one for one in found.matches if _pair(one.a, one.b) not in put_off]
     one = left[0] if left else None
     return site.html(
         "review.html",
@@ -26,10 +26,15 @@ def review(site: Site, request: Request) -> str:
         left=f"{len(left)}{' or more' if len(found.matches) == REVIEWED else ''}",
         put_off=" ".join(put_off),
         count_off=len(put_off),
-        later=later(" ".join([*put_off, f"{one.a}-{one.b}"])) if one else "",
+        later=later(" ".join([*put_off, _pair(one.a, one.b)])) if one else "",
         turned=[(photo, _name(site, photo.id), found.why(photo)) for photo in found.turned],
         rulings=[(said, [_name(site, said.a), _name(site, said.b)]) for said in site.c.rulings()[:_SAID]],
     )
+
+
+def _pair(a: str, b: str) -> str:
+    """A match in addresses, the smaller id first: which of its sides is the smaller group changes with what is said."""
+    return "-".join(sorted((a, b)))
 
 
 def _name(site: Site, id: str) -> str:
