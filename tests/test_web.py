@@ -21,6 +21,7 @@ import time
 import zipfile
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import parse_qs, quote, urljoin, urlsplit
@@ -40,6 +41,7 @@ from lmr.web.crew import Crew, CrewBusy
 from lmr.web.guard import Access
 from lmr.web.jobs import NOTES, Jobs
 from lmr.web.kept import Kept, PhotosInHand
+from lmr.web.lately import Lately
 from lmr.web.mapped import View, gathered
 from lmr.web.measured import MEASURED
 from lmr.web.outline import FILE, land
@@ -1022,6 +1024,26 @@ def test_what_is_kept_is_bounded() -> None:
     assert len(hand.get(first).name) == 200
     hand.put(b"y" * 60, "b")
     assert hand.get(first) is None
+
+
+def test_what_takes_long_is_shown_as_it_was_while_it_is_found_anew() -> None:
+    state, slow, found = 1, threading.Event(), []
+
+    def find() -> int:
+        if found:
+            slow.wait(30)
+        found.append(state)
+        return state
+
+    with ThreadPoolExecutor(1) as others:
+        lately = Lately(lambda: state, find, others.submit)
+        assert lately.get() == lately.get() == 1 and found == [1]
+        state = 2
+        assert lately.get() == lately.get() == 1, "nobody waits"
+        slow.set()
+        assert lately.get(now=True) == lately.get() == 2 and found == [1, 2]
+        state = 3
+        assert lately.get() == 3, "what is soon found is waited for"
 
 
 # ------------------------------------------------------------ the command

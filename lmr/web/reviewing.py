@@ -16,8 +16,13 @@ _SAID = 10
 
 def review(site: Site, request: Request) -> str:
     """The most doubtful match that was not put off, and what was said last."""
-    found, put_off = site.review(), _put_off(request)
-    left = [one for one in found.matches if _pair(one.a, one.b) not in put_off]
+    said, put_off = site.c.rulings(), _put_off(request)
+    passed = {*put_off, *(_pair(one.a, one.b) for one in said)}
+    for now in (False, True):  # that nothing is left is said of this moment alone
+        found = site.review(now=now)
+        left = [one for one in found.matches if _pair(one.a, one.b) not in passed]
+        if left:
+            break
     one = left[0] if left else None
     return site.html(
         "review.html",
@@ -28,7 +33,7 @@ def review(site: Site, request: Request) -> str:
         count_off=len(put_off),
         later=later(" ".join([*put_off, _pair(one.a, one.b)])) if one else "",
         turned=[(photo, _name(site, photo.id), found.why(photo)) for photo in found.turned],
-        rulings=[(said, [_name(site, said.a), _name(site, said.b)]) for said in site.c.rulings()[:_SAID]],
+        rulings=[(one, [_name(site, one.a), _name(site, one.b)]) for one in said[:_SAID]],
     )
 
 
