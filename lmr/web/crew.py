@@ -35,6 +35,11 @@ class Crew:
         future.add_done_callback(lambda _: _tell(loop, self._done))
         return await asyncio.wrap_future(future)
 
+    @property
+    def idle(self) -> bool:
+        """Whether nobody waits for anything."""
+        return not self._at_hand
+
     def _done(self) -> None:
         self._at_hand -= 1
 
