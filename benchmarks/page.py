@@ -32,6 +32,7 @@ import numpy as np
 import psutil
 
 import lmr
+from benchmarks.browsed import scrolled
 from benchmarks.data import SHARED, percentiles
 from benchmarks.ranking import nearest_edges
 from benchmarks.updates import bring_up, fill, name, timed
@@ -45,6 +46,7 @@ from lmr.values import Array
 
 _PEOPLE = 8
 _SHOWN = 60  # results of a page
+_SCROLLED = 10_000
 _CONNECTIONS = 6  # of a browser
 _HELD_OUT = 4
 _FEATURES = 400  # of each of the N images; all 3,000 of so many would take 20 GB
@@ -215,6 +217,7 @@ def measure(home: Path, count: int, pages: int) -> None:
         browsers[0].photo(asked[0])
         print(f"{len(asked) - 1} photos not stored, warm: {percentiles([browsers[0].photo(one) for one in asked[1:]])}")
         print(f"the server holds {held(process)}; load of the machine: {os.getloadavg()}, {os.cpu_count()} cores")
+        scrolled(address, name(0), _SCROLLED)
 
 
 def main() -> None:

@@ -21,6 +21,7 @@ import time
 import zipfile
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import parse_qs, quote, urljoin, urlsplit
@@ -40,6 +41,7 @@ from lmr.web.crew import Crew, CrewBusy
 from lmr.web.guard import Access
 from lmr.web.jobs import NOTES, Jobs
 from lmr.web.kept import Kept, PhotosInHand
+from lmr.web.lately import Lately
 from lmr.web.mapped import View, gathered
 from lmr.web.measured import MEASURED
 from lmr.web.outline import FILE, land
@@ -1024,6 +1026,26 @@ def test_what_is_kept_is_bounded() -> None:
     assert hand.get(first) is None
 
 
+def test_what_takes_long_is_shown_as_it_was_while_it_is_found_anew() -> None:
+    state, slow, found = 1, threading.Event(), []
+
+    def find() -> int:
+        if found:
+            slow.wait(30)
+        found.append(state)
+        return state
+
+    with ThreadPoolExecutor(1) as others:
+        lately = Lately(lambda: state, find, others.submit)
+        assert lately.get() == lately.get() == 1 and found == [1]
+        state = 2
+        assert lately.get() == lately.get() == 1, "nobody waits"
+        slow.set()
+        assert lately.get(now=True) == lately.get() == 2 and found == [1, 2]
+        state = 3
+        assert lately.get() == 3, "what is soon found is waited for"
+
+
 # ------------------------------------------------------------ the command
 
 
@@ -1058,79 +1080,3 @@ def test_what_cannot_be_served_is_told(page, tmp_path: Path, home: Path) -> None
     with pytest.raises(lmr.CollectionError):
         lmr.serve(tmp_path / "none", port=0)
     assert not (tmp_path / "none").exists()
-
-
-# ------------------------------------------------------------ in a browser
-
-
-PALE = """() => {  // texts with a contrast below 4.5 to what they stand on
-  const numbers = (colour) => colour.match(/[\\d.]+/g).map(Number);
-  const light = (colour) => numbers(colour).slice(0, 3).map((v) => v / 255)
-    .map((v) => (v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4))
-    .reduce((sum, v, k) => sum + v * [0.2126, 0.7152, 0.0722][k], 0);
-  const below = (one) => {
-    for (let at = one; at; at = at.parentElement) {
-      const colour = getComputedStyle(at).backgroundColor;
-      if ((numbers(colour)[3] ?? 1) > 0) return colour;
-    }
-    return "rgb(255, 255, 255)";
-  };
-  return [...document.querySelectorAll("a, p, h1, h2, label, button, summary")].filter((one) => {
-    const [a, b] = [light(getComputedStyle(one).color), light(below(one))].sort((x, y) => y - x);
-    return one.offsetParent && (a + 0.05) / (b + 0.05) < 4.5;
-  }).map((one) => one.outerHTML.slice(0, 80));
-}"""
-
-
-def test_in_a_browser(page, c: lmr.Collection, home: Path) -> None:
-    """A photo is picked, results load as one scrolls, the review goes by keys; nothing is blocked, and nothing leaves."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright, and a Chromium of the system")
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if chromium is None:
-        pytest.skip("needs a Chromium of the system")
-    with playwright.sync_playwright() as running:
-        shown = running.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        tab = shown.new_page(viewport={"width": 390, "height": 800})
-        faults: list[str] = []
-        asked: set[str] = set()
-        tab.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
-        tab.on("pageerror", lambda error: faults.append(str(error)))
-        tab.on("dialog", lambda dialog: faults.append(f"a script ran: {dialog.message}"))
-        tab.on("request", lambda request: asked.add(urlsplit(request.url).netloc))
-        tab.goto(page.address)
-        tab.wait_for_url(f"{base(page)}/")
-        tab.set_input_files("input[type=file]", home / "one.jpg")
-        tab.wait_for_url("**/search**")
-        wanted = [hit.image.id for hit in c.search(home / "one.jpg", top=60)]
-        assert ids_on(tab.content()) == wanted
-        assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth"), "it is as wide as a phone"
-        for scheme in ("light", "dark"):
-            tab.emulate_media(color_scheme=scheme)
-            assert tab.evaluate(PALE) == [], scheme
-        tab.click("text=Why?")
-        tab.wait_for_selector("section.hop img")
-        tab.goto(f"{base(page)}/")
-        tab.set_input_files("input[type=file]", [home / "one.jpg", home / "photos" / "bank-0.jpg"])
-        tab.wait_for_url("**/search**")
-        assert tab.locator(".chips li").count() == 2 and tab.evaluate(PALE) == []
-        tab.click("text=Add to the question >> nth=0")
-        tab.wait_for_function("document.querySelectorAll('.chips li').length === 3")
-        assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
-        tab.click(".away >> nth=0")
-        tab.wait_for_function("document.querySelectorAll('.chips li').length === 2")
-        tab.click("text=Add photos of the same place")
-        tab.set_input_files("input[type=file]", home / "photos" / "bank-4.jpg")
-        tab.wait_for_function("document.querySelectorAll('.chips li').length === 3")
-        tab.goto(f"{base(page)}/places/{c.clusters()[0].id}")
-        assert tab.evaluate(PALE) == [] and tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
-        for path in ("/", f"/photos/{wanted[0]}?hidden=1", "/map", "/places", "/collection", "/review"):
-            tab.goto(base(page) + path)
-            tab.wait_for_load_state("networkidle" if path != "/collection" else "load")
-        if c.review(1):
-            left = tab.inner_text("main b")
-            tab.keyboard.press("l")
-            tab.wait_for_url("**/review?later=**")
-            assert tab.inner_text("main") and left not in ("0", "")
-        shown.close()
-    assert asked == {urlsplit(base(page)).netloc}
-    assert not faults

@@ -38,6 +38,10 @@ class Way(Protocol):
         """Matches drawn one below the other. Raises UsageError where the photos are not at hand."""
         ...
 
+    def laid(self, hop: Hop) -> tuple[Array, Array] | None:
+        """The photos of a match, the second laid over the first. Raises UsageError as `figure` does."""
+        ...
+
 
 @dataclass(frozen=True)
 class Explanation:
@@ -86,11 +90,14 @@ class Explanation:
         >>> c.explain("photos/front.jpg", "photos/side.jpg").figure().shape[2]
         3
         """
+        return self._way.figure(self._hops(hop))
+
+    def _hops(self, hop: int | None) -> tuple[Hop, ...]:
         if not self.path:
             raise UsageError("there is no way between them that could be drawn")
         if hop is not None and not 0 <= hop < len(self.path):
             raise UsageError(f"there are {len(self.path)} matches on the way: no match {hop}")
-        return self._way.figure(self.path if hop is None else self.path[hop : hop + 1])
+        return self.path if hop is None else self.path[hop : hop + 1]
 
     def jpeg(self, hop: int | None = None) -> bytes:
         """The figure as JPEG.
@@ -101,6 +108,19 @@ class Explanation:
         from lmr.reports.pictures import jpeg
 
         return jpeg(self.figure(hop))
+
+    def overlay(self, hop: int) -> tuple[bytes, bytes] | None:
+        """The photos of one match of the way, from 0, as JPEGs of one size: the first, and the second laid over it.
+
+        None where the match has no map between them. Raises UsageError where there is no such match.
+
+        >>> [len(one) > 0 for one in c.explain("photos/front.jpg", "photos/side.jpg").overlay(0)]
+        [True, True]
+        """
+        from lmr.reports.pictures import jpeg
+
+        laid = self._way.laid(self._hops(hop)[0])
+        return None if laid is None else (jpeg(laid[0]), jpeg(laid[1]))
 
     def picture(self, target: FilePath) -> Path:
         """Write the figure as a JPEG. Raises UsageError where there is none, or what is there is not lmr's.
@@ -145,3 +165,9 @@ class Drawn:
         from lmr.reports.explanation import explanation_figure
 
         return explanation_figure(self.stores, self.start, hops)
+
+    def laid(self, hop: Hop) -> tuple[Array, Array] | None:
+        """See Way."""
+        from lmr.reports.photos import Pictures
+
+        return Pictures(self.stores, self.start).laid(hop)

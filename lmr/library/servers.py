@@ -74,8 +74,9 @@ def status_of(settings: Settings) -> Status:
 
 
 def _servers(settings: Settings) -> list[Server]:
+    from lmr.local.browser import browser_address
     from lmr.local.milvus import LocalMilvus
-    from lmr.local.neo4j import LocalNeo4j
+    from lmr.local.neo4j import Access, LocalNeo4j
 
     found = []
     for name, external, server in (
@@ -86,7 +87,8 @@ def _servers(settings: Settings) -> list[Server]:
         if external or running is None:
             found.append(Server(name, "external" if external else "down", external))
         else:
-            found.append(Server(name, "up", running.address, f"{running.http}/browser/" if running.http else ""))
+            reached = Access(running.address, "neo4j", "", "neo4j", running.http)
+            found.append(Server(name, "up", running.address, browser_address(reached) if running.http else ""))
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import shutil
@@ -14,7 +15,16 @@ SUITABLE = (17, 21)
 
 
 def version_of(java: Path) -> int | None:
-    """Major version of a java program; None if it does not run or tell."""
+    """Major version of a java program; None if it does not run or tell. Each is asked once, as that starts it."""
+    try:
+        known = java.stat()
+    except OSError:
+        return None
+    return _version(java, known.st_mtime_ns, known.st_size)
+
+
+@functools.cache
+def _version(java: Path, changed: int, size: int) -> int | None:
     try:
         told = subprocess.run([java, "-version"], capture_output=True, text=True, timeout=30, check=True).stderr
     except (OSError, subprocess.SubprocessError):

@@ -59,6 +59,8 @@ class LocalMilvus(proc.LocalServer):
             process = proc.launch(command, self.log, _surroundings())
             state = proc.State(process.pid, proc.created(process), address)
             proc.write_state(self._state, state)
+            import pymilvus  # noqa: F401  what the client needs takes a second, and the server as long to start
+
             with proc.waiting(progress, proc.LONG, f"Milvus Lite still starts; its log is {self.log}"):
                 self._wait(state, process)
             return address

@@ -46,11 +46,8 @@ def picture_of_match(stores: Stores, a: str, b: str) -> bytes:
 
 def overlay_of_match(stores: Stores, a: str, b: str) -> bytes | None:
     """A JPEG of the second image as their match lays it over the first; None where there is no map between them."""
-    pictures = Pictures(stores, query_of_stored(stores, a, SearchBudget(rounds=0)))
-    found, _ = pictures.compared(a, b)
-    if found.transform is None:
-        return None
-    return jpeg(laid_over(pictures.pixels(a), pictures.pixels(b), np.array(found.transform).reshape(2, 3)))
+    laid = Pictures(stores, query_of_stored(stores, a, SearchBudget(rounds=0))).laid(Hop(a, b, 0, 0.0))
+    return None if laid is None else jpeg(laid[1])
 
 
 class Pictures:
@@ -72,6 +69,13 @@ class Pictures:
         """The picture of one verified match."""
         found, places = self.compared(hop.a, hop.b)
         return match_picture(self.pixels(hop.a), self.pixels(hop.b), places, found)
+
+    def laid(self, hop: Hop) -> tuple[Array, Array] | None:
+        """The first photo of a match, and the second as the match lays it over it; None where there is no map."""
+        found, _ = self.compared(hop.a, hop.b)
+        if found.transform is None:
+            return None
+        return laid_over(self.pixels(hop.a), self.pixels(hop.b), np.array(found.transform).reshape(2, 3))
 
     def compared(self, a: str | None, b: str) -> tuple[Verification, tuple[Array, Array]]:
         """What comparing two photos finds, and the places (k, 2) of its inliers in each, px."""

@@ -62,16 +62,17 @@ def match_picture(
     return canvas
 
 
-def laid_over(first: tuple[Array, float], second: tuple[Array, float], model: Array) -> Array:
-    """The second photo in the frame of the first; model (2, 3) maps the first's px onto the second's, of the originals.
+def laid_over(first: tuple[Array, float], second: tuple[Array, float], model: Array) -> tuple[Array, Array]:
+    """The first photo, and the second in its frame.
 
-    first, second: pixels (H, W, 3) and how many px of the original each of theirs is.
+    first, second: pixels (H, W, 3) and how many px of the original each of theirs is; model (2, 3) maps the first's px
+    onto the second's, of the originals.
     """
     (frame, scale), (pixels, scale_b) = (_panel(*photo, _OVERLAY) for photo in (first, second))
     small = np.asarray(model, np.float64) / scale_b
     small[:, :2] *= scale
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    return cv2.warpAffine(pixels, small, frame.shape[1::-1], flags=flags, borderValue=(_BACKGROUND,) * 3)
+    return frame, cv2.warpAffine(pixels, small, frame.shape[1::-1], flags=flags, borderValue=(_BACKGROUND,) * 3)
 
 
 def jpeg(pixels: Array) -> bytes:

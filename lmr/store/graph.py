@@ -122,10 +122,8 @@ class Graph:
         """
         if threading.current_thread() is not threading.main_thread():
             return ask()
-        answer: Future[T] = Future()
         try:
-            threading.Thread(target=_answer, args=(answer, ask), name="lmr-graph", daemon=True).start()
-            return answer.result()
+            return aside(ask, "lmr-graph").result()
         except KeyboardInterrupt:
             left, self._driver = self._driver, self._new_driver()
             threading.Thread(target=_close, args=(left,), name="lmr-graph", daemon=True).start()
@@ -136,6 +134,13 @@ def _close(driver: neo4j.Driver) -> None:
     """Close it under whoever uses it, which may fail in ways that mean nothing any more."""
     with contextlib.suppress(Exception):
         driver.close()
+
+
+def aside(ask: Callable[[], T], name: str) -> Future[T]:
+    """What is asked, in a thread of its own, which the program does not wait for at its end."""
+    answer: Future[T] = Future()
+    threading.Thread(target=_answer, args=(answer, ask), name=name, daemon=True).start()
+    return answer
 
 
 def _answer(answer: Future[T], ask: Callable[[], T]) -> None:

@@ -85,6 +85,7 @@ def settled(stores: Stores, read: Callable[[], T]) -> tuple[str, T]:
         writer, connections = last_writer(stores.home), stores.connections
         stores.ledger.follow()
         try:
+            stores.connect()
             before = check_whole(stores)
             if not writer[0]:
                 check_counts(stores, before)

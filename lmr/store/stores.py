@@ -24,7 +24,7 @@ from lmr.method.verification.artefacts import Likeness
 from lmr.method.verification.parameters import Verifier
 from lmr.progress import Progress, Silent
 from lmr.settings import LEDGER, Settings
-from lmr.store.graph import Graph
+from lmr.store.graph import Graph, aside
 from lmr.store.ledger import Ledger
 from lmr.store.lock import writer
 from lmr.store.made import Made, as_made, create_ledger, fixed
@@ -50,7 +50,7 @@ class Stores:
         self._databases: list[Graph | Milvus] = []
         self._graph: Graph | None = None
         self._vectors: Milvus | None = None
-        self._connecting = threading.RLock()
+        self._connecting_graph, self._connecting_vectors = threading.RLock(), threading.RLock()
         self._writes = False
         self.alike: tuple[tuple[int, int, int], Likeness] | None = None  # of which state, and what it was
         self.counted: Counted | None = None  # when all databases were last found to hold as much
@@ -141,6 +141,14 @@ class Stores:
         """What the global descriptor has learned; None if nothing yet."""
         return self._made.model
 
+    def connect(self) -> None:
+        """Open both databases at once, as each takes seconds to start; see `graph` and `vectors`."""
+        if self._graph is not None and self._vectors is not None:
+            return
+        other = aside(lambda: self.vectors.prepare(), "lmr-vectors")
+        self.graph  # noqa: B018  opened by being asked for
+        other.result()
+
     @property
     def graph(self) -> Graph:
         """The graph database, started if it is the local one; refuses a database of another collection.
@@ -148,7 +156,7 @@ class Stores:
         One that stopped its database after an error is started again. One that cannot open it even so (the end of
         its log is torn: the disk was full) begins with no data, under a command that writes: that then writes all.
         """
-        with self._connecting:
+        with self._connecting_graph:
             if self._graph is None:
                 self._graph = self._connected_graph()
             return self._graph
@@ -216,14 +224,14 @@ class Stores:
 
     def renew(self, failed: Sequence[Graph | Milvus]) -> None:
         """Let the next use of these connections open others: databases may have been stopped, moved or replaced."""
-        with self._connecting:
+        with self._connecting_graph, self._connecting_vectors:
             for database in failed:  # another thread may still use it, so it is closed with the others
                 self._drop(database)
 
     @property
     def vectors(self) -> Milvus:
         """The vector index, started if it is the local one."""
-        with self._connecting:
+        with self._connecting_vectors:
             if self._vectors is None:
                 settings = self.settings
                 uri = settings.milvus_uri or LocalMilvus(self.home, settings).start(self.progress)

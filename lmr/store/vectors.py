@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import warnings
 from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
@@ -97,11 +98,18 @@ class Milvus:
 
             self._client = MilvusClient(uri=uri, token=token, timeout=60)
         self._uri, self._name = uri, name
-        self._loaded = False
+        self._loaded, self._loading = False, threading.Lock()
 
     def close(self) -> None:
         """Close the connection."""
         self._client.close()
+
+    def prepare(self) -> None:
+        """Let the server load what it is asked about, if it holds anything."""
+        with self._loading:
+            there = self._loaded or self.dimension() is not None
+        if there:
+            self._load()
 
     def dimension(self) -> int | None:
         """Length of the stored vectors; None if there is no such collection yet."""
@@ -207,10 +215,12 @@ class Milvus:
         return int(rows[0]["count(*)"])
 
     def _load(self) -> None:
-        if not self._loaded:
-            with _translated(self._uri):
-                self._client.load_collection(self._name)
-            self._loaded = True
+        """One at a time: asked for twice while it opens a collection, Milvus Lite opens two, and one stays unloaded."""
+        with self._loading:
+            if not self._loaded:
+                with _translated(self._uri):
+                    self._client.load_collection(self._name)
+                self._loaded = True
 
 
 def _searching(limit: int) -> dict[str, int]:

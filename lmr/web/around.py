@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote, urlencode
 
 from starlette.requests import Request
 
 from lmr.library.image import Image
 from lmr.web.asked import whole
 from lmr.web.searching import card_of
-from lmr.web.site import Site
+from lmr.web.site import ASKING, Site
 
 _NEIGHBOURS = 12
 _MOST = 60
@@ -33,7 +34,16 @@ def around(site: Site, request: Request) -> str:
         more=min(most * 2, _MOST) if most < _MOST else None,
         suggested=_suggested(site, image),
         query=QUERY.format(id=image.id),
+        browser=_browser(site, request, QUERY.format(id=image.id)),
     )
+
+
+def _browser(site: Site, request: Request, query: str) -> str | None:
+    """Neo4j Browser with a query in its editor, for the owner on this machine where the server is the collection's."""
+    if ASKING.get() != "manage" or request.url.hostname not in ("127.0.0.1", "localhost"):
+        return None
+    shown = next((one.browser for one in site.c.status().servers if one.browser), None)
+    return shown and f"{shown}&{urlencode({'cmd': 'edit', 'arg': query}, quote_via=quote)}"
 
 
 def _suggested(site: Site, image: Image) -> str | None:
@@ -42,7 +52,8 @@ def _suggested(site: Site, image: Image) -> str | None:
     if found is None or found.place is None:
         return None
     near = "{:.5f}, {:.5f}".format(*found.place)
-    return f"{near}, within {found.spread or 0:,.0f} m (confidence {found.confidence or 0:.2f})"
+    spread = f", within {found.spread:,.0f} m" if found.spread else ""
+    return f"{near}{spread} (confidence {found.confidence or 0:.2f})"
 
 
 def matches_around(site: Site, id: str, most: int) -> list[dict[str, Any]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -35,12 +35,17 @@ class Crew:
         future.add_done_callback(lambda _: _tell(loop, self._done))
         return await asyncio.wrap_future(future)
 
+    @property
+    def idle(self) -> bool:
+        """Whether nobody waits for anything."""
+        return not self._at_hand
+
     def _done(self) -> None:
         self._at_hand -= 1
 
-    def begin(self, work: Callable[[], object]) -> None:
-        """Let something be done that nobody waits for, and whose failure whoever needs it next will meet again."""
-        self._pool.submit(work)
+    def begin(self, work: Callable[[], T]) -> Future[T]:
+        """Let something be done that need not be waited for; its failure whoever needs it next will meet again."""
+        return self._pool.submit(work)
 
     def close(self) -> None:
         """Begin nothing any more, and wait for what is being done."""

@@ -19,6 +19,7 @@ from lmr.web.site import Site
 _ACROSS = 24  # cells in which photos are gathered
 _LEAST = 0.002  # degrees: no nearer view
 _CLUSTERS = 1000
+_DEGREE = 111_195.0  # metres of one of latitude
 Place = tuple[float, float]
 
 
@@ -46,25 +47,48 @@ class View:
 
     @classmethod
     def around(cls, places: Iterable[Place]) -> View:
-        """The least view of places, with some air; the whole world where there are none."""
+        """The least view of places, with some air, twice as wide as high; the whole world where there are none."""
         latitudes, longitudes = zip(*places, strict=True) if (places := list(places)) else ((-90, 90), (-180, 180))
-        air = max(_LEAST, 0.08 * max(max(latitudes) - min(latitudes), max(longitudes) - min(longitudes)))
+        middle = (max(latitudes) + min(latitudes)) / 2, (max(longitudes) + min(longitudes)) / 2
+        narrow = _narrow(middle[0])
+        high, wide = max(latitudes) - min(latitudes), max(longitudes) - min(longitudes)
+        half = max(_LEAST, 0.58 * high, 0.58 * wide * narrow / 2)
+        across = 2 * half / narrow
         return cls(
-            max(-180.0, min(longitudes) - air),
-            max(-90.0, min(latitudes) - air),
-            min(180.0, max(longitudes) + air),
-            min(90.0, max(latitudes) + air),
+            max(-180.0, middle[1] - across),
+            max(-90.0, middle[0] - half),
+            min(180.0, middle[1] + across),
+            min(90.0, middle[0] + half),
         )
+
+    @classmethod
+    def about(cls, place: Place, metres: float) -> View:
+        """The view of what lies so near a place."""
+        far = metres / _DEGREE
+        return cls.around([(place[0] - far, place[1]), (min(90.0, place[0] + far), place[1])])
 
     @property
     def stretch(self) -> float:
         """How much narrower a degree of longitude is in its middle than one of latitude."""
-        return max(0.1, math.cos(math.radians((self.north + self.south) / 2)))
+        return _narrow((self.north + self.south) / 2)
 
     @property
     def size(self) -> tuple[float, float]:
         """Width and height, in degrees of latitude."""
         return (self.east - self.west) * self.stretch, self.north - self.south
+
+    @property
+    def words(self) -> str:
+        """How wide it is, and around which place, for people."""
+        across = self.size[0] * _DEGREE
+        far = (
+            f"{across / 1000:,.0f} km"
+            if across >= 10_000
+            else f"{across / 1000:.1f} km"
+            if across >= 1000
+            else f"{across:.0f} m"
+        )
+        return f"{far} across, around {(self.north + self.south) / 2:.4f}, {(self.east + self.west) / 2:.4f}"
 
     @property
     def text(self) -> str:
@@ -78,6 +102,10 @@ class View:
     def on(self, place: Place) -> tuple[float, float]:
         """Where a place is drawn, from the upper left corner."""
         return (place[1] - self.west) * self.stretch, self.north - place[0]
+
+
+def _narrow(latitude: float) -> float:
+    return max(0.1, math.cos(math.radians(latitude)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +144,28 @@ def mapped(site: Site, request: Request) -> str:
         cards=cards,
         more=more,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """Where the photos of a place were taken: how many have a position, how far around, and their view on the map."""
+
+    located: int
+    metres: float
+    view: str
+
+
+def spreads(site: Site) -> dict[str, Spread]:
+    """Where the photos of places were taken, by the places' ids: of those with the most photos that have a position."""
+    rows = site.c.cypher("located-clusters", limit=_CLUSTERS)
+    return {
+        row["cluster"]: Spread(
+            row["located"],
+            row["metres"],
+            View.about((row["latitude"], row["longitude"]), row["metres"]).text,
+        )
+        for row in rows
+    }
 
 
 def gathered(places: Mapping[ImageId, Place], view: View) -> list[Circle]:

@@ -18,6 +18,7 @@ from lmr.values import ImageId
 from lmr.web.answers import Awaited, site_of, texts
 from lmr.web.asked import PAGE, whole
 from lmr.web.jobs import Job
+from lmr.web.mapped import spreads
 from lmr.web.searching import Card, card_of
 from lmr.web.site import Missing, Site
 from lmr.web.why import PATIENCE
@@ -45,6 +46,7 @@ def places(site: Site, request: Request) -> str:
         "place-cards.html" if part else "places.html",
         shown=[one for one in zip(clusters, cards, strict=True) if joined is None or one[0].id != joined.id],
         joined=joined,
+        spreads=spreads(site),
         more=more if len(clusters) == PAGE else None,
     )
 
@@ -64,6 +66,7 @@ def place(site: Site, request: Request) -> str:
         more=more,
         weakest=site.c.cypher("weakest-in-cluster", cluster=found.id, limit=_WEAKEST),
         nearest=site.c.cypher("nearest-clusters", cluster=found.id, limit=_NEAREST),
+        spread=spreads(site).get(found.id),
         named=len(site.namings.get(found.id) or ()),
         parts=range(0, min(found.size, _PARTS * PART), PART),
         part=PART,

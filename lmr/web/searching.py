@@ -116,7 +116,8 @@ def _head(site: Site, asked: Asked, result: SearchResult) -> dict[str, Any]:
         "seconds": f"{result.seconds:.2f}",
         "turned": result.turned if alone else None,
         "unknown": result.to_dict().get("left_out_unknown", 0) if asked.options()["where"] else 0,
-        "choices": list(_choices(asked, result.hits, stored)),
+        "choices": (choices := list(_choices(asked, result.hits, stored))),
+        "filtered": [f"{told} {one.text}".removeprefix("show ") for told, row in choices for one in row if one.on],
         "lacks": site.c.lacks,
     }
 

@@ -24,6 +24,7 @@ _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _EVERYWHERE = ("0.0.0.0", "::")
 _PHOTO = 64 * 2**20  # bytes of a photo that is handed over, at most
 _CONNECTIONS = 512
+_PHOTO_SIDE = 640  # px of a photo that is asked with before anybody does
 _GRACE = 3  # seconds for answers that are being given when the server ends
 
 
@@ -117,7 +118,7 @@ def serve(
         access = Access(port, tuple(known - set(_LOOPBACK)), host in _EVERYWHERE, keys)
         jobs = Jobs(lambda told: open(c.home, create=False, progress=told, **settings), c.home / NOTES)
         site = Site(c, access, jobs, folders, originals)
-        site.searching.begin(c.snapshot)  # starts the databases while the first page is looked at
+        site.searching.begin(lambda: _ready(site))
     except BaseException:
         bound.close()
         raise
@@ -136,6 +137,21 @@ def serve(
     shown = f"[{host}]" if ":" in host else host
     base = f"http://{'127.0.0.1' if host in _EVERYWHERE else shown}:{port}"
     return Served(site, uvicorn.Server(config), bound, base, _warning(host))
+
+
+def _ready(site: Site) -> None:
+    """Start the databases while the first page is looked at, and ask once what is asked first, unless somebody asks.
+
+    A database's first answers take a second each, until it knows the queries; a first photo waits for what describes
+    it.
+    """
+    from lmr.web.asked import PAGE
+
+    site.c.snapshot()
+    for id in site.c.image_ids(limit=1):
+        for photo in (id, site.c.thumbnail(id, _PHOTO_SIDE)):
+            if site.searching.idle:
+                site.c.search(photo, top=PAGE)
 
 
 def _uvicorn() -> Any:

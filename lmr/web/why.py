@@ -17,17 +17,21 @@ from lmr.values import Hop, ImageId
 from lmr.web.answers import Awaited, jpeg, site_of, texts
 from lmr.web.asked import Asked, whole
 from lmr.web.jobs import Job
-from lmr.web.searching import card_of
+from lmr.web.searching import card_of, name_of
 from lmr.web.site import Missing, Site
 
 PATIENCE = 20.0  # seconds to wait for a ruling before its job is shown instead
 _MOST_WHY = 1000
+_LAID = ("under", "over")
 _VERBS = {"confirm": "confirmed", "reject": "rejected", "withdraw": "taken back"}
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A match on the way: its photos by address of their picture and name, the match's picture, and what is known."""
+    """A match on the way: its photos by address of their picture and name, the match's pictures, and what is known.
+
+    under, over: the addresses of the first photo, and of the second laid over it.
+    """
 
     first: str
     second: str
@@ -35,6 +39,8 @@ class Step:
     second_name: str
     inliers: int
     picture: str
+    under: str
+    over: str
     hop: Hop
     match: Match | None
 
@@ -55,28 +61,53 @@ def why(site: Site, request: Request) -> str:
         weakest=weakest,
         back=asked.link(),
         fields={**asked.fields(), "goal": goal.id},
+        said=(said := _said(site, request.query_params.get("said", ""))),
+        said_of=[name_of(site.image(id)) for id in (said.a, said.b)] if said else [],
     )
+
+
+def _said(site: Site, pair: str) -> Match | None:
+    """The match that was just ruled on, which may be on no way any more, so that it can be taken back."""
+    try:
+        a, b = (site.image(id).id for id in pair.split(","))
+    except (ValueError, Missing):
+        return None
+    found = site.c.match(a, b)
+    return found if found is not None and found.verdict is not None else None
 
 
 def _steps(site: Site, asked: Asked, to: str, found: Explanation) -> list[Step]:
     steps = []
     for k, hop in enumerate(found.path or ()):
         match = None if hop.a is None else site.c.match(ImageId(hop.a), ImageId(hop.b))
-        picture = asked.link("/why/picture", goal=to, hop=str(k))
-        first, second = found.names[k : k + 2]
-        steps.append(Step(hop.a or asked.photos[found.begins], hop.b, first, second, hop.inliers, picture, hop, match))
+        picture, under, over = (
+            asked.link("/why/picture", goal=to, hop=str(k), show=show) for show in ("", "under", "over")
+        )
+        begins, (first, second) = hop.a or asked.photos[found.begins], found.names[k : k + 2]
+        steps.append(Step(begins, hop.b, first, second, hop.inliers, picture, under, over, hop, match))
     return steps
 
 
 def picture(site: Site, request: Request) -> Response:
-    """One match of a way: its photos side by side, a line for each inlier."""
+    """One match of a way: its photos side by side, a line for each inlier; or `show` one under or over the other."""
     asked, to = Asked.read(request.query_params), request.query_params.get("goal", "")
     found, k = site.way(asked, to), whole(request.query_params, "hop", 0, 10_000)
     if not found.path or k >= len(found.path):
         raise Missing("The way has no such match any more: another command has changed the matches.")
     hop = found.path[k]
     key = (hop.a or (asked.photos[found.begins], asked.box), hop.b, hop.inliers, hop.weight)
-    return jpeg(site.picture(key, lambda: found.jpeg(k)), seconds=60)
+    show = request.query_params.get("show", "")
+    if show not in _LAID:
+        return jpeg(site.picture(key, lambda: found.jpeg(k)), seconds=60)
+    drawn = site.pictures.get((*key, show))
+    if drawn is None:
+        laid = found.overlay(k)
+        if laid is None:
+            raise Missing("No map was found between these two photos.")
+        for name, data in zip(_LAID, laid, strict=True):
+            site.pictures.put((*key, name), data)
+        drawn = laid[_LAID.index(show)]
+    return jpeg(drawn, seconds=60)
 
 
 def pair(site: Site, request: Request) -> str:
@@ -87,15 +118,19 @@ def pair(site: Site, request: Request) -> str:
 
 def pair_picture(site: Site, request: Request) -> Response:
     """The match of two stored images, whatever became of it."""
-    found = compared(site, request)
-    key = found.a, found.b, found.inliers
-    return jpeg(site.picture(key, lambda: site.c.match_picture(found.a, found.b)), seconds=60)
+    found, (a, b) = compared(site, request), _both(site, request)
+    return jpeg(site.picture((a, b, found.inliers), lambda: site.c.match_picture(a, b)), seconds=60)
+
+
+def _both(site: Site, request: Request) -> tuple[ImageId, ImageId]:
+    """The two images that an address names, in its order."""
+    a, b = (site.image(request.path_params[name]).id for name in ("a", "b"))
+    return a, b
 
 
 def compared(site: Site, request: Request) -> Match:
     """The match of the two images that an address names. Raises Missing where they were never compared."""
-    a, b = (site.image(request.path_params[name]).id for name in ("a", "b"))
-    found = site.c.match(a, b)
+    found = site.c.match(*_both(site, request))
     if found is None:
         raise Missing("These two photos were never compared.")
     return found
@@ -103,7 +138,7 @@ def compared(site: Site, request: Request) -> Match:
 
 def overlay(site: Site, request: Request) -> Response:
     """The second of two stored images, laid over the first as their match maps it."""
-    a, b = (site.image(request.path_params[name]).id for name in ("a", "b"))
+    a, b = _both(site, request)
     drawn = site.pictures.get((a, b, "over")) or site.c.match_overlay(a, b)
     if drawn is None:
         raise Missing("No map was found between these two photos.")
@@ -128,7 +163,7 @@ async def rule(request: Request) -> Response:
 def _back(asked: Asked, told: dict[str, str]) -> str:
     """Where a ruling was made: on a way, in the review, or on the page of a match."""
     if told.get("goal"):
-        return asked.link("/why", goal=told["goal"])
+        return asked.link("/why", goal=told["goal"], said=f"{told['a']},{told['b']}")
     return later(told["later"]) if "later" in told else f"/pair/{quote(told['a'])}/{quote(told['b'])}"
 
 

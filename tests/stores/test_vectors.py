@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -63,3 +65,23 @@ def test_what_is_not_finite_is_refused(milvus: Milvus) -> None:
 def test_no_server_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(ServerError, match="lmr up"):
         Milvus(f"unix:{tmp_path}/none", "", "x").count()
+
+
+def test_what_many_ask_at_once_is_loaded_once(milvus: Milvus, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Milvus Lite opens a collection twice where it is asked twice meanwhile, and one of the two stays unloaded."""
+    milvus.create(16, 500)
+    milvus.upsert(rows(5, 4))
+    again = Milvus(milvus._uri, "", "test")
+    load, loaded = again._client.load_collection, []
+
+    def slowly(name: str) -> None:
+        loaded.append(name)
+        time.sleep(0.3)
+        load(name)
+
+    monkeypatch.setattr(again._client, "load_collection", slowly)
+    with ThreadPoolExecutor(5) as people:
+        begun = [people.submit(again.prepare), *(people.submit(again.count) for _ in range(4))]
+        assert {one.result() for one in begun[1:]} == {milvus.count()}
+    assert loaded == ["test"]
+    again.close()

@@ -144,6 +144,9 @@ class _Way:
     def figure(self, hops: Sequence[Hop]) -> Array:
         return _away()
 
+    def laid(self, hop: Hop) -> tuple[Array, Array] | None:
+        return _away()
+
     def _image(self, id: str) -> Image:
         told = self.wire.values("GET", f"/images/{id_of(ImageId(id))}")
         found: Image = self.wire.read(lambda: value_of(Image, told))

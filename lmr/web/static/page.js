@@ -1,6 +1,10 @@
 // What the pages do beyond links and forms: drop and paste a photo, load as one scrolls, keys, jobs as they change.
 "use strict";
 
+// what happens without a new page, for those who do not see it
+const told = document.getElementById("told");
+function tell(text) { told.textContent = text; }
+
 for (const form of document.querySelectorAll("form.drop")) {
   const file = form.querySelector("input[type=file]");
   const take = (files) => {
@@ -12,12 +16,18 @@ for (const form of document.querySelectorAll("form.drop")) {
     form.requestSubmit();
   };
   file.addEventListener("change", () => file.files.length && form.requestSubmit());
+  const wait = form.querySelector(".wait"), camera = form.querySelector(".camera");
+  form.addEventListener("submit", () => { wait.textContent = "Searching …"; });
+  window.addEventListener("pageshow", () => { wait.textContent = ""; }); // also where one comes back to it
+  camera.hidden = !matchMedia("(pointer: coarse)").matches;
+  camera.querySelector("input").addEventListener("change", (event) => take(event.target.files));
   document.addEventListener("dragover", (event) => { event.preventDefault(); form.classList.add("over"); });
   document.addEventListener("dragleave", () => form.classList.remove("over"));
   document.addEventListener("drop", (event) => { event.preventDefault(); form.classList.remove("over"); take(event.dataTransfer.files); });
   document.addEventListener("paste", (event) => take(event.clipboardData.files));
 }
 
+let shown = document.querySelectorAll(".gallery .card").length;
 async function load(more) {
   const link = more.querySelector("a");
   const address = new URL(link.href);
@@ -26,8 +36,13 @@ async function load(more) {
   const answer = await fetch(address, { credentials: "same-origin" });
   if (answer.status === 429) { setTimeout(() => load(more), 2000); return; }
   if (!answer.ok) { link.textContent = "More"; return; }
-  more.insertAdjacentHTML("afterend", await answer.text()); // made by the server's templates, every value escaped
+  const held = more.contains(document.activeElement), list = more.parentElement, next = list.cloneNode(false);
+  next.innerHTML = await answer.text(); // made by the server's templates, every value escaped
   more.remove();
+  list.after(next); // a list of its own: the browser lays out those in sight alone, however many there are
+  if (held) next.querySelector("a")?.focus();
+  shown += next.querySelectorAll(".card").length;
+  tell(`${shown} are shown`);
   watch();
 }
 
@@ -44,16 +59,26 @@ document.addEventListener("keydown", (event) => {
 });
 
 for (const table of document.querySelectorAll("[data-jobs]")) {
-  const told = new EventSource(table.dataset.jobs);
-  told.onmessage = (event) => {
+  const anew = async () => {
+    const answer = await fetch(location.href, { credentials: "same-origin" });
+    if (!answer.ok) return;
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    for (const id of ["counts", "jobs", "measured", "aside"]) document.getElementById(id).replaceChildren(...page.getElementById(id).childNodes);
+  };
+  new EventSource(table.dataset.jobs).onmessage = (event) => {
+    let changed = false;
     for (const job of JSON.parse(event.data)) {
       const row = table.querySelector(`[data-job="${CSS.escape(job.id)}"]`);
-      if (!row) { location.reload(); return; }
-      const before = row.querySelector("[data-part=state]").textContent;
-      row.querySelector("[data-part=state]").textContent = job.state;
-      row.querySelector("[data-part=at]").textContent = job.said;
-      if (before !== job.state && job.ended) { location.reload(); return; }
+      if (!row) { changed = true; continue; }
+      const [state, at] = ["state", "at"].map((part) => row.querySelector(`[data-part=${part}]`));
+      if (state.textContent !== job.state) {
+        changed ||= job.ended !== null;
+        tell(`${job.about}: ${job.state}${job.ended ? `, ${job.said}` : ""}`);
+      }
+      state.textContent = job.state;
+      at.textContent = job.said;
     }
+    if (changed) anew();
   };
 }
 
