@@ -1,10 +1,14 @@
 """More machines: how near to twice as fast two are, and what it costs to send work away at all.
 
-    python -m benchmarks.cluster [--photos FOLDER] [--count N] [--pairs N] [--rounds N]
+    python -m benchmarks.cluster [--photos FOLDER] [--count N] [--images N] [--blocks N] [--rounds N]
 
 Ray nodes of one core each on this machine, against one process and two of the local engine, in the same run; each in
 turn, a few rounds, of which the quickest counts. An efficiency is seconds of one local process / (cores * seconds);
 wanted: 0.85 or more. Two nodes leave none of two cores to the command, nor do two processes: compare these.
+
+Pairs come in blocks as a collection of so many images makes them, whose proposals are those of real descriptors (of the
+shared data, else of random ones); their features are those of the photos, each a little elsewhere so that none is the
+same as another. So as many photos travel for a pair as do there.
 
 Seconds say little where others use the cores, so the processors' time is told too: that of the workers, and that beside
 them, of the command and of all that Ray runs, which goes into sending; without what these take when nothing is done,
@@ -15,7 +19,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import itertools
+import functools
 import multiprocessing
 import os
 import secrets
@@ -30,16 +34,20 @@ from typing import Any, NamedTuple
 import numpy as np
 import psutil
 
-from benchmarks.data import SHARED
+from benchmarks.data import SHARED, nearest_pairs
 from lmr.execution import Executor, outcomes
+from lmr.execution.blocks import Pair, blocks
 from lmr.execution.cluster import Ray
 from lmr.execution.local import Local
-from lmr.execution.verification import verify_pairs
+from lmr.execution.verification import block_of, verified, verify_pairs
 from lmr.extractors.presets import preset
 from lmr.jobs.ingest.intake import Intake, Read, Taken, take
+from lmr.method.features.pack import _HEAD
 from lmr.method.photos.decode import content_id
 from lmr.method.photos.made import make_photos
+from lmr.method.verification.parameters import VERIFIER
 from lmr.settings import Settings
+from lmr.values import unit_rows
 
 _STORE = 256 * 2**20
 _IDLE = 6.0  # seconds
@@ -56,22 +64,29 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--photos", type=Path, default=SHARED / "photos" / "images")
     parser.add_argument("--count", type=int, default=80)
-    parser.add_argument("--pairs", type=int, default=3000)
+    parser.add_argument("--images", type=int, default=8000)
+    parser.add_argument("--blocks", type=int, default=12)
     parser.add_argument("--rounds", type=int, default=2)
     options = parser.parse_args()
     os.environ.update(_ALONE)
     files = sorted(options.photos.glob("*.jpg")) if options.photos.exists() else list(make_photos(Path("demo/photos")))
     photos = [path.read_bytes() for path in files[:: max(1, len(files) // options.count)][: options.count]]
-    pairs = list(itertools.combinations(range(len(photos)), 2))[: options.pairs]
-    print(f"{len(photos)} photos, {len(pairs)} pairs, {os.cpu_count()} cores here; load before each: ", end="")
+    some = proposed(options.images)[:: max(1, options.images // 200)][: options.blocks]
+    counts = len(photos), sum(map(len, some))
+    seen = sum(len({number for pair in block for number in pair}) for block in some)
+    print(
+        f"{len(photos)} photos, {counts[1]:,} pairs in {len(some)} blocks, {seen / counts[1]:.2f} photos a pair; ",
+        end="",
+    )
+    print(f"{os.cpu_count()} cores here; load before each: ", end="")
     best: dict[str, list[Spent]] = {}
     for _ in range(options.rounds):
         for name, (cores, begun) in ENGINES.items():
             print(f"{os.getloadavg()[0]:.1f} ", end="", flush=True)
             with begun() as engine:
-                now = measured(engine, photos, pairs, cores)
+                now = measured(engine, photos, some, cores)
             best[name] = [min(both) for both in zip(best.get(name, now), now, strict=True)]
-    tell(best, (len(photos), len(pairs)))
+    tell(best, counts)
 
 
 def tell(best: dict[str, list[Spent]], counts: tuple[int, int]) -> None:
@@ -99,8 +114,16 @@ class Spent(NamedTuple):
     beside: float
 
 
-def measured(engine: Executor, photos: list[bytes], pairs: list[tuple[int, int]], cores: int) -> list[Spent]:
-    """What describing, verifying and doing nothing take, once the workers have loaded what they need."""
+def proposed(images: int) -> list[list[Pair]]:
+    """The blocks of pairs that so many images make whose 50 nearest are proposed."""
+    where = SHARED / "descriptors" / "landmarks872.npz"
+    whole = np.load(where)["descriptors"] if where.exists() else np.random.default_rng(0).normal(size=(images, 128))
+    some = unit_rows(whole[:: max(1, len(whole) // images)][:images].astype(np.float32))
+    return list(blocks(nearest_pairs(some, 50)))
+
+
+def measured(engine: Executor, photos: list[bytes], some: list[list[Pair]], cores: int) -> list[Spent]:
+    """What describing, verifying and doing nothing take, once the workers have all they need and memory was used."""
     intake = Intake(preset("classic"), Settings().decoding, np.zeros(0, np.uint64))
     reads = [Read(data=data, digest=content_id(data)) for data in photos]
     packed: list[bytes] = []
@@ -110,15 +133,24 @@ def measured(engine: Executor, photos: list[bytes], pairs: list[tuple[int, int]]
             assert isinstance(made, Taken) and made.features is not None
             packed.append(made.features)
 
+    @functools.cache
+    def features(number: int) -> bytes:
+        data = packed[number % len(packed)]
+        version, width, count, x, *others = _HEAD.unpack_from(data)
+        return _HEAD.pack(version, width, count, x + number, *others) + data[_HEAD.size :]
+
+    def verify() -> None:
+        sent = outcomes(engine, verified, some, lambda block: block_of(block, features), shared=("cpu", VERIFIER))
+        assert all(isinstance(found, list) for _, found in sent)
+
     describe(reads[: 4 * cores])
     deque(verify_pairs([(0, 1)] * (128 * cores), packed[:].__getitem__, engine), 0)
+    deque(engine.map(len, (bytes(_STORE // 16) for _ in range(32))), 0)
     packed.clear()
     idle = clocked(lambda: time.sleep(_IDLE))
-    return [
-        clocked(lambda: describe(reads)),
-        clocked(lambda: deque(verify_pairs(pairs, packed.__getitem__, engine), 0)),
-        idle,
-    ]
+    described = clocked(lambda: describe(reads))
+    deque(map(features, {number for block in some for pair in block for number in pair}), 0)
+    return [described, clocked(verify), idle]
 
 
 def clocked(run: Callable[[], object]) -> Spent:

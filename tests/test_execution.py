@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import os
 import signal
@@ -25,6 +26,7 @@ from lmr.execution import Executor, outcomes, results
 from lmr.execution.cluster import Ray
 from lmr.execution.local import Local
 from lmr.execution.threads import ahead
+from lmr.execution.travel import pickled, unpickled
 from lmr.jobs.exchange.clusters import cluster
 from lmr.jobs.ingest.ingest import ingest
 from lmr.jobs.ingest.intake import take
@@ -84,6 +86,18 @@ def test_what_travels_arrives_as_it_was(engine: Executor) -> None:
     ]
     payloads = [{"array": array, "more": (b"x" * k, None, 1.5)} for k, array in enumerate(arrays)]
     assert list(engine.map(summed, payloads, shared=2.0)) == [summed(payload, 2.0) for payload in payloads]
+
+
+def test_long_bytes_travel_beside_and_are_bytes_again(engine: Executor) -> None:
+    """Not copied into a pickle, also beside arrays and more than once."""
+    long, longer = bytes(range(256)) * 64, b"x" * LARGE
+    value = {"one": (long, b"short", np.arange(5000)), "two": [longer, long]}
+    parts = pickled(value)
+    assert len(parts[0]) < 1000 and sum(part is longer for part in parts) == 1
+    (found,) = engine.map(copy.copy, [value])
+    for there in (found, unpickled(parts)):
+        assert there["two"] == [longer, long] and all(type(one) is bytes for one in there["two"])
+        assert there["one"][:2] == (long, b"short") and np.array_equal(there["one"][2], np.arange(5000))
 
 
 def test_what_is_shared_goes_to_a_process_once_and_is_never_another(engine: Executor) -> None:

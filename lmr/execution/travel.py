@@ -1,27 +1,56 @@
-"""What travels between processes: values as pickles, with the arrays in them beside, which are not copied."""
+"""What travels between processes: values as pickles, with the arrays and long bytes in them beside, not copied."""
 
 from __future__ import annotations
 
 import hashlib
+import io
 import pickle
 import traceback
 from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
 from typing import Any
 
-Parts = Sequence[Any]  # a pickle, and the arrays that it leaves where they are: what has the buffer protocol
+Parts = Sequence[Any]  # a pickle, and what it leaves where it is: arrays first, then bytes; all with a buffer protocol
+
+_LONG = 2**14  # bytes that are worth a part of their own
+
+
+class _Pickler(pickle.Pickler):
+    """Leaves long bytes where they are, as pickles do with arrays by themselves."""
+
+    def __init__(self, file: io.BytesIO) -> None:
+        self.arrays: list[pickle.PickleBuffer] = []
+        self.long: list[bytes] = []
+        super().__init__(file, 5, buffer_callback=self.arrays.append)
+
+    def persistent_id(self, value: Any) -> int | None:
+        """Which place before the end these bytes take."""
+        if type(value) is not bytes or len(value) < _LONG:
+            return None
+        self.long.append(value)
+        return len(self.long)
+
+
+class _Unpickler(pickle.Unpickler):
+    def __init__(self, parts: Parts) -> None:
+        super().__init__(io.BytesIO(parts[0]), buffers=parts[1:])
+        self._parts = parts
+
+    def persistent_load(self, place: int) -> bytes:
+        """Bytes from their place before the end."""
+        return bytes(self._parts[-place])
 
 
 def pickled(value: Any) -> Parts:
-    """Arrays are not copied; they are read-only where they arrive."""
-    arrays: list[pickle.PickleBuffer] = []
-    head = pickle.dumps(value, 5, buffer_callback=arrays.append)
-    return [head, *(array.raw() for array in arrays)]
+    """Arrays and long bytes are not copied; arrays are read-only where they arrive."""
+    pickler = _Pickler(file := io.BytesIO())
+    pickler.dump(value)
+    return [file.getvalue(), *(array.raw() for array in pickler.arrays), *reversed(pickler.long)]
 
 
 def unpickled(parts: Parts) -> Any:
-    """The value, which looks into the parts."""
-    return pickle.loads(parts[0], buffers=parts[1:])  # noqa: S301 -- it comes from this program's own process
+    """The value, whose arrays look into the parts."""
+    return _Unpickler(parts).load()
 
 
 def named(parts: Parts) -> tuple[str, Parts]:
