@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import shutil
-from array import array
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -16,12 +15,14 @@ from lmr.local.neo4j import LocalNeo4j
 from lmr.local.process import private_folder
 from lmr.method.photos.turned import degrees
 from lmr.method.spanning.forest import Weighted
+from lmr.method.spanning.growing import GrowingForest
 from lmr.method.verification.weights import pair_hash
 from lmr.progress import Advance
 from lmr.store.state import InGraph
 from lmr.store.stores import Stores
-from lmr.values import Array, Edge
+from lmr.values import Array, Edge, batches
 
+_TOGETHER = 10_000  # edges
 MANY = 200_000  # matches: from here on it is quicker than the normal writer, though the database restarts
 _MATCH = (
     ":START_ID,:END_ID,inliers:long,matches:long,nfa:double,similarity:double,weight:double,hash:long,transform:double[],"
@@ -70,32 +71,25 @@ def _write(stores: Stores, folder: Path, advance: Advance) -> None:
     images = sorted(ledger.images.all(), key=lambda image: image.id)
     place = {image.id: k for k, image in enumerate(images)}
     bridging = stores.bridge_queries
-    takes_part = [image.split == "index" or bridging for image in images]
-    a, b, weights, inliers = array("q"), array("q"), array("d"), array("q")
-    hashes = array("q")
+    takes_part = np.array([image.split == "index" or bridging for image in images], bool)
+    forest = GrowingForest(len(images))
 
     def rows() -> Iterable[Sequence[object]]:
-        for _, edge in ledger.pairs.edges():
-            first, second = place[edge.a], place[edge.b]
-            if edge.excluded is None and takes_part[first] and takes_part[second]:
-                a.append(first)
-                b.append(second)
-                weights.append(edge.weight)
-                hashes.append(pair_hash(edge.a, edge.b))
-                inliers.append(edge.verification.inliers)
-            advance(1)
-            yield _match(first, second, edge)
+        for batch in batches(ledger.pairs.edges(), _TOGETHER):
+            ends = np.array([(place[edge.a], place[edge.b]) for _, edge in batch], np.int64)
+            edges = [edge for _, edge in batch]
+            used = np.array([edge.excluded is None for edge in edges], bool) & takes_part[ends].all(1)
+            _grow(forest, ends[used], [edges[k] for k in np.flatnonzero(used)])
+            advance(len(batch))
+            yield from (_match(first, second, edge) for (first, second), edge in zip(ends.tolist(), edges, strict=True))
 
     generation, has = InGraph.of(stores.graph.marker()).generation + 1, ledger.marks.read()
     seen = (has.pairs, has.pairs, "-1", has.weights, has.rebuilt, has.removed)
     marker = (len(images), stores.id, 0, generation, False, *seen, bridging)
     _put(folder / "collection.csv", _MARKER, [[str(value).lower() for value in marker]])
     _put(folder / "matches.csv", _MATCH, rows())
-    ends = np.stack([np.frombuffer(column, np.int64) for column in (a, b)], 1) if a else np.zeros((0, 2), np.int64)
-    forest = Weighted(ends, np.array(weights, np.float64), np.array(hashes, np.int64))
-    chosen = forest.spanning(len(images))
-    tree = forest.where(chosen)
-    measures = tree.weights.tolist(), tree.hashes.tolist(), [inliers[k] for k in chosen]
+    tree, inliers = forest.forest()
+    measures = tree.weights.tolist(), tree.hashes.tolist(), inliers.tolist()
     columns = tree.ends[:, 0].tolist(), tree.ends[:, 1].tolist(), *measures
     _put(folder / "tree.csv", ":START_ID,:END_ID,weight:double,hash:long,inliers:long", zip(*columns, strict=True))
     parts: Array = tree.parts(len(images))
@@ -109,6 +103,12 @@ def _write(stores: Stores, folder: Path, advance: Advance) -> None:
             for k, (i, name) in enumerate(zip(images, names, strict=True))
         ),
     )
+
+
+def _grow(forest: GrowingForest, ends: Array, edges: Sequence[Edge]) -> None:
+    weights, hashes = [edge.weight for edge in edges], [pair_hash(edge.a, edge.b) for edge in edges]
+    inliers = np.array([edge.verification.inliers for edge in edges], np.int64)
+    forest.add(Weighted(ends, np.array(weights, np.float64), np.array(hashes, np.int64)), inliers)
 
 
 def _match(first: int, second: int, edge: Edge) -> Sequence[object]:
