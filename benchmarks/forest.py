@@ -49,8 +49,8 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=2)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        shards = [Shard(*(Path(folder, f"{k}.{what}.npy") for what in ("edges", "forest")), options.images)
-                  for k in range(options.shards)]  # fmt: skip
+        names = [Path(folder, f"{k}.edges.npy") for k in range(options.shards)]
+        shards = [Shard(name, name.with_suffix(".forest.npy"), options.images) for name in names]
         each = options.images * options.edges // options.shards
         for k, shard in enumerate(shards):
             np.save(shard.edges, random_edges(options.images, each, k))

@@ -75,7 +75,7 @@ def lacks(ledger: Ledger) -> str | None:
     images = ledger.count("images")
     if not images:
         return "the collection holds no photos; `lmr ingest PHOTOS` takes some in"
-    if images > 1 and next(ledger.pairs.compared(), None) is None:  # counting millions would take a while
+    if images > 1 and next(ledger.pairs.rows(), None) is None:  # counting millions would take a while
         return (
             "the collection's photos have not been compared with each other, so nothing is found over others; "
             "`lmr link` does that"

@@ -97,9 +97,11 @@ class Pairs:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._db = connection
 
-    def compared(self) -> Iterator[tuple[int, int]]:
-        """(a, b) of every pair that was ever compared."""
-        return iter(self._db.execute("SELECT a, b FROM pairs"))
+    def compared(self) -> Iterator[Array]:
+        """Every pair that was ever compared, some (n, 2) at a time."""
+        rows = self._db.execute("SELECT a, b FROM pairs")
+        while batch := rows.fetchmany(_FETCHED):
+            yield np.array(batch, np.int64)
 
     def rows(self) -> Iterator[PairRow]:
         """Every outcome, in the order in which it was kept."""

@@ -69,25 +69,37 @@ def described(stores: Stores, upto: int | None = None, of: Iterable[int] | None 
     ledger = stores.ledger
     if upto is None:
         upto = ledger.marks.read().refined_to
+    found: Iterable[tuple[int, Array | None]]
     if of is None:
-        vectors, everyone = dict(ledger.descriptors.all()), sorted(ledger.images.all(), key=lambda image: image.id)
-        links, shown = ledger.pairs.links(upto), None
+        everyone = sorted(ledger.images.all(), key=lambda image: image.id)
+        links, shown, found = ledger.pairs.links(upto), None, ledger.descriptors.all()
     else:
         shown = set(of)
         inner = around(stores, shown, stores.smoothing.steps - 1, upto)
         links = ledger.pairs.links(upto, of=inner)
         everyone = ledger.images.of_numbers(inner | set(links.a.tolist()) | set(links.b.tolist()))
         found = ((image.number, ledger.descriptors.of(image.number)) for image in everyone)
-        vectors = {number: vector for number, vector in found if vector is not None}
-    images = [image for image in everyone if image.number in vectors]
+    images, originals = _originals(everyone, found)
     if not images:
-        empty = np.zeros((0, 1), np.float32)
-        return Described([], empty, empty)
-    originals = np.stack([vectors.pop(image.number) for image in images])
+        return Described([], originals, originals)
     whole = Described(images, originals, refine(originals, _matrix(stores, images, links), stores.smoothing))
     if shown is None:
         return whole
     return whole.where([k for k, image in enumerate(images) if image.number in shown])
+
+
+def _originals(everyone: Sequence[Image], found: Iterable[tuple[int, Array | None]]) -> tuple[list[Image], Array]:
+    """Those of the images that are described, and their descriptors (N, D) in the same order, held once."""
+    place = {image.number: k for k, image in enumerate(everyone)}
+    held, has = np.zeros((0, 1), np.float32), np.zeros(len(everyone), bool)
+    for number, vector in found:
+        if vector is not None and number in place:
+            if not has.any():
+                held = np.empty((len(everyone), len(vector)), np.float32)
+            held[place[number]], has[place[number]] = vector, True
+    if has.all():
+        return list(everyone), held
+    return [image for image, described in zip(everyone, has, strict=True) if described], held[has[: len(held)]]
 
 
 def around(stores: Stores, numbers: Iterable[int], hops: int, upto: int | None = None) -> set[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sqlite3
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -10,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lmr.jobs.link.proposals import exact_neighbours, indexed_neighbours, proposals
+import lmr.store.pairs
+from lmr.jobs.link.proposals import exact_neighbours, indexed_neighbours, never_compared, proposals
 from lmr.settings import load
 from lmr.store.refined import Described, described, refiner
 from lmr.store.reviewing import review
@@ -129,3 +131,19 @@ def test_the_review_is_a_function_of_the_pairs_alone(copy: Stores) -> None:
         copy.ledger.pairs.set_excluded([(seq, "rejected")])
         review(copy)
     assert reasons(copy)[kept] == "rejected"
+
+
+def test_pairs_that_were_compared_are_found_whatever_their_order(copy: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A part of the outcomes at a time."""
+    ledger = copy.ledger
+    known = [(row.a, row.b) for row in ledger.pairs.rows()]
+    numbers = [image.number for image in ledger.images.all()]
+    others = [pair for pair in itertools.combinations(numbers, 2) if pair not in known and pair[::-1] not in known]
+    assert len(known) > 20 and others
+    monkeypatch.setattr(lmr.store.pairs, "_FETCHED", 7)
+    asked = np.array([pair[:: (-1) ** k] for k, pair in enumerate([*others, *known])])
+    asked = np.random.default_rng(0).permutation(asked)
+    fresh = never_compared(ledger, asked)
+    assert {tuple(sorted(pair)) for pair in fresh.tolist()} == {tuple(sorted(pair)) for pair in others}
+    assert len(fresh) == len(others)
+    assert len(never_compared(ledger, asked[:0])) == 0

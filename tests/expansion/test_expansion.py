@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csr_matrix
 
+from lmr.method.expansion import idqe
 from lmr.method.expansion.average import alpha_qe, average_qe, database_augmentation
 from lmr.method.expansion.diffusion import ALPHA, Diffusion
 from lmr.method.expansion.idqe import Refiner, Smoothing, link_weights, refine
@@ -75,6 +76,17 @@ def test_the_order_of_arrival_does_not_matter() -> None:
     assert np.array_equal(refine(originals, entered, smoothing), whole)
     moved = refine(originals[order], csr_matrix(weights[np.ix_(order, order)]), smoothing)
     assert np.allclose(moved, whole[order], atol=1e-6)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3])
+def test_rows_are_refined_some_at_a_time_as_all_at_once_to_the_bit(monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
+    originals, weights = collection(2, 50)
+    links, wanted = csr_matrix(weights), originals.astype(np.float64)
+    for _ in range(steps):
+        wanted = unit_rows(1.5 * wanted + links @ wanted)
+    monkeypatch.setattr(idqe, "_ROWS", 7)
+    found = refine(originals, links, Smoothing(steps, 1.5, 2.0))
+    assert found.dtype == np.float32 and np.array_equal(found, wanted.astype(np.float32))
 
 
 def test_link_weights_rise_with_inliers_and_with_the_chance_to_be_right() -> None:

@@ -18,6 +18,7 @@ from lmr.values import Array
 
 _EXACT_UP_TO = 100_000  # images: up to here exact products are quicker than an index for all pairs
 _PROPOSING = 5_000
+_BITS = 31  # of a number
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +45,13 @@ def proposals(stores: Stores, found: Described) -> Proposals:
     index, moved, stayed = np.flatnonzero(found.in_index), np.flatnonzero(~stays), np.flatnonzero(stays)
     exact = len(numbers) <= _EXACT_UP_TO
     nearest = exact_neighbours if exact else functools.partial(indexed_neighbours, stores.vectors)
-    pairs: list[Array] = [np.zeros((0, 2), np.int64)]
+    keys: list[Array] = [np.zeros(0, np.int64)]
     proposed = []
     asked = len(moved) + (len(stayed) if len(moved) else 0)
     with stores.progress.task("Proposals", asked, "images") as advance:
         for rows in _parts(moved):
             similar, others = nearest(found, rows, index, top)
-            pairs.append(_pairs(numbers, rows, others, np.isfinite(similar)))
+            keys.append(_keys(numbers, rows, others, np.isfinite(similar)))
             reach = similar[:, -1] if similar.shape[1] == top else np.full(len(rows), -np.inf)
             for row, value in zip(rows.tolist(), reach.tolist(), strict=True):
                 proposed.append(Proposed(int(numbers[row]), digests[row], value))
@@ -60,10 +61,10 @@ def proposals(stores: Stores, found: Described) -> Proposals:
         for part in _parts(np.arange(len(stayed))) if len(fresh) else ():
             rows = stayed[part]
             similar, others = exact_neighbours(found, rows, fresh, top)
-            pairs.append(_pairs(numbers, rows, others, similar > reaches[part, None]))
+            keys.append(_keys(numbers, rows, others, similar > reaches[part, None]))
             advance(len(rows))
-    whole = np.unique(np.concatenate(pairs), axis=0)
-    return Proposals(whole, proposed)
+    whole = _once(np.concatenate(keys))
+    return Proposals(np.stack([whole >> _BITS, whole & ((1 << _BITS) - 1)], 1), proposed)
 
 
 def _digests(found: Described, top: int) -> list[int]:
@@ -77,10 +78,15 @@ def _parts(rows: Array) -> Iterator[Array]:
     return (rows[start : start + _PROPOSING] for start in range(0, len(rows), _PROPOSING))
 
 
-def _pairs(numbers: Array, rows: Array, others: Array, wanted: Array) -> Array:
-    """(P, 2) numbers, the smaller first, of rows (R,) with those of the others (R, K) that are wanted."""
-    ends = np.stack([np.repeat(rows, wanted.sum(1)), others[wanted]], 1)
-    return np.sort(numbers[ends], axis=1)
+def _keys(numbers: Array, rows: Array, others: Array, wanted: Array) -> Array:
+    """(P,) keys of pairs, each once, of rows (R,) with those of the others (R, K) that are wanted."""
+    return _once(_key(numbers[np.stack([np.repeat(rows, wanted.sum(1)), others[wanted]], 1)]))
+
+
+def _once(keys: Array) -> Array:
+    """Sorted in place, each once; np.unique takes several times the memory."""
+    keys.sort()
+    return keys[np.diff(keys, prepend=-1) > 0]
 
 
 def exact_neighbours(found: Described, rows: Array, among: Array, top: int) -> tuple[Array, Array]:
@@ -115,12 +121,18 @@ def _best(rows: Array, similar: Array, others: Array, top: int) -> tuple[Array, 
 
 
 def never_compared(ledger: Ledger, pairs: Array) -> Array:
-    """Those of the pairs (P, 2) that the ledger has no outcome of."""
+    """Those of the pairs (P, 2) that the ledger has no outcome of; of its outcomes some are read at a time."""
     if not len(pairs):
         return pairs
-    known = np.fromiter((_key(min(a, b), max(a, b)) for a, b in ledger.pairs.compared()), np.int64)
-    return pairs[~np.isin(_key(pairs[:, 0], pairs[:, 1]), known)]
+    keys = _key(pairs)
+    order = np.argsort(keys)
+    in_order, fresh = keys[order], np.ones(len(pairs), bool)
+    for known in map(_key, ledger.pairs.compared()):
+        place = np.minimum(np.searchsorted(in_order, known), len(keys) - 1)
+        fresh[order[place[in_order[place] == known]]] = False
+    return pairs[fresh]
 
 
-def _key(a: Array | int, b: Array | int) -> Array:
-    return np.asarray(a) * (1 << 31) + b
+def _key(pairs: Array) -> Array:
+    """(P,) one number for each of the pairs (P, 2), in the order of its smaller, then of its greater number."""
+    return (pairs.min(1) << _BITS) | pairs.max(1)

@@ -14,6 +14,7 @@ from scipy.sparse import csr_matrix
 from lmr.values import Array, unit_rows
 
 STEEPNESS = 0.8  # of a chance over powers of ten
+_ROWS = 512  # refined together
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +45,25 @@ def refine(originals: Array, links: csr_matrix, smoothing: Smoothing) -> Array:
     """originals (N, D) of length 1 -> (N, D) float32 refined.
 
     links (N, N): row i has the weights of the images towards which i moves. Sums run in float64 in the order of
-    columns: give images in an order of their own (by id) and the result does not depend on history.
+    columns: give images in an order of their own (by id) and the result does not depend on history. Besides what is
+    given and returned one (N, D) in float64 is held, two where there are more than two steps.
     """
-    current = originals.astype(np.float64)
-    for _ in range(smoothing.steps):
-        current = unit_rows(smoothing.own * current + links @ current)
-    return current.astype(np.float32)
+    current = originals
+    for step in range(1, smoothing.steps + 1):
+        after = np.empty(originals.shape, np.float32 if step == smoothing.steps else np.float64)
+        for start in range(0, len(originals), _ROWS):
+            rows = slice(start, start + _ROWS)
+            moved = smoothing.own * current[rows].astype(np.float64) + _towards(links[rows], current)
+            after[rows] = unit_rows(moved)
+        current = after
+    return current.astype(np.float32, copy=False)
+
+
+def _towards(links: csr_matrix, current: Array) -> Array:
+    """(R, N) @ (N, D) in float64, of which only the rows that are needed are made so."""
+    needed, columns = np.unique(links.indices, return_inverse=True)
+    few = csr_matrix((links.data, columns, links.indptr), shape=(links.shape[0], len(needed)))
+    return few @ current[needed].astype(np.float64, copy=False)
 
 
 Links = Sequence[tuple[str, float]]
