@@ -219,6 +219,11 @@ class _translated:
 
         if isinstance(error, AuthError):
             raise ServerError("Neo4j refused user or password; check NEO4J_USERNAME and NEO4J_PASSWORD") from error
+        if isinstance(error, ServiceUnavailable) and "SSLCertVerificationError" in str(error):
+            raise ServerError(
+                "Neo4j's certificate is not one that this machine trusts: name its authority's by SSL_CERT_FILE, or "
+                f"trust any by bolt+ssc:// or neo4j+ssc:// in NEO4J_URI ({error})"
+            ) from error
         if isinstance(error, ServiceUnavailable):
             raise ServerError(f"Neo4j is not reachable ({error}); `lmr status` shows it, `lmr up` starts it") from error
         if isinstance(error, Neo4jError) and "needs to be restarted" in str(error.message):  # after a full disk
