@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import time
 from typing import Any
@@ -56,11 +57,9 @@ def _told(tab: Any) -> str:
 
 
 def _held() -> int:
-    """Bytes that this process's browsers have in memory, what they share counted in parts."""
+    """Bytes that this process's browser has in memory, what its parts share counted once."""
     held = 0
     for process in psutil.Process().children(recursive=True):
-        try:
-            held += process.memory_full_info().pss
-        except psutil.Error:
-            continue
+        with contextlib.suppress(psutil.Error):
+            held += process.memory_full_info().pss if "chrom" in process.name() else 0
     return held

@@ -129,14 +129,11 @@ def better_turned(
     begun, preset = time.monotonic(), stores.preset
     chance = turning.chances(preset, photo, *found)
     if preset.turns_cheaply:
-        size = photo.width, photo.height
-        seen = [turning.seen_as(stores, turn, *preset.turned(*found, turn, size)) for turn in TURNS[1:]]
+        seen = turning.from_features(stores, photo, found, TURNS[1:])
     else:
         seen = turning.from_photo(stores, photo, turning.likely(chance))
-    evidence = {}
-    for one in seen:
-        near = turning.matches(stores, one, [upright.id])[:1]
-        evidence[one.turn] = max((match.nfa for match in near), default=0.0)
+    near = turning.matches(stores, seen, [upright.id])
+    evidence = {turn: max((match.nfa for match in best[:1]), default=0.0) for turn, best in near.items()}
     starts: list[tuple[float, SearchQuery]] = []
     for turn in turning.promising(evidence, upright.best, chance)[:FOLLOWED]:
         left = budget.less(time.monotonic() - begun)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -83,18 +84,39 @@ def from_photo(stores: Stores, photo: Photo, turns: Iterable[int]) -> list[Seen]
         return [seen_as(stores, t, unpack(pack(f)), m) for t, (f, m) in zip(turns, found, strict=True)]
 
 
+def from_features(stores: Stores, photo: Photo, found: tuple[Features, Array], turns: Iterable[int]) -> list[Seen]:
+    """A photo in each turn about as its pixels would say there; found: its features and raw descriptor as it is."""
+    preset, size = stores.preset, (photo.width, photo.height)
+    with threadpool_limits(1), ThreadPoolExecutor(stores.settings.worker_count) as threads:
+        return list(threads.map(lambda turn: seen_as(stores, turn, *preset.turned(*found, turn, size)), turns))
+
+
 def seen_as(stores: Stores, turn: int, features: Features, raw: Array) -> Seen:
     """With the descriptor that the collection's model gives."""
     return Seen(turn, features, stores.preset.descriptor.describe(features, raw, stores.model))
 
 
-def matches(stores: Stores, seen: Seen, but: Iterable[str], proposed: Iterable[str] = ()) -> list[Match]:
-    """What a photo matches among its nearest index images and some that are proposed, but some; the best first."""
-    ledger, threads, left_out = stores.ledger, stores.settings.worker_count, set(but)
-    by = stores.verifier
-    near = stores.vectors.search(seen.descriptor[None], NEAREST + len(left_out))[0]
-    ids = dict.fromkeys([*proposed, *(id for id, _ in near)])
-    images = [image for id in ids if id not in left_out and (image := ledger.images.get(id)) is not None]
+def matches(
+    stores: Stores, seen: Sequence[Seen], but: Iterable[str], proposed: Iterable[str] = ()
+) -> dict[int, list[Match]]:
+    """By turn, what a photo matches among its nearest index images and some that are proposed, but some; best first.
+
+    The nearest of all turns are asked for at once, which takes Milvus hardly longer than those of one.
+    """
+    if not seen:
+        return {}
+    left_out = set(but)
+    near = stores.vectors.search(np.stack([one.descriptor for one in seen]), NEAREST + len(left_out))
+    found = {}
+    for one, row in zip(seen, near, strict=True):
+        ids = dict.fromkeys([*proposed, *(id for id, _ in row)])
+        found[one.turn] = _compared(stores, one, [id for id in ids if id not in left_out])
+    return found
+
+
+def _compared(stores: Stores, seen: Seen, ids: Iterable[str]) -> list[Match]:
+    ledger, threads, by = stores.ledger, stores.settings.worker_count, stores.verifier
+    images = [image for id in ids if (image := ledger.images.get(id)) is not None]
     images = [image for image in images if ledger.features.has(image.number)]
     own, found = prepare(seen.features, by), list[Match]()
     for part in batches(images, AT_ONCE * threads):

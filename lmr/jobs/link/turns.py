@@ -6,7 +6,7 @@ Such an image is from then on what its turned photo is, as if that had been take
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from lmr.errors import PhotoError
 from lmr.jobs.link.glance import worth_reading
@@ -118,7 +118,7 @@ def _of_image(
 def _best_of(
     stores: Stores,
     image: Image,
-    seen: Iterable[Seen],
+    seen: Sequence[Seen],
     own: Sequence[str],
     proposed: Sequence[str],
     chance: Array,
@@ -126,10 +126,8 @@ def _best_of(
     """The turn for which clearly more speaks than for the image as it is."""
     links = stores.ledger.pairs.links_of(image.number)
     upright = max((link.nfa for link in links if expands(link.excluded)), default=0.0)
-    best: dict[int, turning.Match] = {}
-    for one in seen:
-        for match in turning.matches(stores, one, own, proposed)[:1]:
-            best[one.turn] = match
+    found = turning.matches(stores, seen, own, proposed)
+    best = {turn: matches[0] for turn, matches in found.items() if matches}
     ranked = turning.promising({turn: match.nfa for turn, match in best.items()}, upright, chance)
     if not ranked or best[ranked[0]].nfa < _LEAST:
         return None
