@@ -6,6 +6,7 @@ The collection's own features stay, and are those that searches with new photos 
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -63,7 +64,7 @@ def import_features(stores: Stores, features: Path, matches: Path | None = None)
 def _compared(stores: Stores, known: dict[str, tuple[int, str]]) -> Iterator[tuple[str, str]]:
     """The pairs of photos that were compared before without a match that takes part."""
     names = {number: name for name, (number, _) in known.items()}
-    for a, b in stores.ledger.pairs.compared():
+    for a, b in itertools.chain.from_iterable(some.tolist() for some in stores.ledger.pairs.compared()):
         if a in names and b in names:
             row = stores.ledger.pairs.row(a, b)
             if row is None or row.weight is None or row.excluded is not None:
