@@ -14,9 +14,9 @@ from scipy.sparse import csr_matrix
 from lmr.method.evaluation.metrics import average_precision
 from lmr.method.expansion.idqe import Smoothing, link_weights, refine
 from lmr.method.expansion.traversal import Neighbour, explore
-from lmr.method.expansion.walk import around_of, arrivals, beginning
+from lmr.method.expansion.walk import around_of, beginning
 from lmr.method.review.review import Acceptance, accepted
-from lmr.retrieval.similar import LIKE, WALKED, alike, by_similarity
+from lmr.retrieval.similar import LIKE, WALKED, alike, by_similarity, by_walks, nearest_rows
 from lmr.store.stores import Stores
 from lmr.values import Array
 
@@ -132,13 +132,12 @@ class Offline:
     def _following(self, refined: Array, row: int, reached: Sequence[int]) -> list[int]:
         """All index images as they follow those that a query reaches (see lmr.retrieval.similar)."""
         first, index = list(reached[:LIKE]), np.flatnonzero(self.in_index)
-        products = refined[index] @ around_of(refined[row], list(refined[first])).T
-        near = sorted({*first, *index[np.argsort(-products, axis=0, kind="stable")[:WALKED]].ravel().tolist()})
+        around = around_of(refined[row], list(refined[first]))
+        near = sorted({*first, *index[nearest_rows(refined[index], around, WALKED)].tolist()})
         place = {k: n for n, k in enumerate(near)}
-        arrived = arrivals(refined[near], beginning(refined[near], refined[row], [place[k] for k in first]))
+        begin = beginning(refined[near], refined[row], [place[k] for k in first])
         like = alike(refined[row], refined[first])
-        similar = np.round((refined[near].astype(np.float64) @ like.astype(np.float64).T).max(1), 9)
-        walked = [near[k] for k in np.lexsort((-similar, -arrived))]
+        walked = [near[k] for k, _ in by_walks(refined[near], begin, like)]
         rest = index[[k for k, _ in by_similarity(refined[index], like)]].tolist()
         return [*walked, *(k for k in rest if k not in place)]
 

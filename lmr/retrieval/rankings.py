@@ -37,11 +37,17 @@ def stored_queries(stores: Stores) -> Iterator[tuple[str, str]]:
 def names_of_images(ledger: Ledger) -> dict[str, str]:
     """Image id -> name of its first file without folder and suffix; with the folders below the one that was ingested
     where two images would have one name; the id where it has no file."""
-    below: dict[int, str] = {}
-    for _, path, number in ledger.files.of_images():
-        below.setdefault(number, path)
+    below = first_below(ledger)
     often = Counter(map(stem, below.values()))
     return {image.id: _apart(below.get(image.number), often) or image.id for image in ledger.images.all()}
+
+
+def first_below(ledger: Ledger) -> dict[int, str]:
+    """Image's number -> path of its first file, below the folder that was ingested."""
+    found: dict[int, str] = {}
+    for _, path, number in ledger.files.of_images():
+        found.setdefault(number, path)
+    return found
 
 
 def _apart(path: str | None, often: Counter[str]) -> str:

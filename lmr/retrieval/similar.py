@@ -93,17 +93,25 @@ def _walked(
         return []
     row, vectors = {id: k for k, id in enumerate(ids)}, np.stack([held[id] for id in ids])
     begin = sum(beginning(vectors, one.own, [row[id] for id in one.reached if id in row]) for one in beginnings)
-    arrived = arrivals(vectors, np.asarray(begin))
-    similar = np.round((vectors.astype(np.float64) @ like.astype(np.float64).T).max(1), 9)
-    order = np.lexsort((-similar, -arrived))
-    return [(ids[k], float(similar[k])) for k in order.tolist()]
+    return [(ids[k], similar) for k, similar in by_walks(vectors, np.asarray(begin), like)]
 
 
 def _nearest(known: Described, around: Array, asked: int, *, query_images: bool) -> dict[str, Array]:
     rows = np.arange(len(known.images)) if query_images else np.flatnonzero(known.in_index)
-    products = known.refined[rows] @ around.T
-    chosen = {int(rows[k]) for column in np.argsort(-products, axis=0, kind="stable")[:asked].T for k in column}
+    chosen = rows[nearest_rows(known.refined[rows], around, asked)].tolist()
     return {known.images[k].id: known.refined[k] for k in chosen}
+
+
+def nearest_rows(descriptors: Array, around: Array, asked: int) -> Array:
+    """Rows of (N, D) among the so many most similar to any of the rows of around (K, D), each once, in order."""
+    return np.unique(np.argsort(-(descriptors @ around.T), axis=0, kind="stable")[:asked])
+
+
+def by_walks(descriptors: Array, begin: Array, like: Array) -> list[tuple[int, float]]:
+    """Rows of (N, D) in the order in which walks arrive, with their greatest similarity to any of like (K, D)."""
+    arrived, similar = arrivals(descriptors, begin), _greatest(descriptors, like)
+    order = np.lexsort((-similar, -arrived))
+    return list(zip(order.tolist(), similar[order].tolist(), strict=True))
 
 
 def _by_similarity(
@@ -161,7 +169,12 @@ def merged(each: Sequence[Sequence[tuple[str, float]]], asked: int) -> list[tupl
 
 def by_similarity(descriptors: Array, like: Array) -> list[tuple[int, float]]:
     """Rows of (N, D) with their similarity to (D,), or the greatest to any of (K, D); ties in the order of rows."""
-    products = descriptors.astype(np.float64) @ np.atleast_2d(like).astype(np.float64).T
-    similar = np.round(products.max(1), 9)
+    similar = _greatest(descriptors, np.atleast_2d(like))
     order = np.argsort(-similar, kind="stable")
     return list(zip(order.tolist(), similar[order].tolist(), strict=True))
+
+
+def _greatest(descriptors: Array, like: Array) -> Array:
+    """(N,) the greatest similarity of each row to any of like (K, D)."""
+    products: Array = descriptors.astype(np.float64) @ like.astype(np.float64).T
+    return np.round(products.max(1), 9)

@@ -44,17 +44,17 @@ def write_pairs(
     names, done = named(stores, pairs, root)
     lines = lines_of([(a, b) for a, b in pairs if a in names and b in names], names)
     with replacing(path) as part:
-        part.write_text("".join(f"{a} {b}\n" for a, b in lines), encoding="utf-8")
+        part.write_text("".join(lines), encoding="utf-8")
     done.pairs = len(lines)
     return done
 
 
-def lines_of(pairs: Sequence[Pair], names: Mapping[int, str]) -> list[list[str]]:
-    """Both names of each pair, in a fixed order. Raises UsageError for a name with blanks in it."""
+def lines_of(pairs: Sequence[Pair], names: Mapping[int, str]) -> list[str]:
+    """A line with both names of each pair, in a fixed order. Raises UsageError for a name with blanks in it."""
     for name in names.values():
         if any(character.isspace() for character in name):
             raise UsageError(f"{printable(name)}: a list of pairs has no way to write a name with blanks in it")
-    return sorted(sorted((names[a], names[b])) for a, b in pairs)
+    return [f"{a} {b}\n" for a, b in sorted(sorted((names[a], names[b])) for a, b in pairs)]
 
 
 def write_colmap(

@@ -23,7 +23,7 @@ from lmr.method.features.pack import unpack
 from lmr.outputs import replacing
 from lmr.store.stores import Stores
 from lmr.text import printable
-from lmr.values import Array
+from lmr.values import Array, unit_rows
 
 FEATURES, MATCHES, PAIRS = "features.h5", "matches.h5", "pairs.txt"
 _ELSE = 0.5  # the score of a match that does not agree with the others
@@ -44,7 +44,7 @@ def export_hloc(
     _written(h5py, folder / FEATURES, lambda file: _put_features(stores, file, names))
     _written(h5py, folder / MATCHES, lambda file: _put_matches(stores, file, pairs, groups))
     with replacing(folder / PAIRS) as part:
-        part.write_text("".join(f"{a} {b}\n" for a, b in lines), encoding="utf-8")
+        part.write_text("".join(lines), encoding="utf-8")
     done.pairs = len(lines)
     return done
 
@@ -83,14 +83,9 @@ def _put_features(stores: Stores, file: Any, names: dict[int, str]) -> None:
             group["keypoints"] = features.keypoints
             group["keypoints"].attrs["uncertainty"] = features.unit
             group["scales"] = features.scales
-            group["descriptors"] = _of_length_one(features.descriptors).T
+            group["descriptors"] = unit_rows(features.descriptors.astype(np.float32)).T
             group["image_size"] = np.array((image.width, image.height))
             advance(1)
-
-
-def _of_length_one(descriptors: Array) -> Array:
-    rows = descriptors.astype(np.float32)
-    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-6)
 
 
 def _put_matches(stores: Stores, file: Any, pairs: Sequence[Pair], groups: dict[int, str]) -> None:

@@ -17,7 +17,7 @@ from lmr.method.evaluation.rankings import (
 )
 from lmr.method.spanning.ranking import Limits
 from lmr.outputs import Content, write_tree
-from lmr.retrieval.rankings import names_of_images, ranked, rankings_of_queries, stored_queries
+from lmr.retrieval.rankings import first_below, names_of_images, ranked, rankings_of_queries, stored_queries
 from lmr.retrieval.search import ranking_of
 from lmr.store.ledger import Ledger
 from lmr.store.stores import Stores
@@ -111,7 +111,5 @@ def _predictions(stores: Stores, path: Path, top: int | None) -> int:
 
 def _below(ledger: Ledger) -> Mapping[str, str]:
     """Image id -> path of its first file below the folder that was ingested; the id where it has none."""
-    found: dict[int, str] = {}
-    for _, below, number in ledger.files.of_images():
-        found.setdefault(number, below)
+    found = first_below(ledger)
     return {image.id: found.get(image.number, image.id) for image in ledger.images.all()}

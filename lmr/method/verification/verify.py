@@ -92,10 +92,9 @@ def together(found: Sequence[Verification], by: Verifier) -> tuple[Verification,
     told = [k for k, one in enumerate(found) if one.transform is not None and one.artefact is None and one.nfa > 0]
     marks = [k for k, one in enumerate(found) if one.artefact is not None]
     evidence = sum(found[k].nfa for k in told)
-    if marks and evidence < by.artefacts.behind:
-        told = marks
-    best = max(told, key=lambda k: (found[k].nfa, -k), default=0)
-    if len(told) < 2 or told == marks:
+    is_mark = bool(marks) and evidence < by.artefacts.behind
+    best = max(marks if is_mark else told, key=lambda k: found[k].nfa, default=0)  # of equal ones the first
+    if is_mark or not told:
         return found[best], best
     return replace(found[best], nfa=evidence, inliers=max(found[k].inliers for k in told)), best
 
