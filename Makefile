@@ -74,6 +74,7 @@ soak: $(VENV)/.ready  ## what takes longer than make test may (hours); SEED=… 
 	$(BIN)/python -m benchmarks.ranking
 	$(BIN)/python -m benchmarks.neighbours
 	$(BIN)/python -m benchmarks.noisy
+	$(BIN)/python -m benchmarks.lookalikes
 	$(BIN)/python -m benchmarks.drift
 	$(BIN)/python -m benchmarks.extract
 	$(BIN)/python -m benchmarks.updates

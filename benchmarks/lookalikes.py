@@ -1,6 +1,6 @@
 """Places that look alike in part: how many matches join them, and what that does to the rankings.
 
-    python -m benchmarks.lookalikes [--home FOLDER] [--families N] [--photos N] [--preset NAME] [--pictures FOLDER]
+    python -m benchmarks.lookalikes [--home FOLDER] [--families N] [--photos N] [--preset NAME] [--seed N] [--pictures FOLDER]
 
 Made photos of pairs of places that share what is no place: `towers` (the same two towers beside other halls), `statue`
 (copies of one statue before other façades), `frieze` (one band of ornament on other façades), `mirrored` (a façade and
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import cv2
@@ -43,10 +43,11 @@ def main() -> None:
     parser.add_argument("--families", type=int, default=6, help="of two places, for each kind")
     parser.add_argument("--photos", type=int, default=8, help="of each place")
     parser.add_argument("--preset", default="classic")
+    parser.add_argument("--seed", type=int, default=0, help="of the made photos")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.pictures or Path(temporary) / "photos"
-        build(folder, options.families, options.photos)
+        build(folder, options.families, options.photos, seed=options.seed)
         settings, _ = load({"home": options.home or Path(temporary) / "lmr", "preset": options.preset})
         try:
             with Stores.open(settings, Bars(), create=True) as stores:
@@ -109,7 +110,9 @@ KINDS: dict[str, Callable[[int, int], list[Face]]] = {
 }
 
 
-def shots(families: int, photos: int, seed: int = 0) -> Iterator[tuple[Shot, list[Face] | None]]:
+def shots(
+    families: int, photos: int, kinds: Sequence[str] = tuple(KINDS), alone: int = ALONE, seed: int = 0
+) -> Iterator[tuple[Shot, list[Face] | None]]:
     """All photos and what they show: `KIND-FAMILY-PLACE-PHOTO`, the first of each place a query; None: a building."""
     rng = np.random.default_rng(seed)
     plain = Building(0, WIDE, 10.0, TALL)
@@ -118,23 +121,31 @@ def shots(families: int, photos: int, seed: int = 0) -> Iterator[tuple[Shot, lis
         azimuth, distance, own = float(rng.uniform(-32, 32)), float(rng.uniform(8, 16)), int(rng.integers(1 << 31))
         return Shot(name, landmark, building, azimuth, distance, own, bool(rng.random() < 0.3), split=split)
 
-    for kind, made in KINDS.items():
+    for kind in kinds:
+        made = KINDS[kind]
         for family in range(families):
             shared = int(rng.integers(1 << 30))
             for place in range(2):
                 faces, landmark = made(shared, 2 * int(rng.integers(1 << 30)) + place), f"{kind}-{family}-{place}"
                 for k in range(photos):
                     yield shot(f"{landmark}-{k}", landmark, plain, "index" if k else "query"), faces
-    for k in range(ALONE):
+    for k in range(alone):
         size = [float(x) for x in rng.uniform((8, 8, 7), (12, 12, 11))]
         yield shot(f"alone-{k}", "", Building(int(rng.integers(1 << 30)), *size), "index"), None
 
 
-def build(folder: Path, families: int, photos: int) -> None:
+def build(
+    folder: Path,
+    families: int,
+    photos: int,
+    kinds: Sequence[str] = tuple(KINDS),
+    alone: int = ALONE,
+    seed: int = 0,
+) -> None:
     """Write the photos and labels.csv."""
     folder.mkdir(parents=True, exist_ok=True)
     rows = ["image,landmark,split"]
-    for shot, faces in shots(families, photos):
+    for shot, faces in shots(families, photos, kinds, alone, seed):
         pixels = photograph(shot) if faces is None else photograph_faces(shot, lambda _, seen=faces: seen)  # type: ignore[misc]
         put(folder / f"{shot.name}.jpg", cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, 90])[1].tobytes())
         rows.append(f"{shot.name}.jpg,{shot.landmark},{shot.split}")

@@ -47,13 +47,22 @@ def _power(nfa: float) -> str:
     return f"{round(10**nfa):,}" if nfa < 6 else f"10 to the power of {nfa:.0f}"
 
 
+def _counted(matches: int) -> str:
+    return f"{matches} matches agree" if matches > 1 else "one match agrees"
+
+
 def why_doubted(bridge: Bridge) -> str:
     """Why a match is worth a look."""
     small, large = bridge.sizes
     told = f"{bridge.inliers} inliers"
     if bridge.metres is not None:
         told = f"taken {bridge.metres / 1000:,.{0 if bridge.metres >= 20_000 else 1}f} km apart; {told}"
-    if small:
+    if bridge.alike:
+        told += (
+            f"; {small} and {large} photos are told apart as look-alikes, though {_counted(bridge.alike)}: confirm it"
+        )
+        told += " if it is one place, reject it if not"
+    elif small:
         told += f" alone hold {small} photo{'' if small == 1 else 's'} and {large} together"
     if bridge.differ:
         told += f"; labelled {bridge.landmarks[0]} on one side, {bridge.landmarks[1]} on the other"

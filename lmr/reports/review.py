@@ -35,10 +35,11 @@ def review_page(stores: Stores, turned: Sequence[Turned], matches: Sequence[Brid
 
 
 def _summary(turned: Sequence[Turned], matches: Sequence[Bridge]) -> str:
-    apart = sum(bridge.metres is not None for bridge in matches)
+    apart, alike = sum(one.metres is not None for one in matches), sum(one.alike > 0 for one in matches)
     told = [f"{apart} of photos that were taken far apart"] if apart else []
-    if len(matches) > apart:
-        told.append(f"{len(matches) - apart} that alone hold two groups of photos together")
+    told += [f"{alike} of places that are told apart as look-alikes"] if alike else []
+    if len(matches) > apart + alike:
+        told.append(f"{len(matches) - apart - alike} that alone hold two groups of photos together")
     summary = f"Matches: {', then '.join(told) or 'none'}; the most doubtful first."
     if not turned:
         return summary

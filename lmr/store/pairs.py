@@ -211,6 +211,11 @@ class Pairs:
         select = "SELECT seq FROM pairs WHERE weight IS NOT NULL AND excluded = ?"
         return {row[0] for row in self._db.execute(select, (reason.value,))}
 
+    def joined_as(self, reason: Excluded) -> list[tuple[int, int, float]]:
+        """(a, b, weight) of these."""
+        select = "SELECT a, b, weight FROM pairs WHERE weight IS NOT NULL AND excluded = ?"
+        return list(self._db.execute(select, (reason.value,)))
+
     def changes(self, after: int) -> list[Change]:
         """The edges that were added or changed after a sequence."""
         select = (

@@ -22,7 +22,7 @@ class Review:
     steepness: see idqe.link_weights; confirmed_inliers: what a person's word counts as.
     """
 
-    version: int = 4
+    version: int = 3
     certain: float = 20.0
     least_dimension: int = 4
     steepness: float = STEEPNESS

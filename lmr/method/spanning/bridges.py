@@ -24,6 +24,7 @@ class Bridge:
 
     mark: what agrees is small, and only moved and scaled, as a mark is that was laid over both photos. metres: how far
     apart both photos were taken, if that was the reason to look at it; sizes are (0, 0) where it joins no groups.
+    alike: how many matches join both groups, if they are told apart as look-alikes, so that none takes part; else 0.
     """
 
     a: str
@@ -34,6 +35,7 @@ class Bridge:
     landmarks: tuple[str | None, str | None]
     mark: bool
     metres: float | None = None
+    alike: int = 0
 
     @property
     def differ(self) -> bool:
