@@ -1,6 +1,6 @@
 """Places that look alike in part: how many matches join them, and what that does to the rankings.
 
-    python -m benchmarks.lookalikes [--home FOLDER] [--families N] [--photos N] [--preset NAME] [--seed N] [--pictures FOLDER]
+    python -m benchmarks.lookalikes [--families N] [--photos N] [--seed N] [--preset NAME] [--home FOLDER]
 
 Made photos of pairs of places that share what is no place: `towers` (the same two towers beside other halls), `statue`
 (copies of one statue before other façades), `frieze` (one band of ornament on other façades), `mirrored` (a façade and

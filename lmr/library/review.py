@@ -19,8 +19,8 @@ class Review(Sequence["Bridge"]):
     """Matches worth a look, the most doubtful first, and photos that were turned, by id: a sequence of the matches.
 
     Each match has the ids `a` and `b` and the `names` of its photos, `inliers`, and how many images (`sizes`) it alone
-    holds together, or how many `metres` apart its photos were taken, or, for places that are told apart as look-alikes, how
-    many matches join them (`alike`).
+    holds together, or how many `metres` apart its photos were taken, or how many matches join two places that are told
+    apart as look-alikes (`alike`).
 
     >>> review = c.review()
     >>> len(review) == len(review.matches), len(review.turned)
