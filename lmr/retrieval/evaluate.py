@@ -23,6 +23,7 @@ from lmr.store.names import StoredNames
 from lmr.store.reliability import Reliability, reliability
 from lmr.store.snapshot import snapshot
 from lmr.store.stores import Stores
+from lmr.text import printable
 
 WHOLE = "idqe+mmst"
 
@@ -203,7 +204,13 @@ class _StoredTruth:
             raise UsageError(f"{name} is asked for by a box in it, but its file is gone")
         file = Path(os.fsdecode(path))
         data, turn = read(file, self._stores.settings.max_bytes), image.turn if image else 0
-        return query_of_photo(self._stores, file, data, box=query.box, turn=turn)
+        try:
+            return query_of_photo(self._stores, file, data, box=query.box, turn=turn)
+        except UsageError as error:
+            raise UsageError(
+                f"{printable(name)}: {error}; boxes of a ground truth are in pixels of the photos as published. "
+                "Where these are smaller copies, measure what `lmr export ranking` writes (--ranking), without boxes"
+            ) from error
 
     def spelled(self, ids: Sequence[str]) -> list[str]:
         """Names in the ground truth's spelling."""
