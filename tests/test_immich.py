@@ -208,3 +208,19 @@ def test_addresses_of_a_private_network_and_keys() -> None:
         Client(address, KEY).check()
     with pytest.raises(lmr.ServerError, match="nothing answers"):
         Client(address, KEY).check()
+
+
+def test_a_place_is_named_by_a_command(c: lmr.Collection, home: Path, tmp_path: Path) -> None:
+    cli = Cli(home / "lmr")
+    (place,) = (one.id for one in c.clusters() if not one.landmarks)
+    assert cli("label", place[:10], "Bridge, north").startswith("2 photos labelled")
+    kept = cli("label", place[:10], "Other")
+    assert kept.startswith("0 photos labelled")
+    cli("export", "folders", tmp_path / "albums")
+    assert "Bridge_north" in {path.name for path in (tmp_path / "albums").iterdir()}
+    former = cli.json("label", place, "Other", "--replace")
+    assert set(former["former"].values()) == {"Bridge, north"}
+    told = cli.run("label", place, "")
+    assert told.stdout == "2 photos labelled\n" and "they had: Other" in told.stderr
+    assert cli.run("label", "nothing", "x").returncode == 2
+    assert {one.landmark for one in c.images()} == {"Old gate", "Tower", None}

@@ -176,6 +176,19 @@ class Changing(Held):
         given = {self._stored(photo): text for photo, text in labels.items()}
         return {ImageId(id): former for id, former in label(self._stores, given, replace=replace).items()}
 
+    def label_place(self, place: str, label: str | None, *, replace: bool = False) -> dict[ImageId, str | None]:
+        """Give all photos of a place a label, as `label` does; place: the id of a cluster, or its beginning.
+
+        >>> change = c.cluster("components", min_weight=25)
+        >>> before = c.label_place(c.clusters()[0].id, "Old town hall", replace=True)
+        >>> "Old town hall" in c.labels.values(), len(c.label(before, replace=True)) == len(before)
+        (True, True)
+        """
+        from lmr.retrieval.places import place as place_of
+
+        images = place_of(self._stores, place).images
+        return self.label({ImageId(image.id): label for image in images}, replace=replace)
+
     def turn(self, photo: Any, degrees: int, *, mirrored: bool = False) -> Turned:
         """Say how a stored photo is to be turned: degrees clockwise (0, 90, 180, 270) that make it upright.
 
