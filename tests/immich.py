@@ -52,8 +52,6 @@ class Immich:
         (found,) = (album for album in self.albums.values() if album["albumName"] == name)
         return found
 
-    # ------------------------------------------------------------ calls
-
     def answer(self, method: str, path: str, body: bytes, headers: Any) -> tuple[int, Any]:
         """What a call gives."""
         call = method, path.removeprefix("/api")
@@ -71,7 +69,7 @@ class Immich:
         if call == ("GET", "/albums"):
             return 200, [self._told(album) for album in self.albums.values()]
         if call == ("POST", "/albums"):
-            id = self.album(asked["albumName"], *asked["assetIds"])
+            id = self.album(asked["albumName"], *asked.get("assetIds", ()))
             self.albums[id]["description"] = asked["description"]
             return 201, self._told(self.albums[id])
         if call == ("POST", "/search/metadata"):

@@ -65,7 +65,7 @@ def test_albums_are_told_made_and_completed(c: lmr.Collection, home: Path, immic
         assert plan == {"Old gate": (True, 0, 2, 0), "Tower": (False, 0, 1, 0), unnamed: (True, 0, 2, 0)}
         assert unnamed.startswith("Place (")
         missing = str((home / "photos" / "tower-2.jpg").resolve())
-        assert told.missing == 1 and told.left_out == {missing: "it is not in immich"}
+        assert told.missing == [missing] and not told.left_out
 
         done = c.export_immich(address, KEY, apply=True)
         assert {one.name: (one.made, one.before, one.added, one.sent) for one in done.albums} == plan
@@ -97,7 +97,7 @@ def test_a_copy_is_found_too_and_what_lies_in_the_trash_is_left(c: lmr.Collectio
     with served(immich) as address:
         done = c.export_immich(address, KEY, place=place[:8], apply=True)
     assert [(one.name, one.photos, one.added) for one in done.albums] == [("Old gate", 1, 1)]
-    assert list(done.left_out.values()) == ["it lies in immich's trash"]
+    assert list(done.left_out.values()) == ["it lies in immich's trash"] and not done.missing
 
 
 def test_two_albums_of_one_name_are_left_alone(c: lmr.Collection, immich: Immich) -> None:
@@ -115,6 +115,23 @@ def test_more_photos_than_a_request_takes(c: lmr.Collection, immich: Immich, mon
         assert sum(one.added for one in c.export_immich(address, KEY, apply=True).albums) == 5
         assert sum(one.before for one in c.export_immich(address, KEY, apply=True).albums) == 5
     assert sorted(len(one["assets"]) for one in immich.albums.values()) == [1, 2, 2]
+
+
+def test_what_is_refused_is_told_and_what_is_there_is_not_counted(c: lmr.Collection, immich: Immich) -> None:
+    """Photos that a search does not show may be in an album all the same, and one may be gone meanwhile."""
+    ids = [one["id"] for one in immich.assets.values()]
+    hidden = immich.album("Old gate", *ids)
+    refused = [{"id": ids[0], "success": False, "error": "no_permission\x1b[31m"}]
+    answers = {
+        "/api/search/metadata": (200, {"assets": {"items": [], "nextPage": None}}, {}),
+        f"/api/albums/{immich.album('Tower')}/assets": (200, refused, {}),
+    }
+    immich.instead = answers.get
+    with served(immich) as address:
+        done = c.export_immich(address, KEY, apply=True)
+    assert {one.name: one.added for one in done.albums if one.name == "Old gate"} == {}
+    assert done.left_out == {ids[0]: "immich does not take it into an album: no_permission\\x1b[31m"}
+    assert immich.albums[hidden]["assets"] == ids
 
 
 def test_the_command_keeps_the_key_to_itself(c: lmr.Collection, home: Path) -> None:

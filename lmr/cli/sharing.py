@@ -11,7 +11,7 @@ import typer
 
 from lmr.cli.app import Home, Json, check_outputs, open_collection
 from lmr.cli.exchange import Photos, Place, export, imports, tell_imported, tell_reconstruction
-from lmr.cli.show import print_json, print_table, print_written, say, tell_left_out
+from lmr.cli.show import named_first, print_json, print_table, print_written, say, tell_left_out
 from lmr.errors import UsageError
 from lmr.text import printable
 
@@ -71,17 +71,18 @@ def immich(
     if as_json:
         print_json(done)
     else:
-        _tell_albums(done, upload)
+        _tell_albums(done)
 
 
-def _tell_albums(done: Shared, upload: bool) -> None:
+def _tell_albums(done: Shared) -> None:
     """Each album with what was put into it, or would be, then what was not."""
     does = "put" if done.done else "to put"
     rows = ((a.name, "new" if a.made else "yours", a.before, a.added, a.sent) for a in done.albums)
     print_table(("album", "", "there before", does + " in", "sent" if done.done else "to send"), rows)
     tell_left_out(done.left_out)
-    if done.missing and not upload:
-        say(f"{done.missing} photos are not in immich, or in an external library: --upload sends them")
+    if done.missing:
+        count, named = len(done.missing), named_first(done.missing)
+        say(f"{count} photos are not in immich, or in an external library (--upload sends them): {named}")
     if not done.done:
         say(f"nothing was changed on {done.server}: --apply does it")
 

@@ -20,7 +20,7 @@ from lmr.retrieval.places import Place, places
 from lmr.store.images import Image
 from lmr.store.snapshot import snapshot
 from lmr.store.stores import Stores
-from lmr.text import text_of
+from lmr.text import printable, text_of
 
 _SHORT = 12  # of an id
 _ABOUT = "Photos of one place, found by lmr."
@@ -44,12 +44,16 @@ class Album:
 
 @dataclass(slots=True)
 class Shared:
-    """What was done on a server, or would be; left_out: photos by a file's path, or albums by name, with the reason."""
+    """What was done on a server, or would be.
+
+    missing: paths of photos that it does not know, where they were not to be sent; left_out: other photos by a file's
+    path, or albums by name, with the reason.
+    """
 
     server: str
     done: bool
     albums: list[Album] = field(default_factory=list)
-    missing: int = 0
+    missing: list[str] = field(default_factory=list)
     left_out: dict[str, str] = field(default_factory=dict)
 
 
@@ -110,16 +114,17 @@ class _Work:
             album.sent = len(lacking)
             ids |= dict.fromkeys(self._sent(lacking) if self.done.done else ())
         else:
-            self.done.missing += len(lacking)
-            self.done.left_out |= {text_of(one.path): "it is not in immich" for one in lacking}
+            self.done.missing += [text_of(one.path) for one in lacking]
         before = self.server.within(own[0]) if own else set[str]()
         new = [id for id in ids if id not in before]
         album.photos, album.before, album.made = len(ids), len(ids) - len(new), not own
         album.added = len(new) + (0 if self.done.done else album.sent)
         if self.done.done and new:
-            refused = self.server.put(own[0], new) if own else self.server.make(album.name, _ABOUT, new)
-            album.added -= len(refused)
-            self.done.left_out |= {id: f"immich does not take it into an album: {why}" for id, why in refused.items()}
+            id = own[0] if own else self.server.make(album.name, _ABOUT)
+            album.added, refused = self.server.put(id, new)
+            self.done.left_out |= {
+                id: f"immich does not take it into an album: {printable(why)}" for id, why in refused.items()
+            }
         if album.added or album.before:
             self.done.albums.append(album)
 
