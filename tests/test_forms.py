@@ -156,10 +156,16 @@ def test_descriptors_are_read_once_for_all_rankings(
         assert len(read) == 1, form
 
 
-def test_a_box_that_lies_outside_says_of_which_photo(queries: lmr.Collection, tmp_path: Path) -> None:
+def test_a_box_that_lies_outside_says_of_which_photo(queries: lmr.Collection, research: Path, tmp_path: Path) -> None:
     """As where the photos of a benchmark were made smaller."""
     asked, right = (next(one.id for one in queries.images() if one.split == split) for split in ("query", "index"))
     row = {"easy": [0], "hard": [], "junk": [], "bbx": [9000, 9000, 9900, 9900]}
     (tmp_path / "gnd.json").write_text(json.dumps({"imlist": [right], "qimlist": [asked], "gnd": [row]}))
     with pytest.raises(lmr.UsageError, match=rf"{asked}: .* outside the photo .* smaller copies"):
         queries.evaluate("roxford5k", tmp_path / "gnd.json", baselines=["descriptor"])
+    for box, told in (([10, 10, 100, 9000], 1), ([10, 10, 100, 100], 0)):
+        row["bbx"] = box
+        (tmp_path / "gnd.json").write_text(json.dumps({"imlist": [right], "qimlist": [asked], "gnd": [row]}))
+        words = ("--protocol", "roxford5k", "--ground-truth", tmp_path / "gnd.json", "--baseline", "descriptor")
+        said = Cli(research / "lmr").run("evaluate", *words)
+        assert said.returncode == 0 and said.stderr.count("boxes of 1 queries reach beyond") == told, said.stderr
