@@ -77,6 +77,7 @@ class Excluded(StrEnum):
 
     WEAK = "weak"  # chance explains it too well
     DOUBTED = "doubted"  # the refined descriptors of both images disagree
+    LOOK_ALIKE = "look-alike"  # their places agree in a part, and lack what else is known of each other
     REJECTED = "rejected"  # by a person
     IN_PLACE = "in place"  # an artefact: what agrees keeps its place in the frame
     BORDER = "border"  # an artefact: what agrees lies along the border
@@ -89,10 +90,25 @@ class Excluded(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Shown:
+    """Which parts of two photos a match shows.
+
+    evidence: its -log10(false alarms); view_a, view_b: x, y, width, height of what was looked at, px of the originals;
+    cells_a, cells_b: a bit for each cell of a square grid over these, row by row, that holds an inlier.
+    """
+
+    evidence: float
+    view_a: tuple[float, ...]
+    cells_a: bytes
+    view_b: tuple[float, ...]
+    cells_b: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Verification:
     """What comparing the local features of two photos found; `transform` maps the first onto the second, px.
 
-    artefact: why the match does not show the place, if it does not.
+    artefact: why the match does not show the place, if it does not. shown: None where too little agrees.
     """
 
     matches: int
@@ -102,6 +118,7 @@ class Verification:
     region_a: tuple[float, ...] | None = None
     region_b: tuple[float, ...] | None = None
     artefact: Excluded | None = None
+    shown: Shown | None = None
 
     def swapped(self) -> Verification:
         """The same with the photos in the other order."""
@@ -111,7 +128,9 @@ class Verification:
         back = np.linalg.inv(model[:, :2])
         inverse = np.hstack([back, -(back @ model[:, 2])[:, None]])
         transform = tuple(float(x) for x in inverse.ravel())
-        return replace(self, transform=transform, region_a=self.region_b, region_b=self.region_a)
+        of = self.shown
+        shown = of and Shown(of.evidence, of.view_b, of.cells_b, of.view_a, of.cells_a)
+        return replace(self, transform=transform, region_a=self.region_b, region_b=self.region_a, shown=shown)
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,14 +67,19 @@ def opened(chromium) -> Iterator[Callable[..., Any]]:
         tab.on("pageerror", lambda error: faults.append(str(error)))
         tab.on("dialog", lambda dialog: faults.append(f"a script ran: {dialog.message}"))
         tab.on("request", lambda request: asked.add(urlsplit(request.url).netloc))
-        tab.goto(served.address)
-        tab.wait_for_url(f"{base(served)}/")
+        enter(tab, served, served.address)
         return tab
 
     yield open_
     for context in contexts:
         context.close()
     assert asked <= ours and not faults
+
+
+def enter(tab: Any, served: Any, address: str) -> None:
+    """Open a page by its address with a token, which goes on to the page without one by itself."""
+    tab.goto(address)
+    tab.wait_for_url(f"{base(served)}/")
 
 
 def until(tab: Any, expression: str) -> None:
@@ -385,10 +390,10 @@ def test_neo4j_browser_opens_with_the_query(demo: Cli, chromium) -> None:
         context = chromium.new_context(viewport=WIDE)
         tab = context.new_page()
         id = served._site.c.image_ids(limit=1)[0]
-        tab.goto(served.addresses["look"])
+        enter(tab, served, served.addresses["look"])
         tab.goto(f"{base(served)}/photos/{id}")
         assert not tab.locator("text=Show this in Neo4j Browser").count() and "lmr browse" in tab.content()
-        tab.goto(served.address)
+        enter(tab, served, served.address)
         tab.goto(f"{base(served)}/photos/{id}")
         with context.expect_page() as shown:
             tab.click("text=Show this in Neo4j Browser")

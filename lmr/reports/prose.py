@@ -25,6 +25,7 @@ def why_turned(one: Turned) -> str:
 _TAKES_NO_PART = {
     "weak": "chance explains it too well",
     "doubted": "all else that is known of both photos says that they show different places",
+    "look-alike": "it shows a part that both places have alike, and lacks what else is known of them",
     "rejected": "a person rejected it",
     "in place": "what agrees keeps its place in the frame, as a stamp or a logo does",
     "border": "what agrees lies along the border",

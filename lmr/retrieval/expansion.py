@@ -19,6 +19,7 @@ from lmr.store.images import Image
 from lmr.store.refined import refiner, weight_of
 from lmr.store.reviewing import Outside, marks_of_photo, only_moved
 from lmr.store.stores import Stores
+from lmr.store.telling_apart import query_of_one_place
 from lmr.values import Array, Excluded, Features, QueryEdge, Verification, batches
 
 
@@ -54,6 +55,7 @@ class Expansion:
         statistics = self._rounds(original, budget)
         refined = self._refined(original)
         self._judge(refined)
+        self._tell_apart()
         edges = tuple(
             QueryEdge(link.id, link.inliers, link.weight, pair_hash(self._id, link.id))
             for link in self._links
@@ -124,3 +126,11 @@ class Expansion:
         for k, (link, excluded) in enumerate(zip(fresh, decided, strict=True), self._stored):
             if link.excluded is None:
                 self._links[k] = link._replace(excluded=excluded)
+
+    def _tell_apart(self) -> None:
+        """Exclude new matches that stronger ones speak against, as they are with places that only look alike."""
+        found = [(link.id, link.weight) for link in self._links if link.excluded is None]
+        kept = query_of_one_place(self._stores, self._id, found)
+        for k, link in enumerate(self._links[self._stored :], self._stored):
+            if link.excluded is None and link.id not in kept:
+                self._links[k] = link._replace(excluded=Excluded.LOOK_ALIKE)

@@ -174,6 +174,7 @@ class Images:
     def remove(self, number: int) -> None:
         """Forget an image with all that was computed from it; verdicts on its matches stay."""
         id = self.numbered(number).id
+        self._pairs.look_again([number])
         for table, column in (
             ("files", "image"),
             ("features", "number"),
@@ -184,6 +185,9 @@ class Images:
             ("pairs", "b"),
             ("verified_anew", "a"),
             ("verified_anew", "b"),
+            ("shown", "a"),
+            ("shown", "b"),
+            ("look_alikes", "number"),
             ("images", "number"),
         ):
             self._db.execute(f"DELETE FROM {table} WHERE {column} = ?", (number,))
@@ -198,7 +202,8 @@ class Images:
         compared with others in the wrong turn, so that is forgotten, also by the databases; verdicts stay.
         """
         of_numbers = (("descriptors", "number"), ("proposed", "number"))
-        of_ends = ((table, end) for table in ("pairs", "verified_anew") for end in "ab")
+        self._pairs.look_again([number])
+        of_ends = ((table, end) for table in ("pairs", "verified_anew", "shown") for end in "ab")
         for table, column in (*of_numbers, *of_ends):
             self._db.execute(f"DELETE FROM {table} WHERE {column} = ?", (number,))
         self._features.put(number, features, raw_global)

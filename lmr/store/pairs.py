@@ -14,6 +14,7 @@ import numpy as np
 
 from lmr.errors import CollectionError
 from lmr.method.fingerprints import VERIFICATION
+from lmr.store.shown import ShownParts, packed, unpacked
 from lmr.values import Array, Edge, Excluded, Verification
 
 T = TypeVar("T")
@@ -96,6 +97,7 @@ class Pairs:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._db = connection
+        self.shown = ShownParts(connection)
 
     def compared(self) -> Iterator[Array]:
         """Every pair that was ever compared, some (n, 2) at a time."""
@@ -131,7 +133,11 @@ class Pairs:
         with _told(f"the outcome of the pair {row.a} - {row.b}"):
             if anew:
                 self._db.execute("DELETE FROM pairs WHERE a = ? AND b = ?", (row.a, row.b))
-            self._db.execute(insert, (*values, row.similarity, row.weight, int(row.confirmed), row.fingerprint))
+            done = self._db.execute(insert, (*values, row.similarity, row.weight, int(row.confirmed), row.fingerprint))
+        if done.rowcount and (anew or row.weight is not None):
+            self.shown.put(row.a, row.b, None if row.weight is None else found.shown)
+            if anew or _joins(row.excluded):
+                self.shown.judge_again((row.a, row.b))
 
     def edges(self, after: int = 0, limit: int = -1, *, only_moved: bool = False) -> Iterator[tuple[int, Edge]]:
         """(sequence, edge) of the pairs kept after a sequence, in that order; only_moved: by a scale and a shift."""
@@ -188,13 +194,22 @@ class Pairs:
 
     def set_excluded(self, rows: Iterable[tuple[int, Excluded | None]]) -> int:
         """Change (sequence, excluded); each such edge gets a new sequence, so that it is written to the graph again."""
-        last, count = self.last(), 0
+        last, count, touched = self.last(), 0, set[int]()
         for count, (seq, excluded) in enumerate(rows, 1):
+            before = self._db.execute("SELECT excluded, a, b FROM pairs WHERE seq = ?", (seq,)).fetchone()
             update = "UPDATE pairs SET excluded = ?, seq = ? WHERE seq = ?"
             self._db.execute(update, (excluded, last + count, seq))
+            if before is not None and _joins(excluded) != _joins(_EXCLUDED[before[0]]):
+                touched.update(before[1:])
+        self.shown.judge_again(touched)
         # SQLite gives a number that was set by hand again once its row is gone
         self._db.execute("UPDATE sqlite_sequence SET seq = ? WHERE name = 'pairs'", (last + count,))
         return count
+
+    def excluded_as(self, reason: Excluded) -> set[int]:
+        """Sequences of the edges that are excluded for a reason."""
+        select = "SELECT seq FROM pairs WHERE weight IS NOT NULL AND excluded = ?"
+        return {row[0] for row in self._db.execute(select, (reason.value,))}
 
     def changes(self, after: int) -> list[Change]:
         """The edges that were added or changed after a sequence."""
@@ -208,6 +223,11 @@ class Pairs:
         """Let all edges of an image count as changed."""
         select = "SELECT seq, excluded FROM pairs WHERE weight IS NOT NULL AND (a = ?1 OR b = ?1) ORDER BY seq"
         self.set_excluded(self._db.execute(select, (number,)).fetchall())
+        self.look_again([number])
+
+    def look_again(self, numbers: Iterable[int]) -> None:
+        """Let all that matches of these images and of their neighbours show be judged again."""
+        self.shown.judge_again({*numbers, *self.joined(numbers)})
 
     def row(self, a: int, b: int) -> PairRow | None:
         """The outcome of a pair, the image of the smaller id first; None if it was never compared."""
@@ -216,7 +236,10 @@ class Pairs:
             " fingerprint FROM pairs WHERE a = ? AND b = ?"
         )
         found = self._db.execute(select, (a, b)).fetchone()
-        return None if found is None else _row(found)
+        if found is None:
+            return None
+        row = _row(found)
+        return replace(row, verification=replace(row.verification, shown=self.shown.of(a, b)))
 
     def accepted(self) -> int:
         """Number of edges that the forest may use."""
@@ -292,18 +315,20 @@ class Pairs:
     def put_anew(self, a: int, b: int, found: Verification, fingerprint: int) -> None:
         """Keep an outcome that will stand in the place of that which the pair has; a < b."""
         values = (a, b, found.matches, found.inliers, found.nfa, _packed(found), found.artefact, fingerprint)
-        self._db.execute("INSERT OR REPLACE INTO verified_anew VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
+        shown = None if found.shown is None else packed(found.shown)
+        self._db.execute("INSERT OR REPLACE INTO verified_anew VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", (*values, shown))
 
     def verified_anew(self) -> Iterator[tuple[int, int, Verification]]:
         """The outcomes so kept, by numbers; others may be changed meanwhile."""
         after = (0, 0)
         select = (
-            "SELECT a, b, matches, inliers, nfa, geometry, artefact FROM verified_anew WHERE (a, b) > (?, ?)"
+            "SELECT a, b, matches, inliers, nfa, geometry, artefact, shown FROM verified_anew WHERE (a, b) > (?, ?)"
             f" ORDER BY a, b LIMIT {_FETCHED}"
         )
         while rows := self._db.execute(select, after).fetchall():
-            for a, b, *found, artefact in rows:
-                yield a, b, replace(_verification(*found), artefact=_EXCLUDED[artefact])
+            for a, b, *found, artefact, data in rows:
+                shown = None if data is None else unpacked(data)
+                yield a, b, replace(_verification(*found), artefact=_EXCLUDED[artefact], shown=shown)
             after = rows[-1][:2]
 
     def clear_anew(self, fingerprint: int) -> None:
@@ -321,6 +346,11 @@ def _packed(found: Verification) -> bytes | None:
     if found.transform is None:
         return None
     return _GEOMETRY.pack(*found.transform, *(found.region_a or ()), *(found.region_b or ()))
+
+
+def _joins(excluded: Excluded | None) -> bool:
+    """Whether a match takes part by what speaks for it alone."""
+    return excluded in (None, Excluded.LOOK_ALIKE)
 
 
 @contextmanager

@@ -14,12 +14,14 @@ from lmr.method.verification.artefacts import Likeness, Seen, is_only_moved, sha
 from lmr.store.pairs import Links
 from lmr.store.refined import Described, are, around, described, rows_of
 from lmr.store.stores import Stores
+from lmr.store.telling_apart import tell_apart
 from lmr.values import Array, Edge, Excluded, Verification, batches
 
 _REVIEWED = (
     None,
     Excluded.WEAK,
     Excluded.DOUBTED,
+    Excluded.LOOK_ALIKE,
     Excluded.SHARED_MARK,
 )  # the others are decided in the pair, or by hand
 _BLOCK = 100_000
@@ -30,13 +32,15 @@ def review(stores: Stores, bereft: Iterable[int] = ()) -> Described:
     """Decide anew which matches in the ledger take part; inside a transaction. Returns the images that it moved.
 
     A match is an artefact (found in the pair, or over the collection), weak (too likely a false alarm), doubted (what
-    is known by now about both images says that they show different places) or accepted. What was decided by hand, or
+    is known by now about both images says that they show different places), one of look-alikes (what is known of their
+    places beside it is missing) or accepted. What was decided by hand, or
     in the pair, stays. The outcome is a function of photos and pairs alone; what is computed are the surroundings of
     what has changed since the last review: matches, and images that lost some (bereft). Of those returned, some may
     have the descriptor that they had. Where the last review had other parameters, all is decided anew.
     """
     ledger = stores.ledger
     by_others = reviewed_otherwise(stores)
+    held = ledger.marks.review_holds and not by_others
     if by_others:
         ledger.marks.learned_anew()  # any descriptor may be another now
     ledger.fingerprints.put_only(Fingerprint.of(REVIEW, stores.reviewer))
@@ -50,8 +54,13 @@ def review(stores: Stores, bereft: Iterable[int] = ()) -> Described:
     links = judged(links)
     similar, dimension = agreements(found, links), found.refined.shape[1]
     decided = decide(links.nfa, similar, dimension, stores.acceptance, stores.reviewer)
-    changed = decided != links.excluded
+    known = links.excluded.copy()
+    known[are(links, lambda reason: reason == Excluded.LOOK_ALIKE)] = None  # those are told apart by all, below
+    changed = decided != known
     ledger.pairs.set_excluded(zip(links.sequence[changed].tolist(), decided[changed], strict=True))
+    if not held:
+        ledger.pairs.shown.judge_again()
+    tell_apart(stores)
     ledger.marks.reviewed(ledger.pairs.last())
     if moved is None:
         return found

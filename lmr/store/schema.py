@@ -5,7 +5,7 @@ from __future__ import annotations
 from lmr.store.fingerprints import fill
 from lmr.store.pairs import ONLY_MOVED
 
-FORMAT = 5
+FORMAT = 6
 # those that others refer to come first
 TABLES = (
     "meta",
@@ -18,6 +18,9 @@ TABLES = (
     "fingerprints",
     "pairs",
     "verified_anew",
+    "shown",
+    "look_alikes",
+    "told_apart",
     "verdicts",
     "removed",
     "proposed",
@@ -94,8 +97,26 @@ CREATE TABLE verified_anew (
     a INTEGER NOT NULL, b INTEGER NOT NULL, matches INTEGER NOT NULL, inliers INTEGER NOT NULL, nfa REAL NOT NULL,
     geometry BLOB, artefact TEXT, fingerprint INTEGER NOT NULL REFERENCES fingerprints, PRIMARY KEY (a, b)) STRICT;
 """
+# shown: which parts of both photos a match shows; lacks: whether it lacks what is known of these beside (null: to be
+# found). look_alikes: the images of places that are told apart from others, each named by one of its images
+_LOOK_ALIKES = """
+ALTER TABLE verified_anew ADD COLUMN shown BLOB;
+CREATE TABLE shown (
+    a INTEGER NOT NULL, b INTEGER NOT NULL, data BLOB NOT NULL, lacks INTEGER, PRIMARY KEY (a, b)) STRICT;
+CREATE INDEX shown_b ON shown (b);
+CREATE INDEX shown_new ON shown (a, b) WHERE lacks IS NULL;
+CREATE INDEX shown_lacking ON shown (a, b) WHERE lacks = 1;
+CREATE TABLE look_alikes (number INTEGER PRIMARY KEY, place INTEGER NOT NULL) STRICT;
+CREATE TABLE told_apart (place INTEGER NOT NULL, other INTEGER NOT NULL, PRIMARY KEY (place, other)) STRICT;
+"""
 EMPTY = (
-    "PRAGMA page_size = 16384; PRAGMA journal_mode = WAL;" + _SCHEMA + _VERDICTS + _PROPOSED + _IDENTITY + _FINGERPRINTS
+    "PRAGMA page_size = 16384; PRAGMA journal_mode = WAL;"
+    + _SCHEMA
+    + _VERDICTS
+    + _PROPOSED
+    + _IDENTITY
+    + _FINGERPRINTS
+    + _LOOK_ALIKES
 )
 MIGRATIONS = {  # format -> what makes the next one of it
     1: """
@@ -122,5 +143,6 @@ UPDATE pairs SET excluded = CASE excluded
     WHEN 'artefact: the same mark on unrelated photos' THEN 'shared mark'
     ELSE excluded END WHERE excluded IS NOT NULL;
 """,
+    5: _LOOK_ALIKES,
 }
 FILLS = {4: fill}  # format -> what fills in, after that, what takes more than statements

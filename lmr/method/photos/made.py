@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -123,10 +123,18 @@ def _placed() -> Image.Exif:
 
 def photograph(shot: Shot) -> Array:
     """(480, 640, 3) uint8 BGR."""
+    return photograph_faces(shot, lambda camera: _visible_faces(shot.building, camera))
+
+
+Face = tuple[Array, Array]  # corners (4, 3), clockwise from the upper left as seen; texture (h, w, 3) uint8 BGR
+
+
+def photograph_faces(shot: Shot, faces: Callable[[Array], Iterable[Face]]) -> Array:
+    """The same of other faces than its building's, the farthest first, as seen from where the camera is (3,)."""
     rng = np.random.default_rng(shot.seed)
     canvas = _surroundings(rng)
     camera, turn = _camera(shot, rng)
-    for corners, texture in _visible_faces(shot.building, camera):
+    for corners, texture in faces(camera):
         _paint(canvas, corners, texture, camera, turn)
     if shot.occluded:
         _occlude(canvas, rng)
@@ -167,8 +175,8 @@ def _camera(shot: Shot, rng: np.random.Generator) -> tuple[Array, Array]:
     return position, np.stack([right, -np.cross(right, forward), forward])
 
 
-def _visible_faces(building: Building, camera: Array) -> Iterator[tuple[Array, Array]]:
-    """Corners (4, 3), clockwise from the upper left as seen, and texture of each façade turned to the camera."""
+def _visible_faces(building: Building, camera: Array) -> Iterator[Face]:
+    """Each façade turned to the camera."""
     w, d, h = building.width / 2, building.depth / 2, building.height
     around = [(-w, -d), (w, -d), (w, d), (-w, d)]
     for k in range(4):
@@ -176,10 +184,10 @@ def _visible_faces(building: Building, camera: Array) -> Iterator[tuple[Array, A
         outward = np.array([y1 - y0, x0 - x1])
         if outward @ (camera[:2] - (x0, y0)) > 1e-6:
             corners = np.array([(x0, y0, h), (x1, y1, h), (x1, y1, 0), (x0, y0, 0)])
-            yield corners, _facade(building.seed + k, float(np.hypot(x1 - x0, y1 - y0)), h)
+            yield corners, facade(building.seed + k, float(np.hypot(x1 - x0, y1 - y0)), h)
 
 
-def _facade(seed: int, width: float, height: float) -> Array:
+def facade(seed: int, width: float, height: float) -> Array:
     """Texture (height, width, 3): a weathered, painted wall that no other façade has, and windows all alike."""
     rng = np.random.default_rng(seed)
     w, h = int(width * _TEXTURE), int(height * _TEXTURE)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lmr.method.expansion.idqe import STEEPNESS, link_weights
+from lmr.method.review.look_alikes import LOOK_ALIKES, LookAlikes
 from lmr.method.verification.parameters import MARKS, Marks
 from lmr.method.verification.weights import CONFIRMED_INLIERS
 from lmr.values import Array, Excluded
@@ -21,12 +22,13 @@ class Review:
     steepness: see idqe.link_weights; confirmed_inliers: what a person's word counts as.
     """
 
-    version: int = 3
+    version: int = 4
     certain: float = 20.0
     least_dimension: int = 4
     steepness: float = STEEPNESS
     confirmed_inliers: int = CONFIRMED_INLIERS
     marks: Marks = MARKS
+    look_alikes: LookAlikes = LOOK_ALIKES
 
 
 REVIEWER = Review()
@@ -37,8 +39,9 @@ DIGITS = 6  # to which the similarity of refined descriptors is rounded before i
 
 
 def expands(excluded: Excluded | None) -> bool:
-    """Whether a match moves descriptors: doubted and weak ones do too, artefacts and rejected ones do not."""
-    return excluded in (None, Excluded.WEAK, Excluded.DOUBTED)
+    """Whether a match moves descriptors: weak and doubted ones do too, and those of look-alikes, which are told apart
+    by how they moved; artefacts and rejected ones do not."""
+    return excluded in (None, Excluded.WEAK, Excluded.DOUBTED, Excluded.LOOK_ALIKE)
 
 
 def strengths(inliers: Array, nfa: Array, confirmed: Array, confidence: float, by: Review = REVIEWER) -> Array:

@@ -123,6 +123,13 @@ class Artefacts:
 
 
 @dataclass(frozen=True, slots=True)
+class Showing(Artefacts):
+    """The same, and which parts of both photos a match shows (see Shown); grid: cells on each side of a photo."""
+
+    grid: int = 32
+
+
+@dataclass(frozen=True, slots=True)
 class Marks:
     """The same small mark on unrelated photos of a collection.
 
@@ -169,4 +176,4 @@ class Together(Verifier):
 
 MATCHING, GEOMETRY, ARTEFACTS, MARKS = Matching(), Geometry(), Artefacts(), Marks()
 VERIFIER = Verifier()
-ROOTSIFT_VERIFIER = Verifier(TwoLooks())
+ROOTSIFT_VERIFIER = Verifier(TwoLooks(), artefacts=Showing())

@@ -10,8 +10,8 @@ import numpy as np
 from lmr.method.verification.artefacts import keeps_its_place
 from lmr.method.verification.geometry import distinct, inliers_of, log_nfa, occupied_area, only_moved
 from lmr.method.verification.matching import Prepared, match
-from lmr.method.verification.parameters import VERIFIER, Together, TwoLooks, Verifier
-from lmr.values import Array, Matches, Verification
+from lmr.method.verification.parameters import VERIFIER, Showing, Together, TwoLooks, Verifier
+from lmr.values import Array, Matches, Shown, Verification
 
 
 def verify(a: Prepared, b: Prepared, by: Verifier = VERIFIER) -> Verification:
@@ -96,7 +96,8 @@ def together(found: Sequence[Verification], by: Verifier) -> tuple[Verification,
     best = max(marks if is_mark else told, key=lambda k: found[k].nfa, default=0)  # of equal ones the first
     if is_mark or not told:
         return found[best], best
-    return replace(found[best], nfa=evidence, inliers=max(found[k].inliers for k in told)), best
+    shown = next((found[k].shown for k in told if found[k].shown is not None), None)
+    return replace(found[best], nfa=evidence, inliers=max(found[k].inliers for k in told), shown=shown), best
 
 
 def matched_points(a: Prepared, b: Prepared, by: Verifier = VERIFIER) -> tuple[Array, Array]:
@@ -173,8 +174,10 @@ def _agreeing(a: Prepared, b: Prepared, matches: Matches, by: Verifier) -> tuple
     if model is None:
         return Verification(count, inliers, nfa), of.first, of.second
     p, q = a.points[of.first], b.points[of.second]
-    artefact, shown_p, shown_q = None, p, q
+    artefact, shown_p, shown_q, shown = None, p, q, None
     if nfa >= by.artefacts.probable:
+        if isinstance(by.artefacts, Showing):
+            shown = _shown(nfa, (p * a.unit, q * b.unit), (a.view, b.view), by.artefacts.grid)
         if moved := only_moved(p, q, geometry):
             model, closely = moved
             shown_p, shown_q = p[closely], q[closely]
@@ -188,7 +191,19 @@ def _agreeing(a: Prepared, b: Prepared, matches: Matches, by: Verifier) -> tuple
     whole[:, 2] *= b.unit
     transform = tuple(float(x) for x in whole.ravel())
     regions = _box(shown_p * a.unit), _box(shown_q * b.unit)
-    return Verification(count, inliers, nfa, transform, *regions, artefact), of.first, of.second
+    return Verification(count, inliers, nfa, transform, *regions, artefact, shown), of.first, of.second
+
+
+def _shown(evidence: float, places: tuple[Array, Array], views: tuple[Sequence[float], ...], side: int) -> Shown:
+    """places: of the inliers (k, 2) in both photos, px of the originals."""
+    ends: list[tuple[tuple[float, ...], bytes]] = []
+    for points, view in zip(places, views, strict=True):
+        at = np.floor((points - view[:2]) / np.maximum(view[2:], 1e-9) * side)
+        column, row = np.clip(at, 0, side - 1).astype(np.int64).T
+        cells = np.zeros((side, side), bool)
+        cells[row, column] = True
+        ends.append((tuple(map(float, view)), np.packbits(cells).tobytes()))
+    return Shown(evidence, *ends[0], *ends[1])
 
 
 def _without_strays(p: Array, q: Array, strays: float, least: int) -> tuple[Array, Array]:
