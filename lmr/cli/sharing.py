@@ -78,7 +78,8 @@ def _tell_albums(done: Shared) -> None:
     """Each album with what was put into it, or would be, then what was not."""
     does = "put" if done.done else "to put"
     rows = ((a.name, "new" if a.made else "yours", a.before, a.added, a.sent) for a in done.albums)
-    print_table(("album", "", "there before", does + " in", "sent" if done.done else "to send"), rows)
+    if done.albums:
+        print_table(("album", "", "there before", does + " in", "sent" if done.done else "to send"), rows)
     tell_left_out(done.left_out)
     if done.missing:
         count, named = len(done.missing), named_first(done.missing)
