@@ -272,6 +272,15 @@ def test_field_protocols_on_a_collection(demo: Cli, made: Path, tmp_path: Path) 
     assert "--protocol" in refused.stderr
 
 
+def test_the_demo_says_how_lmr_is_found_after_make(monkeypatch: pytest.MonkeyPatch) -> None:
+    from lmr.cli import demo
+
+    monkeypatch.setattr(demo.shutil, "which", lambda name: None)
+    assert re.fullmatch(r"\nBefore any of these     \. \S+/bin/activate", demo._activated())
+    monkeypatch.setattr(demo.shutil, "which", lambda name: "/usr/bin/lmr")
+    assert demo._activated() == ""
+
+
 def test_a_label_that_no_photo_has_is_told(demo: Cli, made: Path) -> None:
     found = demo.run("search", made / "town-hall-query.jpg", "--label", "Town")
     assert found.returncode == 0 and "no photo here has the label 'Town'; there is town-hall" in found.stderr
