@@ -10,6 +10,7 @@ import codecs
 import csv
 import io
 import re
+import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain, count
 from pathlib import Path
@@ -38,6 +39,7 @@ _UNMARKED: dict[tuple[bool, ...], str] = {  # which bytes of four are often zero
 }
 _NOT_IN_WINDOWS = b"\x81\x8d\x8f\x90\x9d"
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
+_WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # .xlsx, .ods and .numbers; .xls
 _SEPARATOR = re.compile(r'"?sep=(.)"?\s*$', re.IGNORECASE)  # a first line that Excel writes and reads
 
 
@@ -58,19 +60,29 @@ def plain(cell: str) -> str:
     return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
 
 
-def read_table(path: Path, columns: Mapping[str, Sequence[str]], needed: Sequence[str]) -> Iterator[Row]:
+def read_table(
+    path: Path,
+    columns: Mapping[str, Sequence[str]],
+    needed: Sequence[str],
+    called: Mapping[str, str] | None = None,
+    advice: str = "",
+) -> Iterator[Row]:
     """Rows of a file with a header, with a cell for each of the columns; it is empty where the file lacks the column.
 
-    columns: what else each may be called. Raises UsageError for what is no such table.
+    columns: what else each may be called; called: what some are called in this file, and nothing else. advice: what to
+    do where columns are missing, for the error. Raises UsageError for what is no such table.
     """
-    rows = read_rows(path, lambda cells: set(needed) <= places_of(cells, columns).keys())
+    called = called or {}
+    wanted = [*dict.fromkeys((*needed, *called))]
+    rows = read_rows(path, lambda cells: set(wanted) <= places_of(cells, columns, called).keys())
     header = next(rows, None)
+    names = ", ".join(printable(called.get(name, name)) for name in wanted)
     if header is None:
-        raise UsageError(f"{path} is empty; it needs the columns {', '.join(needed)}")
-    places, width = places_of(header.cells, columns), len(header.cells)
-    if not set(needed) <= places.keys():
+        raise UsageError(f"{path} is empty; it needs the columns {names}")
+    places, width = places_of(header.cells, columns, called), len(header.cells)
+    if not set(wanted) <= places.keys():
         found = ", ".join(printable(cell.strip()[:40]) for cell in header.cells[:12])
-        raise UsageError(f"{path} needs the columns {', '.join(needed)}; its first line has {found}")
+        raise UsageError(f"{path} needs the columns {names}; its first line has {found}{advice}")
     for line, cells in rows:
         if any(cell.strip() for cell in cells[width:]):
             raise UsageError(
@@ -80,19 +92,30 @@ def read_table(path: Path, columns: Mapping[str, Sequence[str]], needed: Sequenc
         yield Row(line, [cells[places[name]] if name in places else "" for name in columns])
 
 
-def places_of(header: Sequence[str], columns: Mapping[str, Sequence[str]]) -> dict[str, int]:
-    """Where in a header each of the columns is that it has: by its own name or else by another of it."""
+def places_of(
+    header: Sequence[str], columns: Mapping[str, Sequence[str]], called: Mapping[str, str] | None = None
+) -> dict[str, int]:
+    """Where in a header each of the columns is that it has: by what it is called, else by its own name or another."""
     named: dict[str, int] = {}
     for place, cell in enumerate(header):
-        named.setdefault(re.sub(r"[\s\-.]+", "_", cell.strip("\ufeff \t\r\n\xa0").casefold()), place)
-    ways = {column: [named[name] for name in (column, *others) if name in named] for column, others in columns.items()}
-    return {column: found[0] for column, found in ways.items() if found}
+        named.setdefault(_plainly(cell), place)
+    ways = {column: (column, *others) for column, others in columns.items()}
+    ways |= {column: (_plainly(name),) for column, name in (called or {}).items()}
+    found = {column: [named[name] for name in names if name in named] for column, names in ways.items()}
+    return {column: places[0] for column, places in found.items() if places}
+
+
+def _plainly(name: str) -> str:
+    """A column's name in one case, with `_` for blanks, dots and hyphens, and composed accents."""
+    bare = unicodedata.normalize("NFC", name).strip("\ufeff \t\r\n\xa0").casefold()
+    return re.sub(r"[\s\-.]+", "_", bare)
 
 
 def read_rows(path: Path, fits: Callable[[list[str]], bool]) -> Iterator[Row]:
     """The rows of a file that are not blank, one by one; fits: whether a first row was parted at the right character.
 
-    Where none fits it is the comma. Raises UsageError, with file and line where there is one, for what is no CSV.
+    Where none fits it is the one that parts it into most cells. Raises UsageError, with file and line where there is
+    one, for what is no CSV.
     """
     try:
         with path.open("rb") as file:
@@ -106,6 +129,9 @@ def _bounded(file: BinaryIO, path: Path) -> BinaryIO:
     source = file if file.seekable() else io.BytesIO(file.read(most + 1))
     if source.seek(0, io.SEEK_END) > most:
         raise UsageError(f"{path} has more than {most >> 20:,} MiB")
+    source.seek(0)
+    if source.read(4) in _WORKBOOKS:
+        raise UsageError(f"{path} is a spreadsheet program's own file: save the sheet as CSV there, and give that")
     source.seek(0)
     return source
 
@@ -122,17 +148,18 @@ def _rows(source: BinaryIO, path: Path, fits: Callable[[list[str]], bool]) -> It
     else:
         return
     csv.field_size_limit(_MOST_LINE)
-    for way in () if delimiter else _DELIMITERS:
-        if any(map(fits, csv.reader([first], delimiter=way))):
-            delimiter = way
-            break
-    reader = csv.reader(chain([first], lines), delimiter=delimiter or ",")
+    reader = csv.reader(chain([first], lines), delimiter=delimiter or _parted_by(first, fits))
     try:
         for cells in reader:
             if any(cell.strip() for cell in cells):
                 yield Row(before + reader.line_num, [plain(cell) for cell in cells])
     except csv.Error as error:
         raise UsageError(f"{path}:{before + reader.line_num}: cannot be read as CSV: {error}") from error
+
+
+def _parted_by(first: str, fits: Callable[[list[str]], bool]) -> str:
+    ways = {way: next(csv.reader([first], delimiter=way), []) for way in _DELIMITERS}
+    return next((way for way, cells in ways.items() if fits(cells)), max(ways, key=lambda way: len(ways[way])))
 
 
 def _lines(text: io.TextIOWrapper, path: Path) -> Iterator[str]:

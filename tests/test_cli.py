@@ -272,6 +272,22 @@ def test_field_protocols_on_a_collection(demo: Cli, made: Path, tmp_path: Path) 
     assert "--protocol" in refused.stderr
 
 
+def test_the_demo_says_how_lmr_is_found_after_make(monkeypatch: pytest.MonkeyPatch) -> None:
+    from lmr.cli import demo
+
+    monkeypatch.setattr(demo.shutil, "which", lambda name: None)
+    assert re.fullmatch(r"\nBefore any of these     \. \S+/bin/activate", demo._activated())
+    monkeypatch.setattr(demo.shutil, "which", lambda name: "/usr/bin/lmr")
+    assert demo._activated() == ""
+
+
+def test_a_label_that_no_photo_has_is_told(demo: Cli, made: Path) -> None:
+    found = demo.run("search", made / "town-hall-query.jpg", "--label", "Town")
+    assert found.returncode == 0 and "no photo here has the label 'Town'; there is town-hall" in found.stderr
+    known = demo.run("search", made / "town-hall-query.jpg", "--label", "town-hall")
+    assert "no photo here" not in known.stderr and "town-hall" in known.stdout
+
+
 def test_a_search_tells_what_it_did_and_stops_when_told(demo: Cli, made: Path, tmp_path: Path) -> None:
     photo = tmp_path / "new.jpg"
     Image.open(photo_of(made, "station-corner-5")).crop((15, 15, 620, 470)).save(photo, quality=85)
@@ -358,6 +374,7 @@ def test_status_doctor_config(demo: Cli) -> None:
     status = demo.json("status")
     assert [server["state"] for server in status["servers"]] == ["up", "up"]
     assert status["counts"]["images"] == 71
+    assert "contrast" not in demo("status") and "contrast" in demo("status", "--parameters")
     checks = {check["name"]: check for check in demo.json("doctor")}
     assert all(check["ok"] for check in checks.values())
     assert {"python", "java", "server jars", "ports", "memory", "disk", "gpu", "versions", "counts", "forest"} <= set(

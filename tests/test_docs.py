@@ -26,7 +26,7 @@ from lmr.retrieval.analysis import analyst_queries
 from lmr.settings import Settings, variable
 from tests.conftest import ROOT
 
-TUTORIALS = sorted((ROOT / "docs" / "tutorials").glob("*.md"))
+TUTORIALS = [*sorted((ROOT / "docs" / "tutorials").glob("*.md")), ROOT / "docs" / "trials.md"]
 TEXTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")]
 FORMER = r"(?i)\b(ladders?|rungs?|floors?|materials?)\b"  # baselines, minimum weight, raw global descriptors
 

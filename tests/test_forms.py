@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 
 import lmr
+from lmr.retrieval import rankings, similar
+from lmr.store.refined import described
 from tests.conftest import Cli, on_servers
 from tests.places import make_place
 from tests.test_sharing import below
@@ -133,3 +135,37 @@ def test_descriptors_are_those_that_are_searched_with(queries: lmr.Collection, r
     for name in ("mine.npy", "d.txt"):
         assert cli.run("export", "descriptors", tmp_path / name).returncode == 2
     assert (tmp_path / "mine.csv").read_text() == "mine" and not (tmp_path / "mine.npy").exists()
+
+
+def test_descriptors_are_read_once_for_all_rankings(
+    queries: lmr.Collection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[object] = []
+
+    def counted(stores: object, *given: object, **named: object) -> object:
+        read.append(stores)
+        return described(stores, *given, **named)
+
+    monkeypatch.setattr(rankings, "described", counted)
+    monkeypatch.setattr(similar, "described", counted)
+    for form, name in (("vpr", "preds"), ("plain", "r.csv"), ("ilias", "r.json"), ("revisitop", "r.npy")):
+        read.clear()
+        queries.export_ranking(tmp_path / name, form=form)
+        assert len(read) == 1, form
+        queries.export_ranking(tmp_path / name, form=form, top=2)
+        assert len(read) == 1, form
+
+
+def test_a_box_that_lies_outside_says_of_which_photo(queries: lmr.Collection, research: Path, tmp_path: Path) -> None:
+    """As where the photos of a benchmark were made smaller."""
+    asked, right = (next(one.id for one in queries.images() if one.split == split) for split in ("query", "index"))
+    row = {"easy": [0], "hard": [], "junk": [], "bbx": [9000, 9000, 9900, 9900]}
+    (tmp_path / "gnd.json").write_text(json.dumps({"imlist": [right], "qimlist": [asked], "gnd": [row]}))
+    with pytest.raises(lmr.UsageError, match=rf"{asked}: .* outside the photo .* smaller copies"):
+        queries.evaluate("roxford5k", tmp_path / "gnd.json", baselines=["descriptor"])
+    for box, told in (([10, 10, 100, 9000], 1), ([10, 10, 100, 100], 0)):
+        row["bbx"] = box
+        (tmp_path / "gnd.json").write_text(json.dumps({"imlist": [right], "qimlist": [asked], "gnd": [row]}))
+        words = ("--protocol", "roxford5k", "--ground-truth", tmp_path / "gnd.json", "--baseline", "descriptor")
+        said = Cli(research / "lmr").run("evaluate", *words)
+        assert said.returncode == 0 and said.stderr.count("boxes of 1 queries reach beyond") == told, said.stderr

@@ -8,6 +8,7 @@ import sqlite3
 from pathlib import Path
 
 import numpy as np
+import PIL.Image
 import pytest
 
 import lmr
@@ -135,3 +136,45 @@ def test_what_was_verified_there_is_taken_in(c: lmr.Collection, home: Path, runn
     with on_servers(running), lmr.open(tmp_path / "bare", workers=1) as other:
         assert other.import_edges(tmp_path / "database.db", bare=True).matches == len(wanted)
     assert (tmp_path / "database.db").read_bytes() == before
+
+
+def test_photos_of_a_phone_are_written_upright(running, little: Path, tmp_path: Path) -> None:
+    """Turned by a note, in a folder with blanks in its name, and in formats that COLMAP reads otherwise or not at all."""
+    folder = tmp_path / "photos" / "July, at the sea"
+    folder.mkdir(parents=True)
+    sources = sorted(little.glob("bank-*.jpg"))[:5]
+    for k, path in enumerate(sources):
+        with PIL.Image.open(path) as photo:
+            tags = PIL.Image.Exif()
+            tags[0x112] = 6  # shown turned by 90 degrees clockwise
+            kind = {0: "png", 1: "tif"}.get(k, "jpg")
+            photo.rotate(90, expand=True).save(
+                folder / f"IMG {k}.{kind}", exif=tags, **({} if k < 2 else {"quality": 95})
+            )
+    with on_servers(running), lmr.open(tmp_path / "lmr", workers=1) as c:
+        c.ingest(tmp_path / "photos")
+        assert c.link().accepted > 3
+        done = c.export_colmap(tmp_path / "database.db", upright=tmp_path / "upright")
+        assert done.root == tmp_path / "upright" and not done.left_out
+        with sqlite3.connect(tmp_path / "database.db") as found:
+            rows = found.execute("SELECT name, width, height FROM images JOIN cameras USING (camera_id)").fetchall()
+        assert {name for name, _, _ in rows} == {path.name for path in (tmp_path / "upright").glob("*.jpg")}
+        assert len(rows) == done.photos and all(" " not in name for name, _, _ in rows)
+        for name, width, height in rows:
+            source = sources[int(name.split("_")[1].split(".")[0])]
+            with PIL.Image.open(tmp_path / "upright" / name) as made, PIL.Image.open(source) as before:
+                assert made.size == before.size == (width, height) and "exif" not in made.info
+                assert np.abs(np.asarray(made, int) - np.asarray(before, int)).mean() < 6
+        first = {path: path.stat().st_mtime_ns for path in (tmp_path / "upright").glob("*.jpg")}
+        c.export_colmap(tmp_path / "database.db", upright=tmp_path / "upright")
+        assert {path: path.stat().st_mtime_ns for path in first} == first
+        assert c.ingest(tmp_path / "upright").new == 0  # they are lmr's own
+        models = pycolmap.incremental_mapping(tmp_path / "database.db", done.root, tmp_path)
+        assert models is not None
+        (folder / "IMG 4.jpg").write_bytes(b"")
+        assert len(c.export_colmap(tmp_path / "fewer.db", upright=tmp_path / "upright").left_out) == 1
+        (tmp_path / "mine").mkdir()
+        (tmp_path / "mine" / "a.jpg").write_bytes(b"mine")
+        with pytest.raises(lmr.UsageError):
+            c.export_colmap(tmp_path / "other.db", upright=tmp_path / "mine")
+        assert not (tmp_path / "other.db").exists()

@@ -112,3 +112,23 @@ def test_any_bytes_are_read_or_refused(tmp_path_factory: pytest.TempPathFactory,
         assert all(len(cells) == 3 for cells in read(path))
     except UsageError as error:
         assert str(path) in str(error)
+
+
+@pytest.mark.parametrize("head", [b"PK\x03\x04rest of a workbook", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1 and its sheets"])
+def test_workbooks_are_told(tmp_path: Path, head: bytes) -> None:
+    (tmp_path / "labels.xlsx").write_bytes(head)
+    with pytest.raises(UsageError, match="save the sheet as CSV"):
+        read(tmp_path / "labels.xlsx")
+
+
+def test_columns_of_other_names(tmp_path: Path) -> None:
+    path = tmp_path / "register.csv"
+    path.write_text("No.;Bild-Signatur;Motiv;image\n1;Müller.jpg;Kirche;other\n")
+    said = {"image": "bild signatur", "landmark": "Motiv"}
+    assert [row.cells for row in read_table(path, COLUMNS, NEEDED, said)] == [["Müller.jpg", "Kirche", ""]]
+    with pytest.raises(
+        UsageError, match=r"needs the columns image, landmark; .* No\., Bild-Signatur, Motiv, image; try"
+    ):
+        list(read_table(path, COLUMNS, NEEDED, advice="; try"))
+    with pytest.raises(UsageError, match="needs the columns Signatur, landmark, split"):
+        list(read_table(path, COLUMNS, NEEDED, {"image": "Signatur", "split": "split"}))

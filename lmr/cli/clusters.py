@@ -1,4 +1,4 @@
-"""Commands about clusters: cluster, clusters."""
+"""Commands about clusters: cluster, clusters, label."""
 
 from __future__ import annotations
 
@@ -70,3 +70,27 @@ def clusters(
 
 def _shares(landmarks: dict[str, float]) -> list[str]:
     return [f"{name} {share:.0%}" for name, share in list(landmarks.items())[:3]]
+
+
+@app.command()
+def label(
+    place: Annotated[str, typer.Argument(metavar="PLACE", help="A cluster, by its id or the beginning of it.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="What it shows; empty takes labels away.")],
+    replace: Annotated[bool, typer.Option("--replace", help="Also of photos that have another label.")] = False,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Name a place: give its photos a label, which albums, searches and exports show from then on.
+
+    Photos that have a label keep it. Single photos are labelled by a table (`lmr ingest --labels`) or on the page.
+
+    Example: `lmr label 3fa1b2 "Old town hall"`
+    """
+    with open_collection(home, quiet=as_json) as c:
+        before = c.label_place(place, name.strip() or None, replace=replace or not name.strip())
+    if as_json:
+        print_json({"former": before})
+    else:
+        print(f"{len(before)} photos labelled")
+        if before and any(before.values()):
+            say(f"they had: {', '.join(sorted({one for one in before.values() if one}))}")

@@ -50,7 +50,13 @@ def down(home: Home = None) -> None:
 
 
 @app.command()
-def status(home: Home = None, as_json: Json = False) -> None:
+def status(
+    home: Home = None,
+    parameters: Annotated[
+        bool, typer.Option("--parameters", help="Also every parameter that it was made with.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
     """Show the collection's databases, what it holds, and what that was made with. Starts nothing.
 
     Example: `lmr status`
@@ -67,7 +73,7 @@ def status(home: Home = None, as_json: Json = False) -> None:
         if found.stated is not None:
             print(_expected(found.stated))
         for one in found.made_with:
-            print(_told(one))
+            print(_told(one, parameters))
     else:
         say(f"{found.home} is not a collection yet; `lmr ingest PHOTOS` makes one")
 
@@ -80,11 +86,13 @@ def _expected(of: Stated) -> str:
     )
 
 
-def _told(one: MadeWith) -> str:
+def _told(one: MadeWith, parameters: bool) -> str:
     """What something in the collection was made with, in lines."""
     held = "" if one.pairs is None else f" ({one.pairs:,} pairs)"
     state = {True: "this lmr's", False: "not this lmr's", None: "whether it is this lmr's cannot be told"}[one.current]
-    lines = [f"{one.what}{held}: fingerprint {one.hash}, {state}", f"  {printable(one.values)}"]
+    lines = [f"{one.what}{held}: fingerprint {one.hash}, {state}"]
+    if parameters:
+        lines.append(f"  {printable(one.values)}")
     if one.differs:
         lines.append(f"  differs: {printable(one.changes)}")
     if one.current is False:

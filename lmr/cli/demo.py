@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import shutil
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -60,13 +62,22 @@ def run(home: Path) -> None:
     address = settings.neo4j_uri or browser(settings.home).address
     say(f"\ndone in {time.monotonic() - begin:.0f} s")
     print(
-        f"\nLook at the report      {page.resolve().as_uri()}"
+        f"{_activated()}\nLook at the report      {page.resolve().as_uri()}"
         f"\nSearch on a page        lmr serve --home {settings.home} --open"
         f"\nLook at the graph       {address}"
         f"\n                        (user and password: lmr browse --home {settings.home} --show-password)"
         "\nYour own photos         lmr ingest ~/photos && lmr link && lmr search one-of-them.jpg --html result.html"
         f"\nStop the databases      lmr down --home {settings.home}"
     )
+
+
+def _activated() -> str:
+    """What is to be typed before `lmr` is found, where it was not called by that name, as by `make demo`."""
+    script = Path(sys.prefix, "bin", "activate")
+    if shutil.which("lmr") is not None or not script.is_file():
+        return ""
+    shown = os.path.relpath(script) if script.is_relative_to(Path.cwd()) else str(script)
+    return f"\nBefore any of these     . {printable(shlex.quote(shown))}"
 
 
 def check(home: Path, collection: Path) -> None:

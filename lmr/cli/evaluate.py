@@ -24,7 +24,7 @@ _RECOGNITION = "gld-recognition"
 Protocol = Annotated[
     str | None,
     typer.Option(
-        help="roxford5k, rparis6k, gld-retrieval, gld-recognition, labels, folders or holidays.",
+        help="roxford5k, rparis6k, gld-retrieval, gld-recognition, labels, folders, ilias or holidays.",
         show_default="the collection's labels",
     ),
 ]

@@ -113,18 +113,22 @@ def colmap(
     file: Annotated[Path, typer.Argument(help="The database to write, such as database.db.")],
     photos: Photos = None,
     place: Place = None,
+    upright: Annotated[
+        Path | None, typer.Option("--upright", help="A folder to make, with JPEGs of the photos as lmr sees them.")
+    ] = None,
     home: Home = None,
     as_json: Json = False,
 ) -> None:
     """Write a COLMAP database: images, keypoints, matches and two-view geometries, to reconstruct a place in 3-D.
 
-    Then `colmap mapper`, or in Python `pycolmap.geometric_verification` and `pycolmap.incremental_mapping`.
+    Then `colmap mapper`, or in Python `pycolmap.geometric_verification` and `pycolmap.incremental_mapping`. COLMAP
+    turns no photo by its EXIF, and reads no HEIC: --upright makes it copies that fit.
 
-    Example: `lmr export colmap database.db --place 3fa1b2`
+    Example: `lmr export colmap database.db --place 3fa1b2 --upright upright`
     """
-    check_outputs(home, file)
+    check_outputs(home, file, tree=upright)
     with open_collection(home, quiet=as_json) as c:
-        done = c.export_colmap(file, photos=photos, place=place)
+        done = c.export_colmap(file, photos=photos, place=place, upright=upright)
     tell_reconstruction(file, done, as_json)
 
 

@@ -28,6 +28,12 @@ Paths = Annotated[
 Labels = Annotated[
     str | None, typer.Option(help="A CSV file (image, landmark, split), or `folder`: folders name landmarks.")
 ]
+Columns = Annotated[
+    str | None,
+    typer.Option(
+        metavar="COLUMN=NAME,...", help="What that file calls its columns: `image=Signature,landmark=Subject`."
+    ),
+]
 Split = Annotated[str | None, typer.Option(help="`index` or `query`, where labels do not say it.")]
 Preset = Annotated[str | None, typer.Option(help="Extractors of a new collection.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only tell what would be done.")]
@@ -51,6 +57,7 @@ def ingest(
     photos: Paths,
     home: Home = None,
     labels: Labels = None,
+    columns: Columns = None,
     split: Split = None,
     preset: Preset = None,
     only_plan: DryRun = False,
@@ -92,14 +99,25 @@ def ingest(
     if only_plan:
         counts = plan(*paths, home=home, preset=preset, **look)
     else:
-        existing(paths, given)  # else a collection would be made for nothing
+        called = _columns(columns)
+        existing(paths, given, called)  # else a collection would be made for nothing
         known = cast(Literal["index", "query"] | None, split)
         with open_collection(home, create=True, quiet=as_json, preset=preset, **work) as c:
-            counts = c.ingest(*paths, labels=given, split=known, strict=strict, prune=prune, **look)
+            counts = c.ingest(*paths, labels=given, columns=called, split=known, strict=strict, prune=prune, **look)
     if as_json:
         print_json(counts)
     else:
         _tell(counts, only_plan, labels)
+
+
+def _columns(given: str | None) -> dict[str, str] | None:
+    """`image=Signature,landmark=Subject` by column. Raises UsageError for anything else."""
+    from lmr.errors import UsageError
+
+    parts = [part.partition("=") for part in (given or "").split(",") if part.strip()]
+    if wrong := next((part for part in parts if not part[0].strip() or not part[2].strip()), None):
+        raise UsageError(f"--columns has {wrong[0][:40]!r}; it takes COLUMN=NAME with commas between")
+    return {column.strip(): name.strip() for column, _, name in parts} or None
 
 
 def _tell(counts: Ingested, only_plan: bool, labels: str | None) -> None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lmr.cli.app import Home, Json, app, check_outputs, load_settings, open_collection
-from lmr.cli.show import print_json, print_table, say
+from lmr.cli.show import named_first, print_json, print_table, say
 from lmr.text import printable
 
 if TYPE_CHECKING:
@@ -110,6 +110,8 @@ def search(
     alone = together or (len(photos) == 1 and not is_folder(photos[0]))
     told = _Told(asked, alone=alone, as_json=as_json)
     with open_collection(home, quiet=as_json) as c:
+        if label is not None:
+            _tell_label(label, set(c.labels.values()))
         written = told.all(c, options, html)
     told.finish(html if written else None)
 
@@ -207,6 +209,17 @@ class _Told:
         if self._failed:
             say(f"{self._failed} of {wanted} could not be used")
             raise typer.Exit(1)
+
+
+def _tell_label(label: str, known: Set[str]) -> None:
+    """Say where no photo has the label that is asked for, and which have one that is like it."""
+    from difflib import get_close_matches
+
+    if label in known:
+        return
+    within = sorted(one for one in known if label.casefold() in one.casefold())
+    like = within or get_close_matches(label, known, 3)
+    say(f"no photo here has the label {label[:80]!r}" + (f"; there is {named_first(like, shown=3)}" if like else ""))
 
 
 def _cells(row: dict[str, Any], known: Sequence[str]) -> tuple[Any, ...]:

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lmr.cli.app import Home, Json, check_outputs, open_collection
 from lmr.cli.exchange import Photos, Place, export, imports, tell_imported, tell_reconstruction
-from lmr.cli.show import print_json, print_written, tell_left_out
+from lmr.cli.show import named_first, print_json, print_table, print_written, say, tell_left_out
 from lmr.errors import UsageError
 from lmr.text import printable
+
+if TYPE_CHECKING:
+    from lmr.jobs.exchange.immich import Shared
+
+INSTANCE, KEY = "IMMICH_INSTANCE_URL", "IMMICH_API_KEY"  # as immich's own command line has them
 
 
 @export.command()
@@ -38,6 +45,47 @@ def folders(
     changed = f"{done.written} of them new or moved, {done.removed} removed"
     print(f"{done.photos} photos of {done.places} places in {printable(str(folder))}: {changed}")
     tell_left_out(done.left_out)
+
+
+@export.command()
+def immich(
+    server: Annotated[str, typer.Argument(envvar=INSTANCE, help="Its address, as a browser has it.")],
+    apply: Annotated[bool, typer.Option("--apply", help="Do it; without, what would be done is told.")] = False,
+    upload: Annotated[bool, typer.Option("--upload", help="Also send photos that it lacks.")] = False,
+    place: Place = None,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Make an album of each place on your own immich server (version 2 or 3), or complete yours of that name.
+
+    Photos are found there by the SHA-1 of their files; no photo is sent unless you ask for it, nothing is taken away,
+    and the same again changes nothing. The API key is taken from IMMICH_API_KEY, or asked for.
+
+    Example: `lmr export immich https://photos.example.org --apply`
+    """
+    key = os.environ.get(KEY) or (typer.prompt("API key", hide_input=True, err=True) if sys.stdin.isatty() else "")
+    if not key:
+        raise UsageError(f"the API key is taken from {KEY}; immich makes one under Account Settings, API Keys")
+    with open_collection(home, quiet=as_json) as c:
+        done = c.export_immich(server, key, place=place, apply=apply, upload=upload)
+    if as_json:
+        print_json(done)
+    else:
+        _tell_albums(done)
+
+
+def _tell_albums(done: Shared) -> None:
+    """Each album with what was put into it, or would be, then what was not."""
+    does = "put" if done.done else "to put"
+    rows = ((a.name, "new" if a.made else "yours", a.before, a.added, a.sent) for a in done.albums)
+    if done.albums:
+        print_table(("album", "", "there before", does + " in", "sent" if done.done else "to send"), rows)
+    tell_left_out(done.left_out)
+    if done.missing:
+        count, named = len(done.missing), named_first(done.missing)
+        say(f"{count} photos are not in immich, or in an external library (--upload sends them): {named}")
+    if not done.done:
+        say(f"nothing was changed on {done.server}: --apply does it")
 
 
 @export.command()

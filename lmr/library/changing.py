@@ -29,6 +29,7 @@ class Changing(Held):
         self,
         *photos: FilePath,
         labels: FilePath | Literal["folders"] | None = None,
+        columns: Mapping[str, str] | None = None,
         split: Literal["index", "query"] | None = None,
         prune: bool = False,
         strict: bool = False,
@@ -39,11 +40,12 @@ class Changing(Held):
     ) -> Ingested:
         """Take in photos and folders of them; nothing of them is changed. What is taken in already is not read again.
 
-        labels: a CSV file (image, landmark, split), or "folders" where each landmark has a folder. split: of photos
-        whose label does not say it. prune: take out images below these paths whose last photo is gone. strict: raise
-        LmrError at the first photo that cannot be used; else it is set aside with a reason. retry_failed: try those
-        again. exclude: patterns of names to skip ("*_small.jpg"). follow_links: look into linked folders. verify:
-        compare every file by its bytes, not by size and time. Raises UsageError for a path that does not exist.
+        labels: a CSV file (image, landmark, split), or "folders" where each landmark has a folder. columns: what these
+        are called in the file ({"image": "Signature"}). split: of photos whose label does not say it. prune: take out
+        images below these paths whose last photo is gone. strict: raise LmrError at the first photo that cannot be
+        used; else it is set aside with a reason. retry_failed: try those again. exclude: patterns of names to skip
+        ("*_small.jpg"). follow_links: look into linked folders. verify: compare every file by its bytes, not by size
+        and time. Raises UsageError for a path that does not exist.
 
         >>> c.ingest("photos", labels="labels.csv").known == len(c)
         True
@@ -51,7 +53,7 @@ class Changing(Held):
         from lmr.jobs.ingest.ingest import ingest
         from lmr.jobs.ingest.plan import Look
 
-        paths, given = existing(photos, labels)
+        paths, given = existing(photos, labels, columns)
         look = Look(tuple(exclude), follow_links, retry_failed, verify)
         return ingest(self._stores, paths, labels=given, split=split, strict=strict, look=look, prune=prune)
 
@@ -174,6 +176,19 @@ class Changing(Held):
         given = {self._stored(photo): text for photo, text in labels.items()}
         return {ImageId(id): former for id, former in label(self._stores, given, replace=replace).items()}
 
+    def label_place(self, place: str, label: str | None, *, replace: bool = False) -> dict[ImageId, str | None]:
+        """Give all photos of a place a label, as `label` does; place: the id of a cluster, or its beginning.
+
+        >>> change = c.cluster("components", min_weight=25)
+        >>> before = c.label_place(c.clusters()[0].id, "Old town hall", replace=True)
+        >>> "Old town hall" in c.labels.values(), len(c.label(before, replace=True)) == len(before)
+        (True, True)
+        """
+        from lmr.retrieval.places import place as place_of
+
+        images = place_of(self._stores, place).images
+        return self.label({ImageId(image.id): label for image in images}, replace=replace)
+
     def turn(self, photo: Any, degrees: int, *, mirrored: bool = False) -> Turned:
         """Say how a stored photo is to be turned: degrees clockwise (0, 90, 180, 270) that make it upright.
 
@@ -209,13 +224,17 @@ class Changing(Held):
         return judge(self._stores, self._stored(a), self._stored(b), verdict, why)
 
 
-def existing(photos: Sequence[FilePath], labels: FilePath | None) -> tuple[list[Path], Labels | None]:
+def existing(
+    photos: Sequence[FilePath], labels: FilePath | None, columns: Mapping[str, str] | None = None
+) -> tuple[list[Path], Labels | None]:
     """Photos and labels that are there, before any work. Raises UsageError where they are not."""
     from lmr.inputs.find import check_exist
     from lmr.jobs.ingest.labels import labels_from_csv, labels_from_folders
 
     paths = [Path(one) for one in photos]
     check_exist(paths)
+    if columns and labels in (None, "folders"):
+        raise UsageError("columns are those of a file with labels, which is missing")
     if labels is None:
         return paths, None
-    return paths, labels_from_folders() if labels == "folders" else labels_from_csv(Path(labels))
+    return paths, labels_from_folders() if labels == "folders" else labels_from_csv(Path(labels), columns)

@@ -124,19 +124,27 @@ class Keeping(Writing):
         return write_pairs(self._stores, self._target(file), root=root_of(photos), of=self._of_place(place))
 
     def export_colmap(
-        self, file: FilePath, *, photos: FilePath | None = None, place: str | None = None
+        self,
+        file: FilePath,
+        *,
+        photos: FilePath | None = None,
+        place: str | None = None,
+        upright: FilePath | None = None,
     ) -> ForReconstruction:
         """Write a database of COLMAP: cameras, images, keypoints, matches, and inliers as two-view geometries.
 
         photos: the folder that COLMAP will be given; without it the one that holds all of them, which is told. place:
-        the id of a cluster, whose photos alone are wanted. Needs pycolmap (the extra `colmap`). Raises UsageError.
+        the id of a cluster, whose photos alone are wanted. upright: a folder to be made of the photos as lmr sees them,
+        as JPEGs, for COLMAP instead of those. Needs pycolmap (the extra `colmap`). Raises UsageError.
 
         >>> c.export_colmap("colmap.db").photos > 0
         True
         """
         from lmr.jobs.exchange.colmap import write_colmap
 
-        return write_colmap(self._stores, self._target(file), root=root_of(photos), of=self._of_place(place))
+        folder = None if upright is None else self._folder(upright)
+        target, of = self._target(file), self._of_place(place)
+        return write_colmap(self._stores, target, root=root_of(photos), of=of, upright=folder)
 
     def export_rulings(self, file: FilePath) -> int:
         """Write what was confirmed and rejected (CSV), by names and contents that other collections know; how many.

@@ -11,6 +11,7 @@ from lmr.library.targets import Writing, existing, root_of
 if TYPE_CHECKING:
     from lmr.jobs.exchange.colmap import ForReconstruction
     from lmr.jobs.exchange.folders import Albums
+    from lmr.jobs.exchange.immich import Shared
     from lmr.jobs.exchange.matches import Imported
     from lmr.outputs import Kept
 
@@ -31,6 +32,24 @@ class Sharing(Writing):
         from lmr.jobs.exchange.folders import export_folders
 
         return export_folders(self._stores, self._folder(folder), copy=copy, place=place)
+
+    def export_immich(
+        self, address: str, key: str, *, place: str | None = None, apply: bool = False, upload: bool = False
+    ) -> Shared:
+        """Tell, or with `apply` do, what makes an album of each place's photos on your own immich server (2 or 3).
+
+        Photos are found there by the SHA-1 of their files. An album of the place's name is made, or yours completed;
+        nothing is taken out of one. place: the id of one cluster, which alone is wanted. upload: send photos that the
+        server lacks. Needs httpx (the extra `client`). Raises UsageError and ServerError.
+
+        >>> c.export_immich("http://photos.example.org", key="...")
+        Traceback (most recent call last):
+        ...
+        lmr.errors.UsageError: photos.example.org is asked over http, where the key could be read: use https
+        """
+        from lmr.jobs.exchange.immich import export_immich
+
+        return export_immich(self._stores, address, key, place=place, apply=apply, upload=upload)
 
     def export_descriptors(self, file: FilePath, *, refined: bool = False) -> tuple[int, int]:
         """Write all global descriptors (.npy), and what their rows are (.csv beside it); how many, and their length.

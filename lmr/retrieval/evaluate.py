@@ -23,6 +23,7 @@ from lmr.store.names import StoredNames
 from lmr.store.reliability import Reliability, reliability
 from lmr.store.snapshot import snapshot
 from lmr.store.stores import Stores
+from lmr.text import printable
 
 WHOLE = "idqe+mmst"
 
@@ -89,6 +90,11 @@ def evaluate(
 
 def _evaluated(stores: Stores, truth: GroundTruth | None, baselines: Sequence[str], shown: int) -> Evaluation:
     stored, context = _StoredTruth(stores, truth), RankingContext(stores)
+    if beyond := stored.beyond():
+        stores.progress.note(
+            f"boxes of {len(beyond)} queries reach beyond their photos, such as that of {printable(beyond[0])}: where "
+            "photos are smaller copies, other parts of them are searched for than the ground truth means"
+        )
     tally = _Tally(stored, context, baselines, shown)
     with stores.progress.task("Queries", len(stored.queries), "queries") as advance:
         for name, levels in stored.queries.items():
@@ -191,6 +197,15 @@ class _StoredTruth:
             if number is not None:
                 yield name, number
 
+    def beyond(self) -> list[str]:
+        """Queries whose box ends outside of the photo by more than a hundredth, as in a copy that was made smaller."""
+        found = []
+        for name, levels in self.queries.items():
+            box, image = next(iter(levels.values())).box, self._stores.ledger.images.get(self._id[name])
+            if box is not None and image is not None and not image.turn:
+                found += [name] * (box[2] > 1.01 * image.width or box[3] > 1.01 * image.height)
+        return found
+
     def start(self, name: str, query: Query) -> SearchQuery:
         """The search for a query: the stored image, or the part of it that the box shows as a photo of its own."""
         id = self._id[name]
@@ -203,7 +218,13 @@ class _StoredTruth:
             raise UsageError(f"{name} is asked for by a box in it, but its file is gone")
         file = Path(os.fsdecode(path))
         data, turn = read(file, self._stores.settings.max_bytes), image.turn if image else 0
-        return query_of_photo(self._stores, file, data, box=query.box, turn=turn)
+        try:
+            return query_of_photo(self._stores, file, data, box=query.box, turn=turn)
+        except UsageError as error:
+            raise UsageError(
+                f"{printable(name)}: {error}; boxes of a ground truth are in pixels of the photos as published. "
+                "Where these are smaller copies, measure what `lmr export ranking` writes (--ranking), without boxes"
+            ) from error
 
     def spelled(self, ids: Sequence[str]) -> list[str]:
         """Names in the ground truth's spelling."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import posixpath
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 
 from lmr.errors import UsageError
 from lmr.method.evaluation.protocols import stem
@@ -12,7 +13,7 @@ from lmr.method.spanning.ranking import Limits
 from lmr.retrieval.search import ranking_of
 from lmr.retrieval.similar import MOST_PROPOSED
 from lmr.store.ledger import Ledger
-from lmr.store.refined import described
+from lmr.store.refined import Described, described
 from lmr.store.snapshot import snapshot
 from lmr.store.stores import Stores
 from lmr.values import Hit
@@ -24,14 +25,20 @@ def stored_queries(stores: Stores) -> Iterator[tuple[str, str]]:
     Raises UsageError where there is none, CollectionError where the collection is changed meanwhile.
     """
     with snapshot(stores):
-        queries = sorted(image.id for image in stores.ledger.images.all() if image.split == "query")
-        if not queries:
-            raise UsageError("no photo of the query split is stored: `lmr ingest PHOTOS --split query` takes them in")
+        queries = query_ids(stores)
         names = names_of_images(stores.ledger)
         with stores.progress.task("Rankings", len(queries), "queries") as advance:
             for id in queries:
                 yield names[id], id
                 advance(1)
+
+
+def query_ids(stores: Stores) -> list[str]:
+    """Ids of the photos of the query split, in their order. Raises UsageError where there is none."""
+    queries = sorted(image.id for image in stores.ledger.images.all() if image.split == "query")
+    if not queries:
+        raise UsageError("no photo of the query split is stored: `lmr ingest PHOTOS --split query` takes them in")
+    return queries
 
 
 def names_of_images(ledger: Ledger) -> dict[str, str]:
@@ -55,13 +62,24 @@ def _apart(path: str | None, often: Counter[str]) -> str:
     return bare if often[bare] < 2 or path is None else posixpath.join(posixpath.dirname(path), bare)
 
 
+def ranker(stores: Stores, top: int | None) -> Callable[[str], list[Hit]]:
+    """What gives the results of a stored query by its id. Descriptors that all of them want are read once.
+
+    To be used within one snapshot.
+    """
+
+    @cache
+    def known() -> Described | None:
+        return described(stores) if top is None or top > MOST_PROPOSED else None
+
+    return lambda id: ranking_of(stores, id, Limits(limit=top), known=known())
+
+
 def ranked(stores: Stores, top: int | None) -> Iterator[tuple[str, list[Hit]]]:
     """(id, results) of every photo of the query split."""
-    known = None
+    results = ranker(stores, top)
     for _, id in stored_queries(stores):
-        if known is None and (top is None or top > MOST_PROPOSED):
-            known = described(stores)  # within the state that is held
-        yield id, ranking_of(stores, id, Limits(limit=top), known=known)
+        yield id, results(id)
 
 
 def rankings_of_queries(stores: Stores, top: int | None) -> Iterator[tuple[str, list[tuple[str, str]]]]:

@@ -2,7 +2,8 @@
 
 A name may be spelled as people and their programs spell it: composed or decomposed accents, `/` or `\\`, `./` and
 `a/../b`, blanks around, the absolute path (also through a link), the path below any folder that was ingested, any
-ending of the path at a `/`, and, where nothing is spelled exactly so, in other case or without the ending.
+ending of the path at a `/`, and, where nothing is spelled exactly so, in other case or without the ending, or with
+another spelling of it (`.tiff` for `.tif`).
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from lmr.store.ledger import Ledger
 from lmr.text import printable, text_of
 
 _ENDING = re.compile(r"(?<=[^/])\.(?=[0-9]*[a-z])[a-z0-9]{1,5}$", re.IGNORECASE)
+_SAME = {".jpg": ".jpg", ".jpeg": ".jpg", ".jpe": ".jpg", ".tif": ".tif", ".tiff": ".tif"}
 _ID = re.compile(r"[0-9a-f]{64}")
 _BEGINNING = re.compile(r"[0-9a-f]{6,64}")
 _LIKE = 3_000  # names that are compared for the nearest one
@@ -49,8 +51,9 @@ class Names:
 
     def find(self, name: str) -> list[Place]:
         """All files at the first of these steps that has any: the absolute path, the path below a folder that was
-        ingested, an ending of the path, one of these in other case or without the file's ending, without both,
-        a path seen from the current folder or through links. More than one: the name does not tell them apart.
+        ingested, an ending of the path, one of these in other case or without the file's ending, without both, with
+        another spelling of the ending, a path seen from the current folder or through links. More than one: the name
+        does not tell them apart.
         """
         if name not in self._found:
             self._found[name] = tuple(self._rows(name))
@@ -127,6 +130,8 @@ class Names:
         spelled = [row for row in stems if _ends(_stem(self._whole(row)), wanted)]
         yield sorted({*similar, *spelled}) if similar else []  # `A` may be a file `a` as well as `A.jpg`
         yield spelled or stems
+        alike = [row for row in self._range(_turned(wanted), wanted) if _ending(self._whole(row)) == _ending(wanted)]
+        yield alike if _ending(wanted) else []
 
     def _as_spelled(self, rows: list[int], form: str) -> list[int]:
         """Those whose very bytes are spelled so, if there are any: two files may differ in the accents' form alone."""
@@ -308,6 +313,12 @@ def _whole(path: bytes) -> str:
 
 def _stem(text: str) -> str:
     return _ENDING.sub("", text)
+
+
+def _ending(text: str) -> str:
+    """The ending in one spelling where it has several: a list may say .TIFF of a .tif; empty for others."""
+    found = _ENDING.search(text)
+    return _SAME.get(found[0].lower(), "") if found else ""
 
 
 def _caseless(text: str) -> str:

@@ -127,3 +127,21 @@ def test_folders_name_landmarks(photos: Path) -> None:
     assert sorted(map(str, landmarks)) == ["2019", "2020", "2020", "None", "None"]
     with pytest.raises(UsageError, match=r"2019 \(folder 2019\), 2020 \(folder 2020\)"):
         found.check_copies((1, item.path) for item in items(photos))
+
+
+def test_columns_that_are_called_otherwise(photos: Path) -> None:
+    file = photos.parent / "register.csv"
+    file.write_text("Signatur;Motiv\nIMG_0001;Kirche\n")
+    with pytest.raises(UsageError, match="first line has Signatur, Motiv; `--columns"):
+        labels_from_csv(file)
+    with pytest.raises(UsageError, match="place is no column of labels"):
+        labels_from_csv(file, {"place": "Motiv"})
+    found = labels_from_csv(file, {"image": "Signatur", "landmark": "Motiv"}).among(items(photos))
+    assert found.unknown == [] and [label.landmark for i in items(photos) if (label := found.of(i))] == ["Kirche"]
+
+
+def test_another_spelling_of_the_ending_is_found_last(photos: Path) -> None:
+    assert labelled(photos, "image,landmark\nIMG_0001.jpeg,x\n") == {"IMG_0001.JPG": "x"}
+    assert assigned(photos, "image,landmark\nIMG_0001.tiff,x\n").unknown == ["IMG_0001.tiff"]
+    (photos / "IMG_0001.jpeg").write_text("another")
+    assert labelled(photos, "image,landmark\nIMG_0001.jpeg,x\n") == {"IMG_0001.jpeg": "x"}

@@ -208,3 +208,62 @@ def test_what_is_no_ranking_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(UsageError, match="0 text files"):
         read_rankings(tmp_path / "empty")
+
+
+def ilias(folder: Path, instances: dict[str, tuple[int, int]]) -> Path:
+    """Lists as ILIAS has them: of some objects so many queries and positives, with figures that are not read."""
+    (folder / "image_ids").mkdir(parents=True)
+    lines: dict[str, list[str]] = {"query": [], "pos": []}
+    for number, (name, counts) in enumerate(instances.items()):
+        for (kind, listed), letter, count in zip(lines.items(), "QP", counts, strict=True):
+            listed += [f"{name}/{kind}/{letter}{number:03}_{k:02}.jpg,0.25,17" for k in range(count)]
+    (folder / "image_ids" / "image_query_ids.txt").write_text("\n".join(lines["query"]) + "\n")
+    (folder / "image_ids" / "positive_ids.txt").write_text("\n".join(lines["pos"]))
+    return folder
+
+
+def ap_at(names: list[str], right: set[str], k: int) -> float:
+    """ILIAS' AP@k, written down plainly: the precision at each positive among the first k, over all that can be there."""
+    found = [rank for rank, name in enumerate(names[:k], 1) if name in right]
+    return sum(n / rank for n, rank in enumerate(found, 1)) / min(k, len(right))
+
+
+def test_ilias_counts_the_first_thousand(tmp_path: Path) -> None:
+    folder = ilias(tmp_path / "ilias", {"bold_bimp_000": (1, 9), "fuzzy_fim_001": (2, 1200), "plain_plop_002": (1, 0)})
+    truth = ground_truth("ilias", folder)
+    assert truth.protocol == "ilias" and list(truth.levels) == ["all"] and truth.images is None
+    assert [(q.name, q.group, len(q.positives)) for q in truth.levels["all"]] == [
+        ("Q000_00", "bold_bimp_000", 9),
+        ("Q001_00", "fuzzy_fim_001", 1200),
+        ("Q001_01", "fuzzy_fim_001", 1200),
+    ]
+    assert ground_truth("ilias", folder / "image_ids").levels == truth.levels
+    rng, ranking, wanted = np.random.default_rng(0), {}, {}
+    for query in truth.levels["all"][:2]:
+        positives = {f"{query.group}/pos/{name}.jpg" for name in query.positives}
+        names = [*sorted(positives), *(f"{k:05}/{k:x}.jpg" for k in range(2000))]
+        names = [names[k] for k in rng.permutation(len(names))]
+        scores = {name: 1 / (rank + 1) for rank, name in enumerate(names)}
+        ranking[f"{query.group}/query/{query.name}.jpg"] = dict(sorted(scores.items()))
+        wanted[query.name] = ap_at(names, positives, 1000)
+    (tmp_path / "similarities.json").write_text(json.dumps(ranking))
+    (level,) = score_ranking("ilias", folder, tmp_path / "similarities.json").levels
+    assert (level.queries, level.unranked) == (3, 1)
+    assert {name: level.of_query[name]["map"] for name in wanted} == pytest.approx(wanted, abs=1e-12)
+    assert level.map == pytest.approx(sum(wanted.values()) / 3)
+
+
+def test_ilias_of_its_folders(tmp_path: Path) -> None:
+    for name in ("a_000/query/Q000_00", "a_000/pos/P000_00", "a_000/pos/P000_01", "b_001/query/Q001_00"):
+        (tmp_path / "core" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "core" / f"{name}.jpg").write_bytes(b"")
+    (query,) = ground_truth("ilias", tmp_path / "core").levels["all"]
+    assert (query.name, query.group, query.positives) == ("Q000_00", "a_000", {"P000_00", "P000_01"})
+    (tmp_path / "bad" / "image_ids").mkdir(parents=True)
+    for text, told in (("nothing\n", "no name such as"), ("\xff", "not a text"), ("/x\n", "no name such as")):
+        for name in ("image_query_ids.txt", "positive_ids.txt"):
+            (tmp_path / "bad" / "image_ids" / name).write_bytes(text.encode("latin-1"))
+        with pytest.raises(UsageError, match=told):
+            ground_truth("ilias", tmp_path / "bad")
+    with pytest.raises(UsageError, match=r"neither image_query_ids\.txt"):
+        ground_truth("ilias", tmp_path)

@@ -15,6 +15,7 @@ from lmr.errors import CollectionError, UsageError
 from lmr.execution import results
 from lmr.execution.blocks import Pair, blocks
 from lmr.execution.verification import Block, block_of, point_matches
+from lmr.jobs.exchange.upright import write_upright
 from lmr.method.features.pack import unpack
 from lmr.outputs import replacing
 from lmr.store.refined import are
@@ -64,19 +65,23 @@ def write_colmap(
     root: Path | None = None,
     of: Sequence[int] | None = None,
     pairs: Sequence[Pair] | None = None,
+    upright: Path | None = None,
 ) -> ForReconstruction:
     """Write a database of COLMAP: cameras, images, keypoints, putative matches, and inliers as two-view geometries.
 
     root: the folder that COLMAP is given, under which all photos must lie; None: the one that holds them all. of: the
     numbers of the images that are wanted; None: all that a match that takes part joins. pairs: by numbers, instead of
-    the matches that take part. Inliers agree on an affine map to 12 working px, which is no epipolar geometry:
-    `pycolmap.geometric_verification` makes that of the matches.
-    Keypoints are in px of the upright photo. Raises UsageError where pycolmap is not installed, or a photo lies
-    elsewhere.
+    the matches that take part. upright: a folder for the photos as lmr sees them, in which names begin then. Inliers
+    agree on an affine map to 12 working px, which is no epipolar geometry: `pycolmap.geometric_verification` makes that
+    of the matches. Keypoints are in px of the upright photo. Raises UsageError where pycolmap is not installed, or a
+    photo lies elsewhere.
     """
     pycolmap = _pycolmap()
     pairs = accepted_pairs(stores, of) if pairs is None else pairs
     names, done = named(stores, pairs, root)
+    if upright is not None:
+        names, left_out = write_upright(stores, upright, list(names))
+        done.photos, done.root, done.left_out = len(names), upright.resolve(), {**done.left_out, **left_out}
     pairs = [(a, b) for a, b in pairs if a in names and b in names]
     with replacing(path) as part:
         part.unlink(missing_ok=True)  # COLMAP makes its own

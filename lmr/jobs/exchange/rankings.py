@@ -15,11 +15,10 @@ from lmr.method.evaluation.rankings import (
     write_rankings,
     write_scores,
 )
-from lmr.method.spanning.ranking import Limits
 from lmr.outputs import Content, write_tree
-from lmr.retrieval.rankings import first_below, names_of_images, ranked, rankings_of_queries, stored_queries
-from lmr.retrieval.search import ranking_of
+from lmr.retrieval.rankings import first_below, names_of_images, query_ids, ranked, ranker, rankings_of_queries
 from lmr.store.ledger import Ledger
+from lmr.store.snapshot import snapshot
 from lmr.store.stores import Stores
 
 Form: TypeAlias = Literal["plain", "revisitop", "ilias", "vpr"]
@@ -69,7 +68,7 @@ def _revisited(stores: Stores, path: Path, top: int | None, truth: Path | None) 
     queries: Sequence[str]
     if truth is None:
         images = sorted(names[image.id] for image in stores.ledger.images.all() if image.split == "index")
-        queries = sorted(names[id] for _, id in stored_queries(stores))
+        queries = sorted(names[id] for id in query_ids(stores))
     else:
         images, queries = _order(truth)
     rows = {name: k for k, name in enumerate(images)}
@@ -96,16 +95,18 @@ def _order(truth: Path) -> tuple[Sequence[str], Sequence[str]]:
 def _predictions(stores: Stores, path: Path, top: int | None) -> int:
     paths = {number: names[0] for number, names in stores.ledger.files.names().items()}
     shown = {image.id: paths.get(image.number, image.id) for image in stores.ledger.images.all()}
-    queries = [id for _, id in stored_queries(stores)]
+    with snapshot(stores):
+        queries, results = query_ids(stores), ranker(stores, top)
+        with stores.progress.task("Rankings", len(queries), "queries") as advance:
 
-    def made(id: str) -> Callable[[], bytes]:
-        def text() -> bytes:
-            hits = ranking_of(stores, id, Limits(limit=top))
-            return prediction(shown[id], [shown[hit.id] for hit in hits]).encode()
+            def made(id: str) -> Callable[[], bytes]:
+                def text() -> bytes:
+                    advance(1)
+                    return prediction(shown[id], [shown[hit.id] for hit in results(id)]).encode()
 
-        return text
+                return text
 
-    write_tree(path, {f"{k:03d}.txt": Content(made(id)) for k, id in enumerate(queries)})
+            write_tree(path, {f"{k:03d}.txt": Content(made(id)) for k, id in enumerate(queries)})
     return len(queries)
 
 

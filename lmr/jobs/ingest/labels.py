@@ -23,6 +23,7 @@ _COLUMNS = {
     "landmark": ("label", "place"),
     "split": (),
 }
+_ADVICE = "; `--columns image=NAME,landmark=NAME` says what they are called there"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +79,14 @@ class Labels(Protocol):
         """The labels of these files. Raises UsageError where a name stands for two photos, or rows contradict."""
 
 
-def labels_from_csv(file: Path) -> Labels:
+def labels_from_csv(file: Path, columns: Mapping[str, str] | None = None) -> Labels:
     """Labels by names of photos, from the columns image, landmark and perhaps split of a file.
 
-    Raises UsageError for a wrong file.
+    columns: what some of them are called in it. Raises UsageError for a wrong file.
     """
-    rows = read_table(file, _COLUMNS, ("image", "landmark"))
+    if unknown := [name for name in columns or () if name not in _COLUMNS]:
+        raise UsageError(f"{printable(unknown[0][:40])} is no column of labels; there are {', '.join(_COLUMNS)}")
+    rows = read_table(file, _COLUMNS, ("image", "landmark"), columns, _ADVICE)
     return _OfRows(file, [(row.line, row.cells[0], _label_of(row.cells, file, row.line)) for row in rows])
 
 

@@ -5,6 +5,7 @@ gld-retrieval  Google Landmarks retrieval: mAP@100 (Weyand et al., 2020)
 gld-recognition  Google Landmarks recognition: GAP over predictions with a confidence
 labels         a CSV file with image, landmark, split
 folders        a folder of photos, the folders in it naming landmarks; every photo is a query
+ilias          ILIAS' lists of images, or its folder of them: mAP@1000 (Kordopatis-Zilos et al., 2025)
 holidays       file names: 1234 01.jpg is of group 1234, and 00 its query (Jegou et al., 2008)
 """
 
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from lmr.errors import UsageError
+from lmr.method.evaluation import ilias
 from lmr.method.evaluation.metrics import (
     average_precision,
     average_precision_trapezoid,
@@ -53,7 +55,8 @@ class GroundTruth:
     """The queries of each level; levels are alternatives (easy, hard) over the same photos.
 
     images: names of all that may be listed, where that is known; order: names of images and queries as numbers in a
-    ranking array mean them; trapezoid, revisited: which variants of average precision and precision at k count.
+    ranking array mean them; trapezoid, revisited: which variants of average precision and precision at k count; depth:
+    how many rows of a ranking count for mAP, if not all.
     """
 
     protocol: str
@@ -62,16 +65,20 @@ class GroundTruth:
     trapezoid: bool = False
     revisited: bool = False
     order: tuple[tuple[str, ...], tuple[str, ...]] | None = None
+    depth: int | None = None
 
     def score(self, query: Query, ranked: Sequence[str]) -> dict[str, float]:
         """Figures of one ranking: names, best first, of which doubles and junk are skipped."""
         rows = [name for name in dict.fromkeys(ranked) if name not in query.junk and name != query.name]
         relevant = [name in query.positives for name in rows]
         positives = len(query.positives)
-        whole = average_precision_trapezoid if self.trapezoid else average_precision
         precision = precision_at_revisited if self.revisited else precision_at
+        if self.trapezoid:
+            whole = average_precision_trapezoid(relevant, positives)
+        else:
+            whole = average_precision(relevant, positives, self.depth)
         return {
-            "map": whole(relevant, positives),
+            "map": whole,
             "map_at_100": average_precision(relevant, positives, LIMIT),
             **{f"p_at_{k}": precision(relevant, k) for k in (1, 5, 10)},
         }
@@ -187,6 +194,18 @@ def _by_label(protocol: str, rows: Sequence[tuple[str, str, str]]) -> GroundTrut
     return GroundTruth(protocol, {"all": queries}, frozenset(name for name, _, split in rows if split != "query"))
 
 
+def _ilias(path: Path) -> GroundTruth:
+    """Every positive of the query's object is right, and nothing else; what else is ranked is not asked."""
+    queries, positives = ilias.names_of(path)
+    plain = _apart([_plain(name) for name in (*queries, *positives)])
+    right: dict[str, set[str]] = {}
+    for name in positives:
+        right.setdefault(ilias.instance_of(name), set()).add(plain[_plain(name)])
+    asked = [(plain[_plain(name)], ilias.instance_of(name)) for name in queries]
+    found = [Query(name, instance, frozenset(right.get(instance, ()))) for name, instance in asked]
+    return GroundTruth("ilias", {"all": found}, depth=ilias.DEPTH)
+
+
 def _holidays(path: Path) -> GroundTruth:
     """Names from a folder, or from a file with one on each line."""
     listed: Iterator[str] = (
@@ -212,6 +231,7 @@ _READERS: dict[str, Callable[[Path], GroundTruth]] = {
     "gld-retrieval": _gld_retrieval,
     "labels": _labels,
     "folders": _folders,
+    "ilias": _ilias,
     "holidays": _holidays,
 }
 
