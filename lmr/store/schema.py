@@ -6,24 +6,25 @@ from lmr.store.fingerprints import fill
 from lmr.store.pairs import ONLY_MOVED
 
 FORMAT = 5
-# those that others refer to come first
-TABLES = (
-    "meta",
-    "models",
-    "images",
-    "files",
-    "features",
-    "materials",
-    "descriptors",
-    "fingerprints",
-    "pairs",
-    "verified_anew",
-    "verdicts",
-    "removed",
-    "proposed",
-    "identities",
-    "skipped",
-)
+# by what their rows are told apart and ordered; those that others refer to come first
+KEYS = {
+    "meta": "key",
+    "models": "name",
+    "images": "number",
+    "files": "path",
+    "features": "number",
+    "materials": "number",
+    "descriptors": "number",
+    "fingerprints": "number",
+    "pairs": "seq",
+    "verified_anew": "a, b",
+    "verdicts": "a, b",
+    "removed": "seq",
+    "proposed": "number",
+    "identities": "pixels",
+    "skipped": "root, kind",
+}
+TABLES = tuple(KEYS)
 _SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 CREATE TABLE models (name TEXT PRIMARY KEY, data BLOB NOT NULL, checksum INTEGER NOT NULL) STRICT;
