@@ -21,7 +21,6 @@ from lmr.store.backend import Backend
 from lmr.store.configuration import remember
 from lmr.store.ledger import MOVED_TO, MOVING, Ledger, place_at, place_of
 from lmr.store.lock import writer
-from lmr.store.schema import TABLES
 from lmr.store.sqlite_backend import SqliteFile, sync
 from lmr.store.transfer import Side, copy_all, empty_file
 
@@ -111,8 +110,6 @@ def _tables(there: Backend, id: str | None) -> Iterator[Side]:
         db = there.connect(readonly=False)
         undo.callback(db.close)
         undo.enter_context(there.filling(db))
-        for table in reversed(TABLES):
-            db.execute(f"DELETE FROM {table}")
         yield Side(there, db)
 
 

@@ -119,7 +119,7 @@ class Backend(Protocol):
         ...
 
     def filling(self, db: Connection) -> AbstractContextManager[None]:
-        """A transaction over all tables, made if they are not there yet: kept together, or not at all."""
+        """A transaction over empty tables: made, or emptied of what a move left; kept together, or not at all."""
         ...
 
     def columns(self, db: Connection, table: str) -> list[str]:

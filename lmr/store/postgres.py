@@ -1,7 +1,8 @@
 """The ledger in PostgreSQL: the same tables in one schema of one database, for writers on many machines.
 
 Numbers are given as SQLite gives them, so that the rows are the same on both: the next after the greatest, and for what
-AUTOINCREMENT counts there, after the greatest that ever was.
+AUTOINCREMENT counts there, after the greatest that ever was. (A pair that is kept again takes no number here, and
+leaves one out there.)
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Any
 from lmr.errors import BusyError, CollectionError, LmrError, ServerError, UsageError
 from lmr.settings import without_password
 from lmr.store.backend import Connection, Held
+from lmr.store.schema import EMPTY, KEYS
 
 try:
     import psycopg
@@ -141,7 +143,7 @@ class Postgres:
         names = {
             row[0]
             for row in db.execute(
-                "SELECT relname::text FROM pg_class WHERE relnamespace = current_schema()::regnamespace"
+                "SELECT relname::text FROM pg_class WHERE relnamespace = quote_ident(current_schema())::regnamespace"
                 " AND relkind IN ('r', 'p', 'v', 'm', 'f', 'S')"
             )
         }
@@ -164,8 +166,6 @@ class Postgres:
 
     def make_tables(self, db: PostgresConnection) -> None:
         """The schema, inside a transaction."""
-        from lmr.store.schema import EMPTY
-
         found = _one(db, "SELECT pg_encoding_to_char(encoding) FROM pg_database WHERE datname = current_database()")
         if found != "UTF8":
             raise CollectionError(f"{self.shown} keeps text as {found}; make a database with the encoding UTF8")
@@ -173,7 +173,7 @@ class Postgres:
             db.execute(statement)
         with told(self.shown):
             db.raw.execute('CREATE TABLE last_numbers (name TEXT COLLATE "C" PRIMARY KEY, seq BIGINT NOT NULL)')
-            db.raw.execute("CREATE SEQUENCE writers")
+            db.raw.execute("CREATE SEQUENCE writers; SELECT setval('writers', 1)")
             for table in ("images", "fingerprints"):
                 db.raw.execute(_NEXT.format(table=table, column="number"))
             for table in ("pairs", "removed"):
@@ -219,6 +219,8 @@ class Postgres:
             finally:
                 with self._turns:
                     self._turn = None
+                with contextlib.suppress(LmrError):  # the end of the connection frees it, too, some time later
+                    db.execute(f"SELECT pg_advisory_unlock({_WRITERS}, {_SCHEMA})")
 
     def last_writer(self, db: Connection) -> Held:
         """See Backend."""
@@ -273,7 +275,7 @@ class Postgres:
         found = {
             row[0]
             for row in db.execute(
-                "SELECT proname::text FROM pg_proc WHERE pronamespace = current_schema()::regnamespace"
+                "SELECT proname::text FROM pg_proc WHERE pronamespace = quote_ident(current_schema())::regnamespace"
             )
         }
         wanted = {f"next_{table}" for table in ("images", "fingerprints", "pairs", "removed")}
@@ -303,6 +305,8 @@ class Postgres:
             self._alone(db)
             if not self._is_there(db):
                 self.make_tables(db)
+            for table in reversed(KEYS):
+                db.execute(f"DELETE FROM {table}")
             yield
 
     def about(self) -> tuple[str, bool]:

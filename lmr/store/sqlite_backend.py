@@ -12,6 +12,7 @@ from typing import Any
 
 from lmr.errors import CollectionError, StorageError
 from lmr.store.backend import Connection, Held
+from lmr.store.schema import EMPTY, KEYS
 
 
 class FileConnection(sqlite3.Connection):
@@ -39,8 +40,6 @@ class SqliteFile:
 
     def create(self, meta: Mapping[str, str]) -> None:
         """See Backend."""
-        from lmr.store.schema import EMPTY
-
         part = self.path.with_suffix(".new")
         part.unlink(missing_ok=True)
         db = sqlite3.connect(part)
@@ -147,6 +146,8 @@ class SqliteFile:
     def filling(self, db: Connection) -> Iterator[None]:
         """See Backend."""
         with self.transaction(db):
+            for table in reversed(KEYS):
+                db.execute(f"DELETE FROM {table}")
             yield
 
     def about(self) -> tuple[str, bool]:
