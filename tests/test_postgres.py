@@ -63,7 +63,8 @@ def life(home: Path, photos: list[Path], tmp_path: Path, **settings: Any) -> tup
     with lmr.open(home, turns="off", workers=1, **settings) as c:
         c.ingest(*photos[:-2])
         c.link()
-        c.ingest(*photos[-2:])
+        c.ingest(photos[-2], split="query")
+        c.ingest(photos[-1])
         c.label({str(path): path.name.split("-")[0] for path in photos})
         c.link()
         hits = c.search(photos[0], top=5).hits
