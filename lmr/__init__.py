@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from lmr.library.cache import cache, clear_cache
     from lmr.library.collection import Collection
     from lmr.library.explanation import Explanation
-    from lmr.library.homes import config, doctor, open, plan, queries, restore
+    from lmr.library.homes import config, doctor, move, open, plan, queries, restore
     from lmr.library.image import Hit, Image
     from lmr.library.match import Match
     from lmr.library.networks import checkpoints, features
@@ -103,6 +103,7 @@ __all__ = [
     "doctor",
     "down",
     "features",
+    "move",
     "open",
     "plan",
     "queries",
@@ -119,7 +120,7 @@ _HOMES = {
     "lmr.library.cache": ("cache", "clear_cache"),
     "lmr.library.collection": ("Collection",),
     "lmr.library.explanation": ("Explanation",),
-    "lmr.library.homes": ("config", "doctor", "open", "plan", "queries", "restore"),
+    "lmr.library.homes": ("config", "doctor", "move", "open", "plan", "queries", "restore"),
     "lmr.library.match": ("Match",),
     "lmr.library.networks": ("checkpoints", "features"),
     "lmr.library.page": ("Page",),

@@ -10,10 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from lmr.errors import UsageError
 
-LEDGER = "ledger.sqlite"  # the file in a home that makes it a collection
+LEDGER = "ledger.sqlite"  # the file in a home that makes it a collection, unless the ledger is in PostgreSQL
+POSTGRES = ("postgresql://", "postgres://")
 
 
 def _setting(
@@ -60,6 +62,10 @@ class Settings:
     max_bytes: int = _setting(256 * 2**20, "a larger file is set aside", minimum=1)
     min_side: int = _setting(16, "a photo with a shorter side, in px, is set aside", minimum=1)
     max_seconds: float = _setting(30.0, "a photo that takes longer to decode, in seconds, is set aside", minimum=0.1)
+    ledger: str = _setting(
+        "", "a PostgreSQL for the ledger: postgresql://user@host:5432/database; empty = SQLite in the folder"
+    )
+    ledger_password: str = _setting("", "its password", secret=True)
     neo4j_uri: str = _setting("", "an external Neo4j; empty = the local one", env="NEO4J_URI")
     neo4j_username: str = _setting("neo4j", "its user", env="NEO4J_USERNAME")
     neo4j_password: str = _setting("", "its password", env="NEO4J_PASSWORD", secret=True)
@@ -135,9 +141,20 @@ def origins(settings: Settings, sources: Mapping[str, str]) -> list[Origin]:
     rows = []
     for spec in fields(Settings):
         value = getattr(settings, spec.name)
-        shown = ("(set)" if value else "") if spec.metadata["secret"] else str(value)
+        shown = ("(set)" if value else "") if spec.metadata["secret"] else without_password(str(value))
         rows.append(Origin(spec.name, shown, sources[spec.name], f"{spec.metadata['about']} [{variable(spec)}]"))
     return rows
+
+
+def without_password(value: str) -> str:
+    """An address of PostgreSQL as it may be shown and kept: without passwords; all else as it is."""
+    if not value.startswith(POSTGRES):
+        return value
+    scheme, rest = value.split("://", 1)
+    before, mark, query = rest.partition("?")
+    user, at, place = before.rpartition("@")
+    kept = [part for part in query.split("&") if "password" not in unquote(part.partition("=")[0]).lower()]
+    return f"{scheme}://{user.partition(':')[0]}{at}{place}{mark if any(kept) else ''}{'&'.join(kept)}"
 
 
 def _read_file(path: Path) -> dict[str, Any]:
@@ -148,6 +165,9 @@ def _read_file(path: Path) -> dict[str, Any]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} is not valid TOML: {error}") from error
     known = {spec.name for spec in fields(Settings) if not spec.metadata["secret"]} - {"home"}
+    ledger = values.get("ledger", "")
+    if isinstance(ledger, str) and without_password(ledger) != ledger:
+        raise UsageError(f"{path} holds a password in `ledger`; take it out, and put it into LMR_LEDGER_PASSWORD")
     if unknown := sorted(set(values) - known):
         raise UsageError(f"{path} sets {', '.join(unknown)}, which it cannot; `lmr config` lists the settings")
     return values

@@ -26,8 +26,12 @@ from lmr.method.photos.made import make_photos
 from lmr.method.verification.weights import pair_hash
 from lmr.progress import Silent
 from lmr.settings import Settings, load
+from lmr.store.backend import Backend
 from lmr.store.graph import Graph
+from lmr.store.ledger import place_at
 from tests import command
+from tests.postgres import Server
+from tests.postgres import running as postgres_running
 
 ROOT = Path(__file__).parents[1]
 SHARED = Path(os.environ.get("LMR_SHARED_DATA", ROOT.parent / "shared" / "data"))
@@ -150,6 +154,22 @@ def copy_ledger(source: Path, target: Path) -> None:
     ledgers = [sqlite3.connect(home / "ledger.sqlite") for home in (source, target)]
     with contextlib.closing(ledgers[0]), contextlib.closing(ledgers[1]):
         ledgers[0].backup(ledgers[1])
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Server]:
+    """A PostgreSQL for tests; see `tests.postgres`."""
+    with postgres_running() as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Path | Backend:
+    """Where a test's ledger is to be made: on each database that lmr knows."""
+    if request.param == "sqlite":
+        return tmp_path / "ledger.sqlite"
+    server: Server = request.getfixturevalue("postgres")
+    return place_at(server.database(), Settings(ledger_password=server.password))
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""Commands that take care of a collection: check, repair, backup, restore."""
+"""Commands that take care of a collection: check, repair, backup, restore, move."""
 
 from __future__ import annotations
 
@@ -84,3 +84,31 @@ def restore(file: Annotated[Path, typer.Argument(help="A backup.")], home: Home 
         say(f"the ledger that was there cannot be read; it is kept as {done.aside}")
     place = printable(str(load_settings(home).home))
     print(f"{place} is what it was in the backup; `lmr link` brings its databases up")
+
+
+@app.command()
+def move(
+    target: Annotated[
+        str,
+        typer.Argument(metavar="TARGET", help="postgresql://USER@HOST:PORT/DATABASE, or sqlite: back into the folder."),
+    ],
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Move the ledger to a PostgreSQL, for writers on several machines, or back; interrupted, it begins again.
+
+    Every row is copied and compared before the folder's settings name the target. What is there now stays as it is,
+    marked as moved; a target that holds anything is refused. The password goes into LMR_LEDGER_PASSWORD.
+
+    Example: `lmr move postgresql://lmr@db.example:5432/paris`
+    """
+    from lmr.library.homes import move as run
+    from lmr.progress import Bars
+
+    done = run(target, home, progress=None if as_json else Bars())
+    if as_json:
+        print_json(done)
+        return
+    if done.rows:
+        print_table(("table", "rows"), ((table, f"{count:,}") for table, count in done.rows.items() if count))
+    print(f"the ledger is now in {printable(done.target)}; {printable(done.source)} keeps its rows, marked as moved")

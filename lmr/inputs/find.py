@@ -18,11 +18,12 @@ from lmr.inputs import kinds
 from lmr.method.photos.about import sidecar_of
 from lmr.method.photos.formats import READ, family, sniff
 from lmr.outputs import is_lmr_folder
-from lmr.settings import LEDGER
+from lmr.settings import LEDGER, SETTINGS_FILE
 from lmr.text import printable, text_of
 
 _HEAD = 512  # bytes that tell the format of a file with an unknown ending
-_COLLECTION = frozenset((LEDGER.encode(), b"writer.lock"))  # what the folder of a collection holds
+# what the folder of a collection holds, with its ledger there or on a server
+_COLLECTIONS = [{LEDGER.encode(), b"writer.lock"}, {SETTINGS_FILE.encode(), b"writer.lock"}]
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +164,8 @@ class _Walk:
         if (status.st_dev, status.st_ino) in self._seen:
             return
         self._seen.add((status.st_dev, status.st_ino))
-        if {entry.name for entry in entries} >= _COLLECTION:
+        names = {entry.name for entry in entries}
+        if any(names >= collection for collection in _COLLECTIONS):
             self._pass_over(folder, root, kinds.COLLECTION)
             return
         visible = any(not entry.name.startswith(b".") for entry in entries)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import sqlite3
 import tempfile
 import time
 from dataclasses import dataclass
@@ -15,11 +14,14 @@ from lmr.jobs.correct.corrections import obey
 from lmr.local.process import private_folder
 from lmr.outputs import Ours, replacing
 from lmr.settings import LEDGER, Settings
+from lmr.store.backend import Backend
 from lmr.store.check import damages
-from lmr.store.ledger import Ledger, address
+from lmr.store.ledger import Ledger, place_of
 from lmr.store.lock import writer
 from lmr.store.replica import bring_up
 from lmr.store.reviewing import review
+from lmr.store.schema import FORMAT
+from lmr.store.sqlite_backend import SqliteFile
 from lmr.store.stores import Stores
 
 
@@ -51,7 +53,7 @@ def backup(stores: Stores, target: Path) -> int:
 
     An older backup of the same collection is replaced, when the new one is whole. Raises UsageError for another file.
     """
-    with replacing(target, ours=backups_of(stores.ledger.path)) as part:
+    with replacing(target, ours=backups_of(stores.ledger.backend)) as part:
         os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         stores.ledger.copy_to(part)
         with Ledger.open(part) as copy:
@@ -61,28 +63,20 @@ def backup(stores: Stores, target: Path) -> int:
     return target.stat().st_size
 
 
-def backups_of(ledger: Path) -> Ours:
+def backups_of(place: Path | Backend) -> Ours:
     """Tells the backups of a collection: ledgers with its id that are no collection's own."""
 
     def is_backup(target: Path) -> bool:
         in_use = any(os.path.lexists(beside) for beside in (target.with_name("writer.lock"), f"{target}-wal"))
         own = None if in_use else id_of(target)
-        return own is not None and own == id_of(ledger)
+        return own is not None and own == id_of(place)
 
     return is_backup
 
 
-def id_of(ledger: Path) -> str | None:
+def id_of(place: Path | Backend) -> str | None:
     """The collection's id in a ledger or backup, of which nothing is changed; None where there is none to read."""
-    try:
-        db = sqlite3.connect(address(ledger, "ro") + "&immutable=1", uri=True)
-        try:
-            row = db.execute("SELECT value FROM meta WHERE key = 'id'").fetchone()
-        finally:
-            db.close()
-    except sqlite3.Error:
-        return None
-    return None if row is None else str(row[0])
+    return (SqliteFile(place) if isinstance(place, Path) else place).id()
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,20 +108,27 @@ def restore(settings: Settings, source: Path) -> Restored:
             raise UsageError(f"{source} is no backup of a collection: {error}") from error
         if damaged:
             raise UsageError(f"{source} is damaged ({damaged[0].what}: {damaged[0].count}); nothing was restored")
+        place = place_of(settings)
         with writer(settings.home):
-            aside = _put(settings.home / LEDGER, copy, id)
-            _follow_rulings(settings.home)
+            aside = _put(place, copy, id)
+            _follow_rulings(settings)
             return Restored(id, aside)
 
 
-def _put(ledger: Path, copy: Path, id: str) -> Path | None:
+def _put(place: Backend, copy: Path, id: str) -> Path | None:
     """Put the backup in the ledger's place; where the ledger was set aside, if it could not be read."""
     try:
         # one that cannot be read is not even opened: SQLite would take away the log beside it
-        present = None if id_of(ledger) is None else Ledger.open(ledger)
+        present = None if id_of(place) is None else Ledger.open(place)
     except CollectionError:  # it cannot be read, which is why it is restored
         present = None
+    if present is None and not isinstance(place, SqliteFile):
+        if not place.exists():  # else what is there tells of itself
+            place.create({"id": id, "format": str(FORMAT)})
+        present = Ledger.open(place)
     if present is None:
+        assert isinstance(place, SqliteFile)
+        ledger = place.path
         with Ledger.open(copy) as whole:
             with whole.transaction():
                 whole.marks.rebuild()
@@ -135,9 +136,10 @@ def _put(ledger: Path, copy: Path, id: str) -> Path | None:
         aside = _set_aside(ledger)
         copy.replace(ledger)
         return aside
-    with present, Ledger.open(copy) as whole:
+    with present, Ledger.open(copy) as whole, place.writer():
         if present.meta("id") != id:
-            raise UsageError(f"{ledger.parent} is another collection than the backup's; restore into another --home")
+            home = place.path.parent if isinstance(place, SqliteFile) else place.shown
+            raise UsageError(f"{home} is another collection than the backup's; restore into another --home")
         present.replace_by(whole, verdicts=True)
     return None
 
@@ -151,9 +153,10 @@ def _set_aside(ledger: Path) -> Path | None:
     return aside if found else None
 
 
-def _follow_rulings(home: Path) -> None:
+def _follow_rulings(settings: Settings) -> None:
     """Those that are newer than the backup."""
-    with Stores.open(Settings(home=home)) as restored, restored.ledger.transaction():
+    where = Settings(home=settings.home, ledger=settings.ledger, ledger_password=settings.ledger_password)
+    with Stores.open(where) as restored, restored.ledger.transaction():
         if obey(restored):
             review(restored)
             restored.changed()

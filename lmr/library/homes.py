@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from lmr.errors import UsageError
 from lmr.library.telling import Told, told
-from lmr.settings import LEDGER, Settings, load
+from lmr.settings import Settings, load
 
 if TYPE_CHECKING:
     from lmr.jobs.care import Restored
     from lmr.jobs.ingest.plan import Ingested
+    from lmr.jobs.move import Moved
     from lmr.library.collection import Collection
     from lmr.outputs import Ours
     from lmr.retrieval.analysis import AnalystQuery
@@ -109,18 +110,36 @@ def restore(file: FilePath, home: Home = None) -> Restored:
     return restore(settings_of(home), Path(file))
 
 
+def move(target: str, home: Home = None, *, progress: Told = None) -> Moved:
+    """Move a collection's ledger to PostgreSQL, or back into its folder ("sqlite"); see `lmr.open` for progress.
+
+    Every row is copied and compared before the folder's settings.toml names the target; the source is marked as moved,
+    and keeps its rows. Killed at any moment, the same call ends in the same state. Passwords are not kept: give them by
+    LMR_LEDGER_PASSWORD, or as libpq reads them (PGPASSWORD, .pgpass). Raises UsageError where the target holds
+    something, ServerError where it cannot be reached.
+
+    >>> lmr.move("postgresql://lmr@db.example:5432/paris", "paris").rows["images"]  # doctest: +SKIP
+    795
+    """
+    from lmr.jobs.move import move
+
+    settings, sources = load({"home": None if home is None else Path(home)})
+    return move(settings, sources["ledger"], target, told(progress))
+
+
 def backups(home: Home = None) -> Ours:
     """Tells the backups of a collection, which another one may replace."""
     from lmr.jobs.care import backups_of
+    from lmr.store.ledger import place_of
 
-    return backups_of(settings_of(home).home / LEDGER)
+    return backups_of(place_of(settings_of(home)))
 
 
 def is_collection(home: Path) -> bool:
     """Whether a folder holds the ledger of a collection."""
-    from lmr.jobs.care import id_of
+    from lmr.store.ledger import place_of
 
-    return id_of(home / LEDGER) is not None
+    return place_of(settings_of(home)).id() is not None
 
 
 def queries() -> list[AnalystQuery]:

@@ -30,7 +30,7 @@ class Keeping(Writing):
         from lmr.outputs import check
 
         target = Path(file)
-        check(target, home=self.home, ours=backups_of(self._stores.ledger.path))
+        check(target, home=self.home, ours=backups_of(self._stores.ledger.backend))
         return backup(self._stores, target)
 
     def export_ranking(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from lmr.errors import UsageError
 from lmr.library.homes import Home, settings_of
 from lmr.library.telling import Told, told
-from lmr.settings import LEDGER, Settings
+from lmr.settings import Settings, without_password
 
 if TYPE_CHECKING:
     from lmr.store.made_with import MadeWith
@@ -59,7 +59,7 @@ def status(home: Home = None) -> Status:
 
 def status_of(settings: Settings) -> Status:
     """The status of the collection that settings name."""
-    from lmr.store.ledger import Ledger
+    from lmr.store.ledger import Ledger, place_of
     from lmr.store.made_with import made_with
     from lmr.store.reliability import stated
     from lmr.text import text_of
@@ -67,8 +67,8 @@ def status_of(settings: Settings) -> Status:
     counts: dict[str, int] = {}
     made: list[MadeWith] = []
     expected: Stated | None = None
-    if (settings.home / LEDGER).exists():
-        with Ledger.open(settings.home / LEDGER, readonly=True) as ledger:
+    if (place := place_of(settings)).exists():
+        with Ledger.open(place, readonly=True) as ledger:
             counts, made, expected = ledger.counts(), made_with(ledger, settings), stated(ledger)
     return Status(text_of(bytes(settings.home)), _servers(settings), counts, made, expected)
 
@@ -89,6 +89,8 @@ def _servers(settings: Settings) -> list[Server]:
         else:
             reached = Access(running.address, "neo4j", "", "neo4j", running.http)
             found.append(Server(name, "up", running.address, browser_address(reached) if running.http else ""))
+    if settings.ledger:
+        found.append(Server("postgresql", "external", without_password(settings.ledger)))
     return found
 
 

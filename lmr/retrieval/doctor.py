@@ -18,8 +18,10 @@ from lmr.local.milvus import LocalMilvus
 from lmr.local.neo4j import LocalNeo4j
 from lmr.local.process import free_port
 from lmr.progress import Silent
-from lmr.settings import LEDGER, Settings
+from lmr.settings import Settings
+from lmr.store.backend import Backend
 from lmr.store.graph import asks_for_password
+from lmr.store.ledger import place_of
 from lmr.store.replica import state_of
 from lmr.store.stores import Stores
 
@@ -43,7 +45,14 @@ class Check:
 def examine(settings: Settings) -> list[Check]:
     """All checks; those of the databases only where there is a collection, whose servers are then started."""
     checks = [check(settings) for check in (_python, _java, _jars, _ports, _memory, _disk, _exposure, _gpu)]
-    if (settings.home / LEDGER).exists():
+    try:
+        place = place_of(settings)
+        there = place.exists()
+    except LmrError as error:
+        return [*checks, Check("ledger", False, str(error))]
+    if settings.ledger:
+        checks.append(_ledger(place))
+    if there:
         checks += _stores(settings)
     elif os.path.lexists(settings.home) and not settings.home.is_dir():
         checks.append(Check("collection", False, f"{settings.home} is not a folder: choose another (--home)"))
@@ -126,6 +135,13 @@ def _exposure(settings: Settings) -> Check:
         if not away:
             faults += _open_to_others(name, uri, listening)
     return Check("exposure", not faults, "; ".join(faults) or "no server that lmr uses is open to others")
+
+
+def _ledger(place: Backend) -> Check:
+    """The server that the ledger is on."""
+    version, encrypted = place.about()
+    advice = "" if encrypted else ": it is reached unencrypted: add ?sslmode=verify-full to the address"
+    return Check("ledger", encrypted, f"PostgreSQL {version} at {place.shown}{advice}")
 
 
 def _open_to_others(name: str, uri: str, listening: set[tuple[str, int]]) -> Iterator[str]:

@@ -10,7 +10,6 @@ from lmr.method.photos.video import source
 from lmr.store.difference import SHOWN, Difference
 from lmr.store.graph_replica import GraphReplica
 from lmr.store.ledger import Ledger
-from lmr.store.lock import writer
 from lmr.store.stores import Stores
 from lmr.store.vector_replica import VectorReplica
 from lmr.text import text_of
@@ -21,7 +20,7 @@ def check(stores: Stores) -> list[Difference]:
     damaged = list(damages(stores.ledger))
     if any(found.what in _UNREADABLE for found in damaged):
         return damaged
-    with writer(stores.home):  # nothing may change meanwhile, and nothing is mended here
+    with stores.locked():  # nothing may change meanwhile, and nothing is mended here
         return [*damaged, *VectorReplica(stores).differences(), *GraphReplica(stores).differences()]
 
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import sqlite3
 import zlib
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
 
+from lmr.store.backend import Connection
 from lmr.store.features import checked
 from lmr.store.state import COMING
 from lmr.values import Array
 
+_REPLACING = "DO UPDATE SET data = excluded.data, checksum = excluded.checksum"
 _ADVICE = "`lmr train` describes everything again"
 
 
@@ -27,7 +28,7 @@ class Proposed(NamedTuple):
 class Descriptors:
     """Changes belong into a transaction of the ledger."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._db = connection
 
     def put(self, rows: Iterable[tuple[int, Array]]) -> None:
@@ -37,7 +38,7 @@ class Descriptors:
         self._db.executemany(update, ((number,) for number, _ in rows))
         packed = ((number, vector.astype("<f4").tobytes()) for number, vector in rows)
         self._db.executemany(
-            "INSERT OR REPLACE INTO descriptors VALUES (?, ?, ?)",
+            f"INSERT INTO descriptors (number, data, checksum) VALUES (?, ?, ?) ON CONFLICT (number) {_REPLACING}",
             ((number, data, zlib.crc32(data)) for number, data in packed),
         )
 
@@ -65,16 +66,20 @@ class Descriptors:
     def all(self, after: int = 0) -> Iterator[tuple[int, Array]]:
         """(number, (D,) float32) of images with a number over `after`, by number."""
         select = "SELECT number, data, checksum FROM descriptors WHERE number > ? ORDER BY number"
-        for number, data, checksum in self._db.execute(select, (after,)):
+        for number, data, checksum in self._db.stream(select, (after,)):
             yield number, np.frombuffer(checked((data, checksum), f"descriptor {number}", _ADVICE), "<f4")
 
     def proposed(self) -> Iterator[Proposed]:
         """What is known of the images that have proposed neighbours."""
-        return (Proposed(*row) for row in self._db.execute("SELECT number, digest, reach FROM proposed"))
+        return (Proposed(*row) for row in self._db.stream("SELECT number, digest, reach FROM proposed"))
 
     def put_proposed(self, rows: Iterable[Proposed]) -> None:
         """Remember images that have proposed."""
-        self._db.executemany("INSERT OR REPLACE INTO proposed VALUES (?, ?, ?)", rows)
+        upsert = (
+            "INSERT INTO proposed (number, digest, reach) VALUES (?, ?, ?)"
+            " ON CONFLICT (number) DO UPDATE SET digest = excluded.digest, reach = excluded.reach"
+        )
+        self._db.executemany(upsert, rows)
 
     def model(self, name: str) -> bytes | None:
         """What was learned, as bytes; None if nothing yet."""
@@ -83,4 +88,5 @@ class Descriptors:
 
     def set_model(self, name: str, data: bytes) -> None:
         """Keep what was learned."""
-        self._db.execute("INSERT OR REPLACE INTO models VALUES (?, ?, ?)", (name, data, zlib.crc32(data)))
+        upsert = f"INSERT INTO models (name, data, checksum) VALUES (?, ?, ?) ON CONFLICT (name) {_REPLACING}"
+        self._db.execute(upsert, (name, data, zlib.crc32(data)))

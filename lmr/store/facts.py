@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Sequence
+
+from lmr.store.backend import Connection
 
 
 class Facts:
     """Changes belong into a transaction of the ledger."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._db = connection
 
     def get(self, key: str) -> str | None:
@@ -25,8 +26,12 @@ class Facts:
 
     def put(self, key: str, value: str) -> None:
         """Keep one fact."""
-        upsert = "INSERT INTO meta VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value"
+        upsert = "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
         self._db.execute(upsert, (key, value))
+
+    def forget(self, key: str) -> None:
+        """Keep nothing of one."""
+        self._db.execute("DELETE FROM meta WHERE key = ?", (key,))
 
     def count_up(self, key: str) -> None:
         """Raise a fact that is a number by one."""

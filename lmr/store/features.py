@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import sqlite3
 import zlib
 from collections.abc import Sequence
 
 from lmr.errors import CollectionError
+from lmr.store.backend import Connection
+
+# both databases know this
+_REPLACING = "ON CONFLICT (number) DO UPDATE SET data = excluded.data, checksum = excluded.checksum"
 
 
 class Features:
     """Changes belong into a transaction of the ledger."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._db = connection
 
     def local(self, number: int) -> bytes:
@@ -22,7 +25,8 @@ class Features:
     def put(self, number: int, local: bytes, raw_global: bytes) -> None:
         """Keep packed local features, and what the global descriptor is made of beside them."""
         for table, data in (("features", local), ("materials", raw_global)):
-            self._db.execute(f"INSERT OR REPLACE INTO {table} VALUES (?, ?, ?)", (number, data, zlib.crc32(data)))
+            upsert = f"INSERT INTO {table} (number, data, checksum) VALUES (?, ?, ?) {_REPLACING}"
+            self._db.execute(upsert, (number, data, zlib.crc32(data)))
 
     def has(self, number: int) -> bool:
         """Whether there are local features of an image; those that only came with imported matches have none."""

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable, Iterator
 from dataclasses import astuple, dataclass, fields
 
 from lmr.method.photos.about import About, of_files
 from lmr.method.photos.video import parted
+from lmr.store.backend import Connection
 from lmr.store.state import COMING
 from lmr.text import text_of
 
 _FILE = "path, name, size, mtime, image, reason, ctime, inode, device, digest, again, sidecar, about"
+_REPLACING = ", ".join(f"{name} = excluded.{name}" for name in _FILE.split(", ") if name != "path")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +41,12 @@ class File:
 class Files:
     """Changes belong into a transaction of the ledger."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._db = connection
 
     def all(self) -> Iterator[File]:
         """Every file that was seen, in the order of their paths."""
-        rows = self._db.execute(f"SELECT {_FILE} FROM files ORDER BY path")
+        rows = self._db.stream(f"SELECT {_FILE} FROM files ORDER BY path")
         return (File(*row) for row in rows)
 
     def set_aside(self) -> list[tuple[bytes, str]]:
@@ -62,7 +63,9 @@ class Files:
         """Remember a file, or what has changed about it; an image that it was of until now loses it."""
         before = self.at(file.path)
         self._db.execute(
-            f"INSERT OR REPLACE INTO files ({_FILE}) VALUES ({', '.join('?' * len(fields(File)))})", astuple(file)
+            f"INSERT INTO files ({_FILE}) VALUES ({', '.join('?' * len(fields(File)))})"
+            f" ON CONFLICT (path) DO UPDATE SET {_REPLACING}",
+            astuple(file),
         )
         self._db.execute(f"UPDATE images SET last_path = NULL, version = {COMING} WHERE number = ?", (file.image,))
         if before and before.image is not None and before.image != file.image:
@@ -96,7 +99,7 @@ class Files:
 
     def of_images(self) -> Iterator[tuple[bytes, str, int]]:
         """(path, path below the folder it was found from, image number) of every file of an image."""
-        return iter(self._db.execute("SELECT path, name, image FROM files WHERE image IS NOT NULL ORDER BY path"))
+        return iter(self._db.stream("SELECT path, name, image FROM files WHERE image IS NOT NULL ORDER BY path"))
 
     def names(self) -> dict[int, list[str]]:
         """number -> full paths of its files as text, for all images."""
@@ -129,8 +132,12 @@ class Files:
 
     def put_skipped(self, roots: Iterable[bytes], rows: Iterable[tuple[bytes, str, int, str]]) -> None:
         """Remember what was passed over below some folders: (folder, kind, how many, one of them)."""
+        upsert = (
+            "INSERT INTO skipped (root, kind, count, example) VALUES (?, ?, ?, ?)"
+            " ON CONFLICT (root, kind) DO UPDATE SET count = excluded.count, example = excluded.example"
+        )
         self._db.executemany("DELETE FROM skipped WHERE root = ?", ((root,) for root in roots))
-        self._db.executemany("INSERT OR REPLACE INTO skipped (root, kind, count, example) VALUES (?, ?, ?, ?)", rows)
+        self._db.executemany(upsert, rows)
 
     def skipped(self) -> list[tuple[bytes, str, int, str]]:
         """The same of all folders."""

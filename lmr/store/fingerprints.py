@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Callable
 
 from lmr.method.fingerprints import IMPORTED, LOCAL, REVIEW, VERIFICATION, WHOLE, Fingerprint
+from lmr.store.backend import Connection
 
 
 class Fingerprints:
     """The table, over the ledger's connection; changes belong into a transaction of the ledger."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._db = connection
 
     def of(self, kind: str) -> list[Fingerprint]:
@@ -71,7 +71,7 @@ _VLAD = (
 _WHOLE_SCALES = {"gem": "[1,1.41421356237,0.707106781187]", "delg": "[0.7071,1,1.4142]"}
 
 
-def fill(db: sqlite3.Connection, meta: Callable[[str], str | None]) -> None:
+def fill(db: Connection, meta: Callable[[str], str | None]) -> None:
     """Note what made an older ledger and its pairs: inside the transaction that brings it up to date.
 
     Imported matches are known by what no verified pair has: certain, with all matches inliers, and without a map.

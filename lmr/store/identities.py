@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
+
+from lmr.store.backend import Connection
 
 
 class Identities:
     """Changes belong into a transaction of the ledger."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._db = connection
 
     def put(self, number: int, pixels: str) -> None:
         """Keep the hash of what an image shows, which was not known of it."""
         self._db.execute("UPDATE images SET pixels = ? WHERE number = ?", (pixels, number))
-        insert = "INSERT OR IGNORE INTO identities (pixels, id) SELECT pixels, id FROM images WHERE number = ?"
+        insert = (
+            "INSERT INTO identities (pixels, id) SELECT pixels, id FROM images WHERE number = ? ON CONFLICT DO NOTHING"
+        )
         self._db.execute(insert, (number,))
 
     def of(self, number: int) -> str | None:
@@ -34,9 +37,9 @@ class Identities:
 
     def expect(self, pixels: str, id: str) -> None:
         """Let the photo that shows just this be the image of that id once it comes, if it is none yet."""
-        self._db.execute("INSERT OR IGNORE INTO identities (pixels, id) VALUES (?, ?)", (pixels, id))
+        self._db.execute("INSERT INTO identities (pixels, id) VALUES (?, ?) ON CONFLICT DO NOTHING", (pixels, id))
 
     def all(self) -> Iterator[tuple[str, str]]:
         """(hash of what it shows, image id) of all images of which that is known, also of those that are not here."""
         select = "SELECT pixels, id FROM identities UNION ALL SELECT pixels, id FROM images WHERE pixels IS NOT NULL"
-        return iter(self._db.execute(select))
+        return iter(self._db.stream(select))

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from lmr.store.backend import Connection
 from lmr.store.descriptors import Descriptors
 from lmr.store.features import Features
 from lmr.store.identities import Identities
@@ -44,7 +44,7 @@ class Images:
 
     def __init__(
         self,
-        connection: sqlite3.Connection,
+        connection: Connection,
         identities: Identities,
         features: Features,
         descriptors: Descriptors,
@@ -67,9 +67,9 @@ class Images:
         """A new image with what was extracted from it; returns its number. pixels: hash of what it shows."""
         insert = (
             f"INSERT INTO images (id, width, height, split, turn, pixels, version) VALUES (?, ?, ?, ?, ?, ?, {COMING})"
+            " RETURNING number"
         )
-        number = self._db.execute(insert, (id, width, height, split, turn, pixels)).lastrowid
-        assert number is not None
+        number = int(self._db.execute(insert, (id, width, height, split, turn, pixels)).fetchone()[0])
         self._features.put(number, features, raw_global)
         if pixels is not None:
             self._identities.expect(pixels, id)
@@ -78,7 +78,7 @@ class Images:
     def add_bare(self, id: str) -> int:
         """A new index image of which nothing but its matches is known; returns its number."""
         insert = f"INSERT INTO images (id, width, height, split, version) VALUES (?, 1, 1, 'index', {COMING})"
-        return int(self._db.execute(insert, (id,)).lastrowid or 0)
+        return int(self._db.execute(f"{insert} RETURNING number", (id,)).fetchone()[0])
 
     def get(self, id: str) -> Image | None:
         """The image of that id, or None."""
@@ -99,12 +99,12 @@ class Images:
     def all(self, after: int = 0) -> Iterator[Image]:
         """Images with a number over `after`, by number."""
         select = f"SELECT {_IMAGE} FROM images WHERE number > ? ORDER BY number"
-        return (Image(*row) for row in self._db.execute(select, (after,)))
+        return (Image(*row) for row in self._db.stream(select, (after,)))
 
     def changed(self, since: int) -> Iterator[Image]:
         """Images that are new or changed since a version of the collection, by id."""
         select = f"SELECT {_IMAGE} FROM images WHERE version > ? ORDER BY +id"
-        return (Image(*row) for row in self._db.execute(select, (since,)))
+        return (Image(*row) for row in self._db.stream(select, (since,)))
 
     def ids_starting(self, prefix: str) -> list[str]:
         """At most two ids that begin so."""
@@ -144,7 +144,7 @@ class Images:
         select = (
             "SELECT id, taken_at, latitude, longitude, landmark FROM images WHERE latitude IS NOT NULL ORDER BY +id"
         )
-        for id, taken_at, latitude, longitude, landmark in self._db.execute(select):
+        for id, taken_at, latitude, longitude, landmark in self._db.stream(select):
             if where is None or where.passes(taken_at, latitude, longitude, landmark):
                 yield id, (latitude, longitude)
 

@@ -1,23 +1,23 @@
 """The ledger: what has been computed and what happened. Everything in Milvus and Neo4j can be made from it.
 
-SQLite in WAL mode: one writer, many readers, safe against SIGKILL. Images have small whole numbers inside the ledger;
-no result may depend on these, as they follow the order of arrival.
+One writer, many readers, safe against SIGKILL: in SQLite, or in PostgreSQL (see `backend`). Images have small whole
+numbers inside the ledger; no result may depend on these, as they follow the order of arrival.
 """
 
 from __future__ import annotations
 
-import os
-import sqlite3
 import threading
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from weakref import WeakSet
 
-from lmr.errors import CollectionError, StorageError
+from lmr.errors import CollectionError, ServerError, UsageError
+from lmr.settings import LEDGER, POSTGRES, Settings
+from lmr.store.backend import Backend, Connection, Held
 from lmr.store.descriptors import Descriptors
 from lmr.store.facts import Facts
 from lmr.store.features import Features
@@ -26,8 +26,10 @@ from lmr.store.fingerprints import Fingerprints
 from lmr.store.identities import Identities
 from lmr.store.images import Images
 from lmr.store.pairs import Pairs
-from lmr.store.schema import EMPTY, FILLS, FORMAT, MIGRATIONS, TABLES
+from lmr.store.schema import FILLS, FORMAT, MIGRATIONS, TABLES
+from lmr.store.sqlite_backend import SqliteFile, address
 from lmr.store.state import Marks
+from lmr.store.transfer import Side, copy_table
 from lmr.store.verdicts import Verdicts
 from lmr.text import text_of
 
@@ -46,6 +48,15 @@ ON CONFLICT (a, b) DO UPDATE SET verdict = excluded.verdict, why = excluded.why,
 WHERE excluded.at > verdicts.at
 """
 
+_NEWER_VERDICT = """
+INSERT INTO verdicts (a, b, verdict, why, at) VALUES (?, ?, ?, ?, ?)
+ON CONFLICT (a, b) DO UPDATE SET verdict = excluded.verdict, why = excluded.why, at = excluded.at
+WHERE excluded.at > verdicts.at
+"""
+_IDENTITIES = "INSERT INTO identities (pixels, id) VALUES (?, ?) ON CONFLICT (pixels) DO UPDATE SET id = excluded.id"
+# facts of a ledger that was copied elsewhere, and of one that is being made of another
+MOVED_TO, MOVING = "moved_to", "moving"
+
 
 @dataclass(frozen=True, slots=True)
 class _Subjects:
@@ -63,7 +74,7 @@ class _Subjects:
     marks: Marks
 
     @classmethod
-    def over(cls, db: sqlite3.Connection) -> _Subjects:
+    def over(cls, db: Connection) -> _Subjects:
         identities, features, descriptors, pairs = Identities(db), Features(db), Descriptors(db), Pairs(db)
         images = Images(db, identities, features, descriptors, pairs)
         facts = Facts(db)
@@ -71,11 +82,12 @@ class _Subjects:
         return cls(Files(db), images, identities, features, descriptors, pairs, *notes)
 
 
-class _Connection(sqlite3.Connection):
-    """One thread's connection; file: which file it was opened to, as another may be put in its place."""
+class _Own(threading.local):
+    """One thread's connection, the ledger's parts over it, and whether it is changing something."""
 
+    db: Connection | None = None
     subjects: _Subjects
-    file: tuple[int, int] | None
+    changing = False
 
 
 class Ledger:
@@ -84,122 +96,138 @@ class Ledger:
     Any thread may use it: each has a connection of its own, and sees of others what they have committed.
     """
 
-    def __init__(self, path: Path, *, readonly: bool = False) -> None:
-        self.path = path
-        self._mode = "ro" if readonly else "rw"
-        self._own = threading.local()
-        self._opened: WeakSet[_Connection] = WeakSet()  # those of threads that have ended are closed by then
+    def __init__(self, place: Path | Backend, *, readonly: bool = False) -> None:
+        """place: a file of SQLite, or see `place_of`."""
+        self.backend: Backend = SqliteFile(place) if isinstance(place, Path) else place
+        self._readonly = readonly
+        self._own = _Own()
+        self._opened: WeakSet[Connection] = WeakSet()  # those of threads that have ended are closed by then
         self._opening = threading.Lock()
         self._closed = False
 
     @classmethod
-    def create(cls, path: Path, **meta: str) -> Ledger:
+    def create(cls, place: Path | Backend, **meta: str) -> Ledger:
         """A new ledger with these facts about the collection."""
-        part = path.with_suffix(".new")
-        part.unlink(missing_ok=True)
-        db = sqlite3.connect(part)
-        db.executescript(EMPTY)
-        db.executemany("INSERT INTO meta VALUES (?, ?)", {"format": str(FORMAT), **meta}.items())
-        db.commit()
-        db.close()
-        part.replace(path)
-        path.chmod(0o600)
-        return cls.open(path)
+        backend: Backend = SqliteFile(place) if isinstance(place, Path) else place
+        backend.create({"format": str(FORMAT), **meta})
+        return cls.open(backend)
 
     @classmethod
-    def open(cls, path: Path, *, readonly: bool = False) -> Ledger:
-        """An existing ledger. Raises CollectionError where it is missing, damaged or of another format."""
-        if not path.exists():
-            raise CollectionError(f"{path.parent} is not a collection yet; `lmr ingest PHOTOS` makes one")
+    def open(cls, place: Path | Backend, *, readonly: bool = False) -> Ledger:
+        """An existing ledger. Raises CollectionError where it is missing, damaged, moved or of another format."""
         with ExitStack() as undo:  # one left open would take away the log of whatever lies there when it is closed
-            ledger = cls(path, readonly=readonly)
+            ledger = cls(place, readonly=readonly)
+            if not ledger.backend.exists():
+                raise CollectionError(
+                    f"{_folder(ledger.backend)} is not a collection yet; `lmr ingest PHOTOS` makes one"
+                )
             undo.callback(ledger.close)
             ledger._migrate(ledger._format(), readonly)
             undo.pop_all()
         return ledger
 
     @property
-    def _db(self) -> _Connection:
+    def path(self) -> Path:
+        """The file of a ledger in SQLite. Raises CollectionError where it is in PostgreSQL."""
+        if not isinstance(self.backend, SqliteFile):
+            raise CollectionError(f"the ledger is in {self.backend.shown}, not in a file")
+        return self.backend.path
+
+    @property
+    def _db(self) -> Connection:
         """The connection of this thread."""
-        found: _Connection | None = getattr(self._own, "db", None)
-        return found or self._connect()
+        found = self._own.db
+        return found if found is not None and not found.lost else self._connect()
+
+    @property
+    def _subjects(self) -> _Subjects:
+        found = self._own.db
+        if found is None or found.lost:
+            self._connect()
+        return self._own.subjects
 
     @property
     def files(self) -> Files:
         """Files that were seen."""
-        return self._db.subjects.files
+        return self._subjects.files
 
     @property
     def images(self) -> Images:
         """The images."""
-        return self._db.subjects.images
+        return self._subjects.images
 
     @property
     def identities(self) -> Identities:
         """Which image a photo is of."""
-        return self._db.subjects.identities
+        return self._subjects.identities
 
     @property
     def features(self) -> Features:
         """What was extracted from images."""
-        return self._db.subjects.features
+        return self._subjects.features
 
     @property
     def descriptors(self) -> Descriptors:
         """Original global descriptors."""
-        return self._db.subjects.descriptors
+        return self._subjects.descriptors
 
     @property
     def pairs(self) -> Pairs:
         """The verified pairs."""
-        return self._db.subjects.pairs
+        return self._subjects.pairs
 
     @property
     def verdicts(self) -> Verdicts:
         """What people said of pairs."""
-        return self._db.subjects.verdicts
+        return self._subjects.verdicts
 
     @property
     def marks(self) -> Marks:
         """How far the contents are, and what the databases have of them."""
-        return self._db.subjects.marks
+        return self._subjects.marks
 
     @property
     def fingerprints(self) -> Fingerprints:
         """What made the contents."""
-        return self._db.subjects.fingerprints
+        return self._subjects.fingerprints
 
-    def _connect(self) -> _Connection:
+    def _connect(self) -> Connection:
+        if self._own.changing:  # what was changed so far is gone with the connection
+            raise ServerError(f"the connection to {self.backend.shown} was lost; the same command goes on")
         with self._opening:
             if self._closed:
-                raise CollectionError(f"{self.path} has been closed")
-            file = _identity(self.path)  # of one that is replaced just now, the older
-            # closed by whichever thread closes the ledger; nothing else is done with one from another thread
-            db = sqlite3.connect(
-                address(self.path, self._mode), uri=True, timeout=60, factory=_Connection, check_same_thread=False
-            )
+                raise CollectionError(f"{self.backend.shown} has been closed")
+            db = self.backend.connect(readonly=self._readonly)
             self._opened.add(db)
-        self._own.db = db
-        db.subjects, db.file = _Subjects.over(db), file
-        db.execute("PRAGMA synchronous = FULL")
-        db.execute("PRAGMA mmap_size = 1073741824")
+        self._own.db, self._own.subjects = db, _Subjects.over(db)
         return db
 
     def _format(self) -> int:
-        try:
+        with self.backend.opening():
             return int(self.meta("format") or 0)
-        except sqlite3.OperationalError as error:
-            raise StorageError(f"{self.path} cannot be opened ({error}); is the disk full, or read-only?") from error
-        except sqlite3.DatabaseError as error:
-            raise CollectionError(f"{self.path} cannot be read ({error}); restore it from a backup") from error
 
     def follow(self) -> None:
-        """Read from the file that is in the ledger's place now, if another was put there (see check.restore)."""
+        """Read from the file that is in the ledger's place now, if another was put there (see check.restore).
+
+        Raises CollectionError where the ledger was moved to another database.
+        """
         db = self._db
-        if not db.in_transaction and _identity(self.path) not in (db.file, None):
-            del self._own.db
+        if not db.in_transaction and self.backend.replaced(db):
+            self._own.db = None
             db.close()
             self._format()
+        self.check_here()
+
+    def check_here(self) -> None:
+        """Raise CollectionError where the ledger was moved to another database, or that was not completed."""
+        moved, coming = self._subjects.facts.of((MOVED_TO, MOVING))
+        if moved is not None:
+            raise CollectionError(
+                f"the ledger was moved from {self.backend.shown} to {moved}: let the setting `ledger` (or LMR_LEDGER) "
+                "name that, and start again what was running"
+            )
+        if coming is not None:
+            raise CollectionError(f"a move to {self.backend.shown} was cut short; the same `lmr move` completes it")
 
     def _migrate(self, found: int, readonly: bool) -> None:
         """Bring an older ledger up to date, one numbered step after the other, all recorded or none."""
@@ -207,13 +235,12 @@ class Ledger:
             return
         if found not in MIGRATIONS or readonly:
             advice = "use a newer lmr" if found > FORMAT else "`lmr check` brings it up to date"
-            raise CollectionError(f"{self.path} has format {found}, this lmr reads format {FORMAT}; {advice}")
+            raise CollectionError(f"{self.backend.shown} has format {found}, this lmr reads format {FORMAT}; {advice}")
         with self.transaction():
             at = int(self.meta("format") or 0)  # another process may have been quicker
             while at < FORMAT:
-                for statement in MIGRATIONS[at].split(";"):
-                    if statement.strip():
-                        self._db.execute(statement)
+                for statement in self.backend.statements(MIGRATIONS[at]):
+                    self._db.execute(statement)
                 if at in FILLS:
                     FILLS[at](self._db, self.meta)
                 at += 1
@@ -227,7 +254,7 @@ class Ledger:
         self.close()
 
     def close(self) -> None:
-        """Close the file, for all threads."""
+        """Close it, for all threads."""
         with self._opening:
             self._closed = True
             for db in list(self._opened):
@@ -236,16 +263,17 @@ class Ledger:
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """All changes inside are kept together, durably, or not at all. Raises StorageError where that cannot be."""
-        db = self._db
-        try:
-            with db:
-                db.execute("BEGIN IMMEDIATE")
+        with self.backend.transaction(self._db):
+            before, self._own.changing = self._own.changing, True
+            try:
                 yield
-        except sqlite3.OperationalError as error:
-            raise StorageError(
-                f"{self.path} cannot be written: {error}. Nothing that was finished is lost; with room on the disk, "
-                "and the right to write there, the same command goes on"
-            ) from error
+            finally:
+                self._own.changing = before
+
+    @property
+    def last_writer(self) -> Held:
+        """See Backend."""
+        return self.backend.last_writer(self._db)
 
     def replace_by(self, other: Ledger, *, verdicts: bool = False) -> None:
         """Take over all that another ledger of this collection holds, in one step; the databases are made anew then.
@@ -254,30 +282,50 @@ class Ledger:
         is newer.
         """
         tables = [table for table in TABLES if table not in ("verdicts", "identities")]
+        with self._beside(other), self.transaction():
+            before = self.marks.read()
+            for table in reversed(tables):
+                self._db.execute(f"DELETE FROM {table}")
+            self._take(other, tables, verdicts)
+            self.marks.keep_at_least(before)
+            self.marks.rebuild()
+
+    @contextmanager
+    def _beside(self, other: Ledger) -> Iterator[None]:
+        """Two files of SQLite are copied by SQLite itself."""
+        if not self._both_files(other):
+            yield
+            return
         self._db.execute("ATTACH DATABASE ? AS beside", (address(other.path, "ro"),))
         try:
-            with self.transaction():
-                before = self.marks.read()
-                for table in reversed(tables):
-                    self._db.execute(f"DELETE FROM main.{table}")
-                for table in tables:
-                    columns = ", ".join(row[1] for row in self._db.execute(f"PRAGMA main.table_info({table})"))
-                    self._db.execute(f"INSERT INTO main.{table} ({columns}) SELECT {columns} FROM beside.{table}")
-                self._db.execute("INSERT OR REPLACE INTO main.identities SELECT pixels, id FROM beside.identities")
-                if verdicts:
-                    self._db.execute(_NEWER_VERDICTS)
-                self.marks.keep_at_least(before)
-                self.marks.rebuild()
+            yield
         finally:
             self._db.execute("DETACH DATABASE beside")
 
+    def _both_files(self, other: Ledger) -> bool:
+        return isinstance(self.backend, SqliteFile) and isinstance(other.backend, SqliteFile)
+
+    def _take(self, other: Ledger, tables: Sequence[str], verdicts: bool) -> None:
+        """The rows of some tables, identities, and rulings that are newer, inside a transaction."""
+        if self._both_files(other):
+            for table in tables:
+                columns = ", ".join(self.backend.columns(self._db, table))
+                self._db.execute(f"INSERT INTO main.{table} ({columns}) SELECT {columns} FROM beside.{table}")
+            self._db.execute("INSERT OR REPLACE INTO main.identities SELECT pixels, id FROM beside.identities")
+            if verdicts:
+                self._db.execute(_NEWER_VERDICTS)
+            return
+        ours, theirs = Side(self.backend, self._db), Side(other.backend, other._db)
+        for table in tables:
+            copy_table(theirs, ours, table)
+        identities = other._db.stream("SELECT pixels, id FROM identities")
+        self._db.executemany(_IDENTITIES, identities)
+        if verdicts:
+            self._db.executemany(_NEWER_VERDICT, other._db.stream("SELECT a, b, verdict, why, at FROM verdicts"))
+
     def copy_to(self, target: Path) -> None:
         """Write all of it, as it is at this moment, into a file; others may go on writing."""
-        copy = sqlite3.connect(target)
-        try:
-            self._db.backup(copy, pages=4096)
-        finally:
-            copy.close()
+        self.backend.copy_to(self._db, target)
 
     def fold(self) -> None:
         """Put everything into the one file, without a log beside it."""
@@ -286,15 +334,14 @@ class Ledger:
 
     def faults(self) -> dict[str, list[str]]:
         """What is damaged, by what it is: the file's structure, and contents whose checksum differs."""
-        told = [row[0] for row in self._db.execute("PRAGMA integrity_check")]
-        found: dict[str, list[str]] = {"the file": [] if told == ["ok"] else told}
+        found: dict[str, list[str]] = {"the file": self.backend.structure(self._db)}
         for table, column in (
             ("features", "number"),
             ("materials", "number"),
             ("descriptors", "number"),
             ("models", "name"),
         ):
-            rows = self._db.execute(f"SELECT {column}, data, checksum FROM {table}")
+            rows = self._db.stream(f"SELECT {column}, data, checksum FROM {table}")
             found[table] = [str(key) for key, data, checksum in rows if zlib.crc32(data) != checksum]
         lost = self._db.execute("SELECT path FROM files WHERE image NOT IN (SELECT number FROM images)")
         found["files of images that are not there"] = [text_of(row[0]) for row in lost]
@@ -308,11 +355,15 @@ class Ledger:
 
     def meta(self, key: str) -> str | None:
         """One fact, or None."""
-        return self._db.subjects.facts.get(key)
+        return self._subjects.facts.get(key)
 
     def set_meta(self, key: str, value: str) -> None:
         """Keep one fact."""
-        self._db.subjects.facts.put(key, value)
+        self._subjects.facts.put(key, value)
+
+    def forget_meta(self, key: str) -> None:
+        """Keep nothing of one fact."""
+        self._subjects.facts.forget(key)
 
     def counts(self) -> dict[str, int]:
         """How many images, files set aside, descriptors, pairs and edges there are."""
@@ -323,15 +374,23 @@ class Ledger:
         return int(self._db.execute(_COUNTS[name]).fetchone()[0])
 
 
-def _identity(path: Path) -> tuple[int, int] | None:
-    """Device and number of the file that is there; None if there is none."""
-    try:
-        found = os.stat(path)
-    except FileNotFoundError:
-        return None
-    return found.st_dev, found.st_ino
+def place_of(settings: Settings) -> Backend:
+    """Where the ledger of a collection is. Raises UsageError for an address of no kind that lmr knows."""
+    return place_at(settings.ledger, settings)
 
 
-def address(path: Path, mode: str) -> str:
-    """A file as SQLite's address: the name may hold any character, so it goes in as escaped bytes."""
-    return "file:" + "".join(f"%{byte:02x}" for byte in bytes(path.resolve())) + f"?mode={mode}"
+def place_at(address: str, settings: Settings) -> Backend:
+    """The same for another address than the setting's; empty: the file in the collection's folder."""
+    if not address:
+        return SqliteFile(settings.home / LEDGER)
+    if not address.startswith(POSTGRES):
+        raise UsageError(
+            "the setting `ledger` is postgresql://USER@HOST:PORT/DATABASE, or empty: SQLite in the collection's folder"
+        )
+    from lmr.store.postgres import Postgres  # needs psycopg, an extra
+
+    return Postgres(address, settings.ledger_password)
+
+
+def _folder(backend: Backend) -> str:
+    return str(backend.path.parent) if isinstance(backend, SqliteFile) else backend.shown

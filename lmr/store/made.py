@@ -11,6 +11,7 @@ from lmr.errors import CollectionError
 from lmr.extractors.presets import preset
 from lmr.method.features.preset import Preset
 from lmr.settings import Settings
+from lmr.store.backend import Backend
 from lmr.store.ledger import Ledger
 from lmr.store.made_with import described_otherwise
 from lmr.store.state import OfReaders, first_marks
@@ -63,10 +64,10 @@ class Made:
         return None if stored is None else self.preset.descriptor.model_from(stored)
 
 
-def create_ledger(path: Path, id: str, settings: Settings, made: Preset) -> Ledger:
+def create_ledger(place: Path | Backend, id: str, settings: Settings, made: Preset) -> Ledger:
     """An empty ledger for a collection of that id, made with these settings and extractors."""
     fixed = {name: str(getattr(settings, name)) for name in _FIXED}
-    ledger = Ledger.create(path, id=id, **first_marks(made.mark), **fixed)
+    ledger = Ledger.create(place, id=id, **first_marks(made.mark), **fixed)
     with ledger.transaction():
         for fingerprint in made.fingerprints:
             ledger.fingerprints.number(fingerprint)

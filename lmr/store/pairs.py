@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 import struct
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,12 +13,14 @@ import numpy as np
 
 from lmr.errors import CollectionError
 from lmr.method.fingerprints import VERIFICATION
+from lmr.store.backend import Connection, UnfitError
 from lmr.store.shown import ShownParts, packed, unpacked
 from lmr.values import Array, Edge, Excluded, Verification
 
 T = TypeVar("T")
 
 _FETCHED = 100_000
+_ALL = 2**63 - 1
 _EXCLUDED: dict[str | None, Excluded | None] = {None: None, **{one.value: one for one in Excluded}}
 _GEOMETRY = struct.Struct("<14d")
 _ZERO = "IN (x'0000000000000000', x'0000000000000080')"  # of either sign
@@ -28,6 +29,7 @@ ONLY_MOVED = f"substr(geometry, 9, 8) {_ZERO} AND substr(geometry, 25, 8) {_ZERO
 
 # edges whose weight holds a similarity; an image that came with imported matches has no descriptor
 _DESCRIBED = "weight IS NOT NULL AND a IN (SELECT number FROM descriptors) AND b IN (SELECT number FROM descriptors)"
+_SMALLER, _GREATER = (f"CASE WHEN pairs.a {sign} pairs.b THEN pairs.a ELSE pairs.b END" for sign in "<>")
 # ?1: the number of a fingerprint
 _OF_OTHERS = f"fingerprint <> ?1 AND fingerprint IN (SELECT number FROM fingerprints WHERE kind = '{VERIFICATION}')"
 
@@ -95,13 +97,13 @@ class LinkTo(NamedTuple):
 class Pairs:
     """The table of pairs, over the ledger's connection; changes belong into a transaction of the ledger."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._db = connection
         self.shown = ShownParts(connection)
 
     def compared(self) -> Iterator[Array]:
         """Every pair that was ever compared, some (n, 2) at a time."""
-        rows = self._db.execute("SELECT a, b FROM pairs")
+        rows = self._db.stream("SELECT a, b FROM pairs")
         while batch := rows.fetchmany(_FETCHED):
             yield np.array(batch, np.int64)
 
@@ -111,7 +113,7 @@ class Pairs:
             "SELECT a, b, matches, inliers, nfa, geometry, round, excluded, similarity, weight, confirmed,"
             " fingerprint FROM pairs ORDER BY seq"
         )
-        return (_row(found) for found in self._db.execute(select))
+        return (_row(found) for found in self._db.stream(select))
 
     def verified(self, number: int) -> set[int]:
         """Numbers of the images that this one was ever compared with."""
@@ -139,7 +141,7 @@ class Pairs:
             if anew or _joins(row.excluded):
                 self.shown.judge_again((row.a, row.b))
 
-    def edges(self, after: int = 0, limit: int = -1, *, only_moved: bool = False) -> Iterator[tuple[int, Edge]]:
+    def edges(self, after: int = 0, limit: int = _ALL, *, only_moved: bool = False) -> Iterator[tuple[int, Edge]]:
         """(sequence, edge) of the pairs kept after a sequence, in that order; only_moved: by a scale and a shift."""
         select = (
             "SELECT seq, x.id, y.id, x.turn, y.turn, similarity, weight, round, excluded, confirmed, matches, inliers,"
@@ -149,7 +151,7 @@ class Pairs:
         )
         if only_moved:
             select = select.replace("true", ONLY_MOVED)
-        for seq, a, b, turn_a, turn_b, *others in self._db.execute(select, (after, limit)):
+        for seq, a, b, turn_a, turn_b, *others in self._db.stream(select, (after, limit)):
             similar, weight, round_, excluded, confirmed, *found = others
             judged = round_, _EXCLUDED[excluded], bool(confirmed)
             yield seq, Edge(a, b, _verification(*found), similar, weight, *judged, (turn_a, turn_b))
@@ -158,14 +160,14 @@ class Pairs:
         """All edges, or those after and up to a sequence, or of some images, in that order, without their geometry."""
         select = (
             "SELECT seq, a, b, inliers, nfa, confirmed, excluded FROM pairs"
-            " WHERE weight IS NOT NULL AND (?1 IS NULL OR seq <= ?1) AND seq > ?2"
+            " WHERE weight IS NOT NULL AND (CAST(?1 AS INTEGER) IS NULL OR seq <= ?1) AND seq > ?2"
         )
         values: list[Any] = [upto, after]
         if of is not None:
             values.append(json.dumps([int(number) for number in of]))
             some = "IN (SELECT value FROM json_each(?3))"
             select = f"{select} AND a {some} UNION {select} AND b {some}"
-        rows = self._db.execute(f"{select} ORDER BY seq", values)
+        rows = self._db.stream(f"{select} ORDER BY seq", values)
         parts = []
         while batch := rows.fetchmany(_FETCHED):
             *numbers, excluded = zip(*batch, strict=True)
@@ -262,8 +264,8 @@ class Pairs:
     def last(self) -> int:
         """The greatest sequence that any pair ever had; 0 if there was none."""
         select = (
-            "SELECT max(coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'pairs'), 0),"
-            " coalesce((SELECT max(seq) FROM pairs), 0))"
+            "SELECT coalesce(max(seq), 0) FROM (SELECT seq FROM sqlite_sequence WHERE name = 'pairs'"
+            " UNION ALL SELECT max(seq) FROM pairs) AS known"
         )
         return int(self._db.execute(select).fetchone()[0])
 
@@ -310,18 +312,23 @@ class Pairs:
     def to_verify_anew(self, fingerprint: int) -> list[tuple[int, int]]:
         """Those among them whose features are there and that were not verified anew yet, the smaller number first."""
         select = (
-            f"SELECT min(a, b) x, max(a, b) y FROM pairs WHERE {_OF_OTHERS}"
+            f"SELECT {_SMALLER} x, {_GREATER} y FROM pairs WHERE {_OF_OTHERS}"
             " AND a IN (SELECT number FROM features) AND b IN (SELECT number FROM features)"
             " AND NOT EXISTS (SELECT 1 FROM verified_anew v"
-            " WHERE v.a = min(pairs.a, pairs.b) AND v.b = max(pairs.a, pairs.b) AND v.fingerprint = ?1) ORDER BY x, y"
+            f" WHERE v.a = {_SMALLER} AND v.b = {_GREATER} AND v.fingerprint = ?1) ORDER BY x, y"
         )
         return list(self._db.execute(select, (fingerprint,)))
 
     def put_anew(self, a: int, b: int, found: Verification, fingerprint: int) -> None:
         """Keep an outcome that will stand in the place of that which the pair has; a < b."""
         values = (a, b, found.matches, found.inliers, found.nfa, _packed(found), found.artefact, fingerprint)
-        shown = None if found.shown is None else packed(found.shown)
-        self._db.execute("INSERT OR REPLACE INTO verified_anew VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", (*values, shown))
+        upsert = (
+            "INSERT INTO verified_anew (a, b, matches, inliers, nfa, geometry, artefact, fingerprint, shown)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (a, b) DO UPDATE SET matches = excluded.matches,"
+            " inliers = excluded.inliers, nfa = excluded.nfa, geometry = excluded.geometry,"
+            " artefact = excluded.artefact, fingerprint = excluded.fingerprint, shown = excluded.shown"
+        )
+        self._db.execute(upsert, (*values, None if found.shown is None else packed(found.shown)))
 
     def verified_anew(self) -> Iterator[tuple[int, int, Verification]]:
         """The outcomes so kept, by numbers; others may be changed meanwhile."""
@@ -363,7 +370,7 @@ def _told(what: str) -> Iterator[None]:
     """Say in words what cannot be kept."""
     try:
         yield
-    except sqlite3.IntegrityError as error:
+    except UnfitError as error:
         raise CollectionError(f"{what} cannot be kept: {error}; `lmr check` tells what is damaged") from error
 
 

@@ -6,27 +6,28 @@ from lmr.store.fingerprints import fill
 from lmr.store.pairs import ONLY_MOVED
 
 FORMAT = 6
-# those that others refer to come first
-TABLES = (
-    "meta",
-    "models",
-    "images",
-    "files",
-    "features",
-    "materials",
-    "descriptors",
-    "fingerprints",
-    "pairs",
-    "verified_anew",
-    "shown",
-    "look_alikes",
-    "told_apart",
-    "verdicts",
-    "removed",
-    "proposed",
-    "identities",
-    "skipped",
-)
+# by what their rows are told apart and ordered; those that others refer to come first
+KEYS = {
+    "meta": "key",
+    "models": "name",
+    "images": "number",
+    "files": "path",
+    "features": "number",
+    "materials": "number",
+    "descriptors": "number",
+    "fingerprints": "number",
+    "pairs": "seq",
+    "verified_anew": "a, b",
+    "shown": "a, b",
+    "look_alikes": "number",
+    "told_apart": "place, other",
+    "verdicts": "a, b",
+    "removed": "seq",
+    "proposed": "number",
+    "identities": "pixels",
+    "skipped": "root, kind",
+}
+TABLES = tuple(KEYS)
 _SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 CREATE TABLE models (name TEXT PRIMARY KEY, data BLOB NOT NULL, checksum INTEGER NOT NULL) STRICT;

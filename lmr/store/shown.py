@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from lmr.store.backend import Connection
 from lmr.values import Array, Excluded, Shown
 
 _HEAD = struct.Struct("<9f")  # evidence, then both views
@@ -55,7 +55,7 @@ class Around:
 class ShownParts:
     """Changes belong into a transaction of the ledger."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._db = connection
 
     def put(self, a: int, b: int, shown: Shown | None) -> None:
@@ -112,7 +112,7 @@ class ShownParts:
     def joining(self, bridge_queries: bool) -> Joining:
         """All matches between images that may take part in the forest and would by what speaks for them alone."""
         select = (
-            "SELECT p.seq, p.a, p.b, p.weight, p.confirmed, p.excluded IS NOT NULL, s.lacks IS 1"
+            "SELECT p.seq, p.a, p.b, p.weight, p.confirmed, p.excluded IS NOT NULL, coalesce(s.lacks, 0) = 1"
             f" FROM pairs p {_ENDS} LEFT JOIN shown s USING (a, b) WHERE {_JOINING} ORDER BY p.seq"
         )
         rows = self._db.execute(select, (bridge_queries,)).fetchall()
@@ -149,10 +149,10 @@ class ShownParts:
         Only those with images that are told apart from others.
         """
         select = (
-            "SELECT p.seq, p.a, p.b, iif(x.split = 'query', p.a, p.b), p.weight"
-            f" FROM pairs p {_ENDS} WHERE p.weight IS NOT NULL AND NOT p.confirmed"
+            "SELECT p.seq, p.a, p.b, CASE x.split WHEN 'query' THEN p.a ELSE p.b END, p.weight"
+            f" FROM pairs p {_ENDS} WHERE p.weight IS NOT NULL AND p.confirmed = 0"
             f" AND (p.excluded IS NULL OR p.excluded = '{Excluded.LOOK_ALIKE.value}') AND x.split <> y.split"
-            " AND iif(x.split = 'query', p.b, p.a) IN (SELECT number FROM look_alikes)"
+            " AND CASE x.split WHEN 'query' THEN p.b ELSE p.a END IN (SELECT number FROM look_alikes)"
         )
         yield from self._db.execute(select)
 

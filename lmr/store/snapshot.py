@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from lmr.errors import CollectionError, DatabaseError, OutdatedError, ServerError
-from lmr.store.lock import last_writer
 from lmr.store.replica import check_counts, check_whole
 from lmr.store.stores import Stores
 
@@ -82,12 +81,13 @@ def settled(stores: Stores, read: Callable[[], T]) -> tuple[str, T]:
     """
     begin, told, renewed = time.monotonic(), False, False
     while True:
-        writer, connections = last_writer(stores.home), stores.connections
         stores.ledger.follow()
+        writer, connections = stores.last_writer, stores.connections
+        busy = writer[0][0] or writer[1][0]
         try:
             stores.connect()
             before = check_whole(stores)
-            if not writer[0]:
+            if not busy:
                 check_counts(stores, before)
             found = read()
             if check_whole(stores).name == before.name:
@@ -97,7 +97,7 @@ def settled(stores: Stores, read: Callable[[], T]) -> tuple[str, T]:
                 renewed = True  # what was open before may lead to databases that are no more
                 stores.renew(connections)
                 continue
-            disturbed = writer[0] or last_writer(stores.home) != writer
+            disturbed = busy or stores.last_writer != writer
             if not disturbed or time.monotonic() - begin > _PATIENCE:
                 raise
         if time.monotonic() - begin > _PATIENCE:

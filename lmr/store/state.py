@@ -8,13 +8,13 @@ cypher/write and cypher/forest, together with what they speak of.
 
 from __future__ import annotations
 
-import sqlite3
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, field, replace
 from enum import IntEnum
 from typing import Any, NamedTuple
 
+from lmr.store.backend import Connection
 from lmr.store.facts import Facts
 
 COMING = (  # the version that a change carries: its transaction makes it the present one by Marks.changed
@@ -230,7 +230,7 @@ class OfReaders(NamedTuple):
 class Marks:
     """The ledger's own marks; changes belong into the transaction of what they speak of."""
 
-    def __init__(self, connection: sqlite3.Connection, facts: Facts) -> None:
+    def __init__(self, connection: Connection, facts: Facts) -> None:
         self._db, self._facts = connection, facts
 
     def read(self) -> InLedger:

@@ -6,11 +6,12 @@ import contextlib
 import secrets
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
-from lmr.errors import BrokenServerError, LmrError, ServerError
+from lmr.errors import BrokenServerError, CollectionError, LmrError, ServerError
 from lmr.execution import Executor
 from lmr.execution.choice import engine_of
 from lmr.extractors.presets import preset
@@ -24,9 +25,11 @@ from lmr.method.verification.artefacts import Likeness
 from lmr.method.verification.parameters import Verifier
 from lmr.progress import Progress, Silent
 from lmr.settings import LEDGER, Settings
+from lmr.store.backend import Held
+from lmr.store.configuration import remember
 from lmr.store.graph import Graph, aside
-from lmr.store.ledger import Ledger
-from lmr.store.lock import writer
+from lmr.store.ledger import Ledger, place_of
+from lmr.store.lock import last_writer, writer
 from lmr.store.made import Made, as_made, create_ledger, fixed
 from lmr.store.names import StoredNames
 from lmr.store.state import Counted
@@ -79,15 +82,27 @@ class Stores:
         Raises CollectionError where there is none, or where it was made with other settings of those that its
         results depend on.
         """
-        path = settings.home / LEDGER
-        if create and not path.exists():
+        place = place_of(settings)
+        if create and not place.exists():
+            if settings.ledger and (settings.home / LEDGER).exists():
+                raise CollectionError(
+                    f"the ledger of {settings.home} is a file in it; `lmr move` takes it to {place.shown}"
+                )
             made = preset(settings.preset, settings)
             private_folder(settings.home)
             with writer(settings.home):
-                if not path.exists():
-                    create_ledger(path, secrets.token_hex(16), settings, made).close()
-        ledger = Ledger.open(path)
-        return cls(as_made(settings, ledger), ledger, progress or Silent())
+                if not place.exists():
+                    create_ledger(place, secrets.token_hex(16), settings, made).close()
+        with ExitStack() as undo:
+            ledger = undo.enter_context(Ledger.open(place))
+            ledger.check_here()
+            if settings.ledger:
+                private_folder(settings.home)  # for what is of this machine alone
+                if create:  # the next command may come without LMR_LEDGER, and is not to begin another
+                    remember(settings.home, settings.ledger, first=True)
+            stores = cls(as_made(settings, ledger), ledger, progress or Silent())
+            undo.pop_all()
+        return stores
 
     def __enter__(self) -> Stores:
         return self
@@ -259,13 +274,25 @@ class Stores:
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
         """Hold the writer's lock; workers end with it. Raises BusyError with the holder's pid."""
-        with writer(self.home):
+        with self.locked():
             self._writes = True
             try:
                 yield
             finally:
                 self._writes = False
                 self.rest()
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the writer's lock, on this machine and, where the ledger is on a server, on all. Raises BusyError."""
+        with writer(self.home), self.ledger.backend.writer():
+            self.ledger.check_here()
+            yield
+
+    @property
+    def last_writer(self) -> tuple[tuple[bool, int], Held]:
+        """Whether some process holds that lock, and when it was last taken: by this machine's and by the server's."""
+        return last_writer(self.home), self.ledger.last_writer
 
     def changed(self) -> None:
         """Note, inside a transaction, that images, labels or descriptors are no longer what the databases have.

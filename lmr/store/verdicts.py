@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import sqlite3
 from datetime import UTC, datetime
 from typing import Literal, NamedTuple
+
+from lmr.store.backend import Connection
 
 Verdict = Literal["confirmed", "rejected"]
 
@@ -22,13 +23,17 @@ class Ruling(NamedTuple):
 class Verdicts:
     """Changes belong into a transaction of the ledger."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._db = connection
 
     def put(self, a: str, b: str, verdict: Verdict, why: str | None, at: str | None = None) -> None:
         """Keep what a person says of a pair of image ids, by default now; it outlives the images."""
         row = (min(a, b), max(a, b), verdict, why, datetime.now(UTC).isoformat() if at is None else at)
-        self._db.execute("INSERT OR REPLACE INTO verdicts (a, b, verdict, why, at) VALUES (?, ?, ?, ?, ?)", row)
+        upsert = (
+            "INSERT INTO verdicts (a, b, verdict, why, at) VALUES (?, ?, ?, ?, ?)"
+            " ON CONFLICT (a, b) DO UPDATE SET verdict = excluded.verdict, why = excluded.why, at = excluded.at"
+        )
+        self._db.execute(upsert, row)
 
     def forget(self, a: str, b: str) -> None:
         """Keep nothing of what was said of a pair."""

@@ -15,6 +15,7 @@ import pytest
 from lmr.method.photos.about import About
 from lmr.retrieval import search, similar
 from lmr.settings import load
+from lmr.store.backend import Backend
 from lmr.store.files import File
 from lmr.store.graph import Graph
 from lmr.store.ledger import Ledger
@@ -264,8 +265,8 @@ def test_check_compares_what_the_graph_knows(placed: Cli, running: tuple[Graph, 
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    with Ledger.create(tmp_path / "ledger.sqlite", version="4") as ledger:
+def ledger(place: Path | Backend) -> Iterator[Ledger]:
+    with Ledger.create(place, version="4") as ledger:
         yield ledger
 
 
@@ -315,12 +316,13 @@ def test_images_are_found_by_when_and_where_they_were_taken(ledger: Ledger) -> N
     assert set(ledger.images.positions()) == {k for k, a in enumerate(known, 1) if a.place}
 
 
-def test_the_ledger_looks_up_times_and_places_by_index(ledger: Ledger) -> None:
+def test_the_ledger_looks_up_times_and_places_by_index(tmp_path: Path) -> None:
+    Ledger.create(tmp_path / "ledger.sqlite").close()
     for condition, index in (
         ("latitude BETWEEN ? AND ?", "images_latitude"),
         ("taken_at BETWEEN ? AND ?", "images_taken_at"),
     ):
-        with sqlite3.connect(ledger.path) as db:
+        with sqlite3.connect(tmp_path / "ledger.sqlite") as db:
             select = "EXPLAIN QUERY PLAN SELECT number FROM images WHERE " + condition  # noqa: S608
             plan = db.execute(select, (1, 2)).fetchall()
         assert index in plan[0][3]

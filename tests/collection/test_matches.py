@@ -14,6 +14,7 @@ from lmr.jobs.exchange.read import Match, read_matches
 from lmr.method.verification.weights import weight
 from lmr.progress import Silent
 from lmr.settings import Settings
+from lmr.store.backend import Backend
 from lmr.store.ledger import Ledger
 from lmr.store.pairs import PairRow
 from lmr.store.reviewing import review
@@ -83,9 +84,9 @@ def test_parquet_with_other_columns(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def collection(tmp_path: Path) -> Iterator[Stores]:
+def collection(tmp_path: Path, place: Path | Backend) -> Iterator[Stores]:
     """Two described images and one without a photo; no databases."""
-    ledger = Ledger.create(tmp_path / "ledger.sqlite", id="x")
+    ledger = Ledger.create(place, id="x")
     with ledger.transaction():
         for k in range(2):
             number = ledger.images.add(f"{k}" * 64, 9, 9, "index", b"", b"")

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lmr.errors import UsageError
+from lmr.store.backend import Backend
 from lmr.store.files import File
 from lmr.store.ledger import Ledger
 from lmr.store.names import Names, Place, StoredNames, normal_form
@@ -156,9 +157,9 @@ def test_the_nearest_name_is_told() -> None:
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Ledger:
+def ledger(tmp_path: Path, place: Path | Backend) -> Ledger:
     """Three images: the first has two files, the second was changed since, the third came with matches."""
-    ledger = Ledger.create(tmp_path / "ledger.sqlite", id="x")
+    ledger = Ledger.create(place, id="x")
     folder = tmp_path / "photos"
     (folder / "2019").mkdir(parents=True)
     with ledger.transaction():

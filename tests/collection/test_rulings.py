@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-import sqlite3
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from lmr.errors import UsageError
 from lmr.jobs.correct.rulings import Ruled, _latest, _Photos, _resolved
+from lmr.store.backend import Backend
 from lmr.store.files import File
 from lmr.store.ledger import Ledger
 from lmr.store.verdicts import Ruling
@@ -19,22 +20,21 @@ EARLY, LATE = "2026-05-01T12:00:00+00:00", "2026-05-01T12:00:00.500000+00:00"
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Ledger:
+def ledger(place: Path | Backend) -> Ledger:
     """Three images, of two of which it is known what they show, and one that was removed."""
-    ledger = Ledger.create(tmp_path / "ledger.sqlite", id="x")
+    ledger = Ledger.create(place, id="x")
     with ledger.transaction():
         for id, name in ((A, "2019/a.jpg"), (B, "2020/b.jpg"), (C, "c.jpg")):
             number = ledger.images.add(id, 1, 1, "index", b"", b"")
             ledger.files.put(File(os.fsencode(f"/photos/{name}"), name, 1, 1, number, None, digest=id[::-1]))
         ledger.identities.expect("shown-a", A)
         ledger.identities.expect("shown-gone", GONE)
-    with sqlite3.connect(ledger.path) as db:
-        db.execute("UPDATE images SET pixels = 'shown-b' WHERE id = ?", (B,))
+        ledger._db.execute("UPDATE images SET pixels = 'shown-b' WHERE id = ?", (B,))
     return ledger
 
 
 def latest(ledger: Ledger, text: str) -> tuple[list[Ruling], Ruled]:
-    path, found = ledger.path.with_name("rulings.csv"), Ruled()
+    path, found = Path(tempfile.mkdtemp()) / "rulings.csv", Ruled()
     path.write_text(text)
     return [row.ruling for row in _latest(path, _resolved(ledger, path, found))], found
 
@@ -105,17 +105,17 @@ def test_an_ambiguous_name_in_place_of_an_id_is_refused(ledger: Ledger) -> None:
     assert latest(ledger, f"a,b,verdict,name_b\n{A},{OTHER},confirm,b.jpg\n")[0][0].a == OTHER  # it only hints
 
 
-def test_a_backup_replaces_no_later_ruling_and_no_identity(ledger: Ledger) -> None:
+def test_a_backup_replaces_no_later_ruling_and_no_identity(ledger: Ledger, tmp_path: Path) -> None:
     with ledger.transaction():
         ledger.verdicts.put(A, B, "confirmed", "before", EARLY)
         ledger.verdicts.put(A, C, "confirmed", "before", EARLY)
-    ledger.copy_to(ledger.path.with_name("kept.sqlite"))
+    ledger.copy_to(tmp_path / "kept.sqlite")
     with ledger.transaction():
         ledger.verdicts.put(A, B, "rejected", "since", LATE)
         ledger.verdicts.put(A, C, "rejected", "set back", "")
         ledger.verdicts.put(B, C, "rejected", "new", LATE)
         ledger.identities.expect("shown-new", OTHER)
-    with Ledger.open(ledger.path.with_name("kept.sqlite")) as kept:
+    with Ledger.open(tmp_path / "kept.sqlite") as kept:
         with kept.transaction():
             kept.identities.expect("shown-kept", C)
         ledger.replace_by(kept, verdicts=True)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ import psutil
 import pytest
 
 from lmr.errors import CollectionError
+from lmr.store.backend import Backend
 from lmr.store.files import File
 from lmr.store.ledger import Ledger
 from lmr.store.pairs import PairRow
@@ -17,7 +19,15 @@ from lmr.values import Verification
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Ledger:
+def ledger(place: Path | Backend) -> Iterator[Ledger]:
+    """On each database that lmr knows."""
+    with Ledger.create(place, id="x") as ledger:
+        yield ledger
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Ledger:
+    """In a file of SQLite, which others open, too."""
     return Ledger.create(tmp_path / "ledger.sqlite", id="x")
 
 
@@ -75,13 +85,14 @@ def test_threads_have_connections_of_their_own_and_see_what_is_committed(ledger:
         other.submit(add, ledger, "a" * 64).result()
         assert ledger.counts()["images"] == 1
         ledger.close()
-        with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        with pytest.raises((sqlite3.ProgrammingError, CollectionError), match="closed"):
             other.submit(ledger.meta, "key").result()
     with ThreadPoolExecutor(1) as late, pytest.raises(CollectionError, match="has been closed"):
         late.submit(ledger.meta, "key").result()
 
 
-def test_a_ledger_put_in_the_place_of_another_is_followed(ledger: Ledger, tmp_path: Path) -> None:
+def test_a_ledger_put_in_the_place_of_another_is_followed(file: Ledger, tmp_path: Path) -> None:
+    ledger = file
     other = Ledger.create(tmp_path / "other.sqlite", id="y")
     other.fold()
     other.close()
@@ -96,9 +107,9 @@ def test_a_ledger_put_in_the_place_of_another_is_followed(ledger: Ledger, tmp_pa
 
 def test_damage_is_named(ledger: Ledger) -> None:
     number = add(ledger, "a" * 64)
-    with sqlite3.connect(ledger.path) as db:
-        db.execute("UPDATE features SET data = x'00'")
-        db.execute("UPDATE descriptors SET data = x'00000000'")
+    with ledger.transaction():
+        ledger._db.execute("UPDATE features SET data = x'00'")
+        ledger._db.execute("UPDATE descriptors SET data = x'00000000'")
     with pytest.raises(CollectionError, match=r"local features of image 1 .*damaged"):
         ledger.features.local(number)
     with pytest.raises(CollectionError, match="lmr train"):
@@ -109,7 +120,7 @@ def test_another_format_or_no_ledger_is_refused(ledger: Ledger, tmp_path: Path) 
     with ledger.transaction():
         ledger.set_meta("format", "99")
     with pytest.raises(CollectionError, match="format 99"):
-        Ledger.open(ledger.path)
+        Ledger.open(ledger.backend)
     with pytest.raises(CollectionError, match="lmr ingest"):
         Ledger.open(tmp_path / "none.sqlite")
     (tmp_path / "text.sqlite").write_text("not a database, but long enough to look at" * 99)
@@ -117,8 +128,9 @@ def test_another_format_or_no_ledger_is_refused(ledger: Ledger, tmp_path: Path) 
         Ledger.open(tmp_path / "text.sqlite")
 
 
-def test_a_ledger_that_cannot_be_opened_is_closed_again(ledger: Ledger, tmp_path: Path) -> None:
+def test_a_ledger_that_cannot_be_opened_is_closed_again(file: Ledger, tmp_path: Path) -> None:
     """One left open is closed some time later, and then takes away the log of the ledger that lies there by then."""
+    ledger = file
     with ledger.transaction():
         ledger.set_meta("format", "99")
     ledger.close()

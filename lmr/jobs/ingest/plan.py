@@ -12,9 +12,9 @@ from lmr.inputs import kinds
 from lmr.inputs.find import Found, Listed, Survey, below, find
 from lmr.method.photos import video
 from lmr.method.photos.video import source
-from lmr.settings import LEDGER, Settings
+from lmr.settings import Settings
 from lmr.store.files import File
-from lmr.store.ledger import Ledger
+from lmr.store.ledger import Ledger, place_of
 from lmr.text import text_of
 
 
@@ -81,8 +81,8 @@ class Plan:
 def dry_run(paths: Sequence[Path], settings: Settings, look: Look = Look()) -> Ingested:
     """What an ingest would read, without reading or writing anything; there need not be a collection yet."""
     known: list[File] = []
-    if (settings.home / LEDGER).exists():
-        with Ledger.open(settings.home / LEDGER, readonly=True) as ledger:
+    if (place := place_of(settings)).exists():
+        with Ledger.open(place, readonly=True) as ledger:
             known = list(ledger.files.all())
     made = plan(paths, known, look)
     made.counts.new = len(made.work)
