@@ -16,7 +16,7 @@ _HEAD = struct.Struct("<9f")  # evidence, then both views
 # matches that take part by what speaks for them alone, of images that may take part in the forest
 _JOINING = (
     f"p.weight IS NOT NULL AND (p.excluded IS NULL OR p.excluded = '{Excluded.LOOK_ALIKE.value}')"
-    " AND (?1 OR (x.split = 'index' AND y.split = 'index'))"
+    " AND (?1 = 1 OR (x.split = 'index' AND y.split = 'index'))"
 )
 _ENDS = "JOIN images x ON x.number = p.a JOIN images y ON y.number = p.b"
 
@@ -81,13 +81,13 @@ class ShownParts:
         """Numbers of the images that have a match which is to be judged."""
         pairs = f"SELECT p.a, p.b FROM shown s JOIN pairs p USING (a, b) {_ENDS} WHERE s.lacks IS NULL AND {_JOINING}"
         select = f"WITH new AS MATERIALIZED ({pairs}) SELECT a FROM new UNION SELECT b FROM new ORDER BY 1"
-        return [row[0] for row in self._db.execute(select, (bridge_queries,))]
+        return [row[0] for row in self._db.execute(select, (int(bridge_queries),))]
 
     def around(self, number: int, bridge_queries: bool) -> Around:
         """What the matches of an image show of it."""
         columns = f"p.a, p.b, s.lacks IS NULL, s.data, p.geometry FROM shown s JOIN pairs p USING (a, b) {_ENDS} WHERE"
         select = f"SELECT {columns} s.a = ?2 AND {_JOINING} UNION ALL SELECT {columns} s.b = ?2 AND {_JOINING}"
-        rows = self._db.execute(select, (bridge_queries, number)).fetchall()
+        rows = self._db.execute(select, (int(bridge_queries), number)).fetchall()
         ends = [_end(a == number, unpacked(data), geometry) for a, _, _, data, geometry in rows]
         evidence, cells, maps, own, others = zip(*ends, strict=True)
         return Around(
@@ -115,7 +115,7 @@ class ShownParts:
             "SELECT p.seq, p.a, p.b, p.weight, p.confirmed, p.excluded IS NOT NULL, coalesce(s.lacks, 0) = 1"
             f" FROM pairs p {_ENDS} LEFT JOIN shown s USING (a, b) WHERE {_JOINING} ORDER BY p.seq"
         )
-        rows = self._db.execute(select, (bridge_queries,)).fetchall()
+        rows = self._db.execute(select, (int(bridge_queries),)).fetchall()
         columns = list(zip(*rows, strict=True)) if rows else [()] * 7
         sequence, a, b = (np.array(column, np.int64) for column in columns[:3])
         confirmed, excluded, lacks = (np.array(column, bool) for column in columns[4:])
