@@ -78,7 +78,7 @@ class DatabaseError(LmrError):
 
 
 class RefusedError(DatabaseError):
-    """A query failed in the graph database."""
+    """A query failed in a database."""
 
 
 class ServerError(DatabaseError):
