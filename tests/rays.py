@@ -34,10 +34,16 @@ class Rays:
 
     def __init__(self, cores: int) -> None:
         self._folder = tempfile.mkdtemp(prefix="rays-", dir="/tmp")  # sockets need a short path
+        (Path(self._folder) / "ray").mkdir()  # where it notes its address, else in /tmp/ray, which may not be there
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.rays", str(cores), self._folder],
             cwd=ROOT,
-            env={**os.environ, **ENVIRONMENT, "PYTHONPATH": str(ROOT)},
+            env={
+                **os.environ,
+                **ENVIRONMENT,
+                "PYTHONPATH": str(ROOT),
+                "RAY_TMPDIR": self._folder,
+            },
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -41,7 +41,7 @@ def look_alikes(stores: Stores) -> list[Bridge]:
     ledger, place = stores.ledger, stores.ledger.pairs.shown.places()
     number = {image.id: image.number for image in ledger.images.all()} if place else {}
     sizes, found = Counter(place.values()), dict[tuple[int, int], list[tuple[float, int, int]]]()
-    for a, b, weight in ledger.pairs.joined_as(Excluded.LOOK_ALIKE):
+    for _, a, b, weight in ledger.pairs.excluded_as(Excluded.LOOK_ALIKE):
         if a in place and b in place:  # both ends take part in the forest
             groups = (place[a], place[b]) if place[a] < place[b] else (place[b], place[a])
             found.setdefault(groups, []).append((weight, a, b))

@@ -208,14 +208,9 @@ class Pairs:
         self._db.execute("UPDATE sqlite_sequence SET seq = ? WHERE name = 'pairs'", (last + count,))
         return count
 
-    def excluded_as(self, reason: Excluded) -> set[int]:
-        """Sequences of the edges that are excluded for a reason."""
-        select = "SELECT seq FROM pairs WHERE weight IS NOT NULL AND excluded = ?"
-        return {row[0] for row in self._db.execute(select, (reason.value,))}
-
-    def joined_as(self, reason: Excluded) -> list[tuple[int, int, float]]:
-        """(a, b, weight) of these."""
-        select = "SELECT a, b, weight FROM pairs WHERE weight IS NOT NULL AND excluded = ?"
+    def excluded_as(self, reason: Excluded) -> list[tuple[int, int, int, float]]:
+        """(sequence, a, b, weight) of the edges that are excluded for a reason."""
+        select = "SELECT seq, a, b, weight FROM pairs WHERE weight IS NOT NULL AND excluded = ?"
         return list(self._db.execute(select, (reason.value,)))
 
     def changes(self, after: int) -> list[Change]:

@@ -42,11 +42,14 @@ class SqliteFile:
         """See Backend."""
         part = self.path.with_suffix(".new")
         part.unlink(missing_ok=True)
-        db = sqlite3.connect(part)
-        db.executescript(EMPTY)
-        db.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
-        db.commit()
-        db.close()
+        try:
+            with contextlib.closing(sqlite3.connect(part)) as db:
+                db.executescript(EMPTY)
+                db.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
+                db.commit()
+                db.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # closing does so too, but tells of no full disk
+        except sqlite3.OperationalError as error:
+            raise self._unwritable(error) from error
         part.replace(self.path)
         self.path.chmod(0o600)
 
@@ -93,10 +96,13 @@ class SqliteFile:
                 db.execute("BEGIN IMMEDIATE")
                 yield
         except sqlite3.OperationalError as error:
-            raise StorageError(
-                f"{self.path} cannot be written: {error}. Nothing that was finished is lost; with room on the disk, "
-                "and the right to write there, the same command goes on"
-            ) from error
+            raise self._unwritable(error) from error
+
+    def _unwritable(self, error: sqlite3.OperationalError) -> StorageError:
+        return StorageError(
+            f"{self.path} cannot be written: {error}. Nothing that was finished is lost; with room on the disk, "
+            "and the right to write there, the same command goes on"
+        )
 
     def writer(self) -> contextlib.AbstractContextManager[None]:
         """See Backend: the lock in the collection's folder is all that is needed."""

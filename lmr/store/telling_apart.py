@@ -38,7 +38,7 @@ def tell_apart(stores: Stores) -> None:
         shown.tell_apart(place, apart)
     if place and not bridging:
         wrong |= _of_query_photos(stores, place, apart)
-    before = pairs.excluded_as(Excluded.LOOK_ALIKE)
+    before = {seq for seq, *_ in pairs.excluded_as(Excluded.LOOK_ALIKE)}
     changes = [*((seq, None) for seq in before - wrong), *((seq, Excluded.LOOK_ALIKE) for seq in wrong - before)]
     pairs.set_excluded(sorted(changes))
 

@@ -83,48 +83,48 @@ def places(a: Array, b: Array, lacking: Array, confirmed: Array, count: int, by:
     group[plain] = np.unique(part, return_index=True)[1][part[plain]]
     rows = np.flatnonzero(suspicious[part[a]])
     if len(rows):
-        grown = _Growing(a[rows], b[rows], lacking[rows] & ~confirmed[rows], confirmed[rows], by)
+        grown = _Growing(a[rows], b[rows], lacking[rows] & ~confirmed[rows], confirmed[rows], count, by)
         for image in np.flatnonzero(~plain).tolist():
             group[image] = grown.root(image)
     return group
 
 
 class _Growing:
-    """Groups that grow by matches, the strongest first."""
+    """Groups that grow by matches, the strongest first; a group is named by one of its images."""
 
-    def __init__(self, a: Array, b: Array, lacking: Array, confirmed: Array, by: LookAlikes) -> None:
-        self._by, self._parent = by, dict[int, int]()
-        self._weighs: dict[int, dict[int, float]] = {}  # matches that lack something between two groups
-        self._joined: dict[int, list[tuple[int, float]]] = {}  # all others of an image, and what they say
-        self._members: dict[int, list[int]] = {}
-        for one, other, short, sure in zip(a.tolist(), b.tolist(), lacking.tolist(), confirmed.tolist(), strict=True):
+    def __init__(self, a: Array, b: Array, lacking: Array, confirmed: Array, count: int, by: LookAlikes) -> None:
+        self._by = by
+        self._parent, self._size, self._next = list(range(count)), [1] * count, list(range(count))
+        self._weighs: dict[int, dict[int, float]] = {}  # what speaks against one group's being another's
+        for one, other in zip(a[lacking].tolist(), b[lacking].tolist(), strict=True):
             for x, y in ((one, other), (other, one)):
-                self._parent[x], self._members[x] = x, [x]
-                if short:
-                    around = self._weighs.setdefault(x, {})
-                    around[y] = around.get(y, 0.0) + by.lacking
-                else:
-                    self._joined.setdefault(x, []).append((y, -np.inf if sure else by.showing))
+                around = self._weighs.setdefault(x, {})
+                around[y] = around.get(y, 0.0) + by.lacking
+        says = np.where(confirmed, -np.inf, by.showing)[~lacking]
+        ends = np.concatenate([a[~lacking], b[~lacking]]), np.concatenate([b[~lacking], a[~lacking]])
+        self._joined = coo_array((np.tile(says, 2), ends), shape=(count, count)).tocsr()
         for one, other in zip(a.tolist(), b.tolist(), strict=True):
             self._join(self.root(one), self.root(other))
 
     def root(self, image: int) -> int:
         """The group of an image."""
-        while self._parent[image] != image:
-            self._parent[image] = self._parent[self._parent[image]]
-            image = self._parent[image]
+        parent = self._parent
+        while parent[image] != image:
+            parent[image] = parent[parent[image]]
+            image = parent[image]
         return image
 
     def _join(self, one: int, other: int) -> None:
         if one == other:
             return
-        if len(self._members[one]) > len(self._members[other]):
+        if self._size[one] > self._size[other]:
             one, other = other, one
         against = self._weighs.get(one, {}).get(other, 0.0)
         if against > self._by.apart and round(against + self._speaking_for(one, other), _DIGITS) > self._by.apart:
             return
         self._parent[one] = other
-        self._members[other] += self._members.pop(one)
+        self._size[other] += self._size[one]
+        self._next[one], self._next[other] = self._next[other], self._next[one]  # the members of both in one ring
         for third, weighs in self._weighs.pop(one, {}).items():
             del self._weighs[third][one]
             if third != other:
@@ -133,13 +133,14 @@ class _Growing:
                 self._weighs[third][other] = around[third]
 
     def _speaking_for(self, few: int, many: int) -> float:
-        told = (
-            says
-            for image in self._members[few]
-            for other, says in self._joined.get(image, ())
-            if self.root(other) == many
-        )
-        return float(sum(told))
+        told, image = 0.0, few
+        while True:
+            part = slice(self._joined.indptr[image], self._joined.indptr[image + 1])
+            for other, says in zip(self._joined.indices[part].tolist(), self._joined.data[part].tolist(), strict=True):
+                told += says if self.root(other) == many else 0.0
+            image = self._next[image]
+            if image == few:
+                return told
 
 
 def of_one_place(
