@@ -79,7 +79,8 @@ def review(
     as_json: Json = False,
 ) -> None:
     """List the matches most worth a look: those of photos that were taken far apart (over the setting `far_apart`, both
-    positions from the camera), then those that alone hold two groups together, with few inliers for it.
+    positions from the camera), then of places that are told apart as look-alikes, whether they are one place after all,
+    then those that alone hold two groups together, with few inliers for it.
 
     A match is worth it the more where the groups have other labels, or where what agrees may be a mark that was laid
     over both photos. First come photos that lie on their side, upside down or are mirrored: `link` turned them.
