@@ -27,7 +27,7 @@ check: $(VENV)/.ready
 	$(BIN)/mypy
 
 # as many processes share the cores; what they import is kept compiled, as they start many others
-AT_ONCE ?= 3
+AT_ONCE ?= 4
 tests: $(VENV)/.ready
 	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python $(MEASURED) -m \
 	  pytest -n $(AT_ONCE) --dist loadgroup --no-loadscope-reorder --durations 30

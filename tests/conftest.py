@@ -33,6 +33,12 @@ from tests import command
 from tests.postgres import Server
 from tests.postgres import running as postgres_running
 
+with contextlib.suppress(ImportError):  # imported within a request, pytest would rewrite it in a thread, and Python
+    import anyio  # 3.11 cannot parse in two threads at once (SystemError: AST constructor recursion depth mismatch)
+
+    _ = anyio.open_file, anyio.to_thread
+    anyio.run(anyio.sleep, 0)
+
 ROOT = Path(__file__).parents[1]
 SHARED = Path(os.environ.get("LMR_SHARED_DATA", ROOT.parent / "shared" / "data"))
 
