@@ -42,17 +42,15 @@ _COUNTS = {
     "pairs": "SELECT count(*) FROM pairs",
     "edges": "SELECT count(*) FROM pairs WHERE weight IS NOT NULL",
 }
-_NEWER_VERDICTS = """
-INSERT INTO main.verdicts (a, b, verdict, why, at) SELECT a, b, verdict, why, at FROM beside.verdicts WHERE true
-ON CONFLICT (a, b) DO UPDATE SET verdict = excluded.verdict, why = excluded.why, at = excluded.at
-WHERE excluded.at > verdicts.at
-"""
-
-_NEWER_VERDICT = """
-INSERT INTO verdicts (a, b, verdict, why, at) VALUES (?, ?, ?, ?, ?)
-ON CONFLICT (a, b) DO UPDATE SET verdict = excluded.verdict, why = excluded.why, at = excluded.at
-WHERE excluded.at > verdicts.at
-"""
+_VERDICT = "a, b, verdict, why, at"
+_IF_NEWER = (
+    "ON CONFLICT (a, b) DO UPDATE SET verdict = excluded.verdict, why = excluded.why, at = excluded.at"
+    " WHERE excluded.at > verdicts.at"
+)
+_NEWER_VERDICTS = (
+    f"INSERT INTO main.verdicts ({_VERDICT}) SELECT {_VERDICT} FROM beside.verdicts WHERE true {_IF_NEWER}"
+)
+_NEWER_VERDICT = f"INSERT INTO verdicts ({_VERDICT}) VALUES (?, ?, ?, ?, ?) {_IF_NEWER}"
 _IDENTITIES = "INSERT INTO identities (pixels, id) VALUES (?, ?) ON CONFLICT (pixels) DO UPDATE SET id = excluded.id"
 # facts of a ledger that was copied elsewhere, and of one that is being made of another
 MOVED_TO, MOVING = "moved_to", "moving"
@@ -321,7 +319,7 @@ class Ledger:
         identities = other._db.stream("SELECT pixels, id FROM identities")
         self._db.executemany(_IDENTITIES, identities)
         if verdicts:
-            self._db.executemany(_NEWER_VERDICT, other._db.stream("SELECT a, b, verdict, why, at FROM verdicts"))
+            self._db.executemany(_NEWER_VERDICT, other._db.stream(f"SELECT {_VERDICT} FROM verdicts"))
 
     def copy_to(self, target: Path) -> None:
         """Write all of it, as it is at this moment, into a file; others may go on writing."""

@@ -22,9 +22,9 @@ _ENDS = "JOIN images x ON x.number = p.a JOIN images y ON y.number = p.b"
 
 
 class Joining(NamedTuple):
-    """Matches that join images unless these are told apart, as columns (E,), in no order.
+    """Matches that join images unless these are told apart, as columns (E,), by their sequence.
 
-    excluded: whether they are held to join look-alikes by now; lacks: whether they show less than they should.
+    confirmed: by a person; lacks: whether they show less than they should.
     """
 
     sequence: Array
@@ -32,7 +32,6 @@ class Joining(NamedTuple):
     b: Array
     weight: Array
     confirmed: Array
-    excluded: Array
     lacks: Array
 
 
@@ -112,14 +111,14 @@ class ShownParts:
     def joining(self, bridge_queries: bool) -> Joining:
         """All matches between images that may take part in the forest and would by what speaks for them alone."""
         select = (
-            "SELECT p.seq, p.a, p.b, p.weight, p.confirmed, p.excluded IS NOT NULL, coalesce(s.lacks, 0) = 1"
+            "SELECT p.seq, p.a, p.b, p.weight, p.confirmed, coalesce(s.lacks, 0) = 1"
             f" FROM pairs p {_ENDS} LEFT JOIN shown s USING (a, b) WHERE {_JOINING} ORDER BY p.seq"
         )
         rows = self._db.execute(select, (int(bridge_queries),)).fetchall()
-        columns = list(zip(*rows, strict=True)) if rows else [()] * 7
+        columns = list(zip(*rows, strict=True)) if rows else [()] * 6
         sequence, a, b = (np.array(column, np.int64) for column in columns[:3])
-        confirmed, excluded, lacks = (np.array(column, bool) for column in columns[4:])
-        return Joining(sequence, a, b, np.array(columns[3], float), confirmed, excluded, lacks)
+        confirmed, lacks = (np.array(column, bool) for column in columns[4:])
+        return Joining(sequence, a, b, np.array(columns[3], float), confirmed, lacks)
 
     # ------------------------------------------------------------ places that are told apart
 

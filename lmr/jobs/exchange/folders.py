@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from lmr.errors import PhotoError, UsageError
-from lmr.method.photos import video
 from lmr.outputs import Content, Link, numbered, safe, write_tree
-from lmr.retrieval.originals import own_file
+from lmr.retrieval.originals import own_file, untouched
 from lmr.retrieval.places import Place, places
 from lmr.store.images import Image
 from lmr.store.snapshot import snapshot
@@ -98,14 +96,6 @@ def _file(stores: Stores, image: Image) -> tuple[bytes, str | None]:
 
     Raises PhotoError with the reason where there is none. A file that was not touched since is not read for it.
     """
-    for path in stores.ledger.files.paths(image.number):
-        stored = stores.ledger.files.at(path)
-        if stored is None or video.source(path) != path:
-            continue
-        try:
-            now = os.stat(path)
-        except OSError:
-            continue
-        if (now.st_size, now.st_mtime_ns) == (stored.size, stored.mtime):
-            return path, stored.digest
+    for stored in untouched(stores, image):
+        return stored.path, stored.digest
     return own_file(stores, image, stores.settings.max_bytes)[0], None

@@ -16,6 +16,7 @@ from pathlib import Path
 from lmr.errors import UsageError
 from lmr.jobs.exchange.immich_server import Immich, Known
 from lmr.method.photos import video
+from lmr.retrieval.originals import untouched
 from lmr.retrieval.places import Place, places
 from lmr.store.images import Image
 from lmr.store.snapshot import snapshot
@@ -165,17 +166,13 @@ def _files(stores: Stores, found: Sequence[Place], left_out: dict[str, str]) -> 
 
 
 def _unchanged(stores: Stores, image: Image) -> Iterator[_File]:
-    for path in stores.ledger.files.paths(image.number):
-        stored = stores.ledger.files.at(path)
-        if stored is None or video.source(path) != path:
-            continue
+    for stored in untouched(stores, image):
         try:
-            now = os.stat(path)
-            if (now.st_size, now.st_mtime_ns) == (stored.size, stored.mtime):
-                with open(path, "rb") as file:
-                    yield _File(path, hashlib.file_digest(file, _sha1).hexdigest())
+            with open(stored.path, "rb") as file:
+                sha1 = hashlib.file_digest(file, _sha1).hexdigest()
         except OSError:
             continue
+        yield _File(stored.path, sha1)
 
 
 def _sha1() -> hashlib._Hash:
