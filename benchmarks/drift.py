@@ -43,7 +43,7 @@ class Verifier:
         self._image = np.random.default_rng(0).normal(size=len(landmark))
 
     def __call__(self, pairs: Array) -> tuple[Array, Array]:
-        """(P, 2) with the smaller row first -> nfa and inliers (P,)."""
+        """(P, 2) with the smaller row first -> log_nfa and inliers (P,)."""
         a, b = pairs.T
         key = (a.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)) ^ (
             b.astype(np.uint64) * np.uint64(0xC2B2AE3D27D4EB4F)
@@ -53,8 +53,8 @@ class Verifier:
         own = norm.ppf((((key >> np.uint64(11)).astype(np.float64)) + 0.5) / 2**53)
         rank = norm.cdf(np.sqrt(0.5) * own + 0.5 * (self._image[a] + self._image[b]))
         same = self._landmark[a] == self._landmark[b]
-        nfa = np.where(same, np.interp(rank, _SAME[::-1], _AT[::-1]), np.interp(rank, _OTHER[::-1], _AT[::-1]))
-        return nfa, np.round(np.interp(nfa, _AT, _INLIERS))
+        log_nfa = np.where(same, np.interp(rank, _SAME[::-1], _AT[::-1]), np.interp(rank, _OTHER[::-1], _AT[::-1]))
+        return log_nfa, np.round(np.interp(log_nfa, _AT, _INLIERS))
 
 
 def both_ways(pairs: Array, values: Array, n: int) -> csr_matrix:
@@ -87,9 +87,9 @@ def main() -> None:
         pairs = first
         for round_ in range(1, options.rounds + 1):
             begin = time.perf_counter()
-            nfa, inliers = verifier(pairs)
-            kept = nfa >= 0
-            weights = link_weights(inliers[kept], nfa[kept], choice.confidence)
+            log_nfa, inliers = verifier(pairs)
+            kept = log_nfa >= 0
+            weights = link_weights(inliers[kept], log_nfa[kept], choice.confidence)
             links = both_ways(pairs[kept], weights, len(originals))
             refined = refine(originals, links, Smoothing(steps, choice.own, choice.confidence))
             idqe = _by_similarity(refined, landmark, queries, count)
@@ -97,7 +97,7 @@ def main() -> None:
             texts = []
             for weight in (choice.weight, 0.0):
                 of = replace(choice, weight=weight).acceptance
-                right = accepted(nfa, agree, refined.shape[1], of)
+                right = accepted(log_nfa, agree, refined.shape[1], of)
                 wrong = np.mean(landmark[pairs[right, 0]] != landmark[pairs[right, 1]])
                 weights = inliers[right] + 10 * agree[right] + np.linspace(0, 1e-6, int(right.sum()))
                 whole = _by_forest(both_ways(pairs[right], weights, len(originals)), landmark, queries, count)

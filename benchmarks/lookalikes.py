@@ -161,7 +161,7 @@ def report(stores: Stores) -> None:
     rows = list(stores.ledger.pairs.rows())
     of = np.array([relation(place[row.a], place[row.b]) for row in rows])
     takes_part = np.array([row.weight is not None and row.excluded is None for row in rows])
-    evidence = np.array([row.verification.nfa for row in rows])
+    evidence = np.array([row.verification.log_nfa for row in rows])
     print(
         f"\n{'pairs that take part, of those compared':42} {'one place':>15} {'look alike':>15}  evidence of the latter"
     )

@@ -141,7 +141,7 @@ def report(collection: Stores, marks: dict[str, str]) -> None:
     for style in STYLES:
         with_mark = {id for id, name in names.items() if marks.get(name) == style}
         edges = [e for _, e in collection.ledger.pairs.edges() if e.a in with_mark and e.b in with_mark]
-        strong = [e for e in edges if e.verification.nfa >= collection.settings.nfa_accept]
+        strong = [e for e in edges if e.verification.log_nfa >= collection.settings.nfa_accept]
         told = sum(bool(e.excluded and e.excluded.is_artefact) for e in strong)
         print(f"  {style:36} {len(strong):17} {told:20} {sum(e.excluded is None for e in strong):10}")
         for edge in (e for e in strong if e.excluded is None):

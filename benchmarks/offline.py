@@ -75,7 +75,7 @@ class Offline:
         self.a = np.array([row[edge.a] for edge in edges])
         self.b = np.array([row[edge.b] for edge in edges])
         self.inliers = np.array([edge.verification.inliers for edge in edges])
-        self.nfa = np.array([edge.verification.nfa for edge in edges])
+        self.log_nfa = np.array([edge.verification.log_nfa for edge in edges])
         self.weight = np.array([edge.weight for edge in edges])
         self.artefact = np.array([bool(edge.excluded and edge.excluded.is_artefact) for edge in edges])
 
@@ -89,7 +89,7 @@ class Offline:
     def refined(self, choice: Choice) -> Array:
         """(N, D) refined descriptors."""
         used = ~self.artefact if choice.artefacts else np.ones(len(self.a), bool)
-        weights = link_weights(self.inliers, self.nfa, choice.confidence)
+        weights = link_weights(self.inliers, self.log_nfa, choice.confidence)
         moved, towards = np.concatenate([self.a, self.b]), np.concatenate([self.b, self.a])
         keep = np.tile(used, 2) & self.in_index[towards]
         n = len(self.ids)
@@ -101,7 +101,7 @@ class Offline:
         """Rank for every query."""
         refined = self.refined(choice)
         agree = np.einsum("nd,nd->n", refined[self.a], refined[self.b], dtype=np.float64)
-        kept = accepted(self.nfa, agree, refined.shape[1], choice.acceptance)
+        kept = accepted(self.log_nfa, agree, refined.shape[1], choice.acceptance)
         if choice.artefacts:
             kept &= ~self.artefact
         around: list[list[Neighbour]] = [[] for _ in self.ids]

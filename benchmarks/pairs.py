@@ -185,7 +185,7 @@ def judged(prepared: list[Prepared], pairs: Pairs, by: Verifier) -> tuple[list[f
     found = [verify(prepared[a], prepared[b], by) for a, b in rows]
     rate = len(rows) / (time.perf_counter() - begin)
     none = [one.transform is None or one.artefact is not None for one in found]
-    scores = np.where(none, -np.inf, [one.nfa + 1e-4 * one.inliers for one in found])
+    scores = np.where(none, -np.inf, [one.log_nfa + 1e-4 * one.inliers for one in found])
     recalls = [recall(scores[same], scores[~same], share) for share in SHARES]
     return recalls, float((scores[~same] >= Settings().nfa_accept).mean()), rate
 

@@ -113,7 +113,7 @@ class Verification:
 
     matches: int
     inliers: int
-    nfa: float
+    log_nfa: float
     transform: tuple[float, ...] | None = None
     region_a: tuple[float, ...] | None = None
     region_b: tuple[float, ...] | None = None

@@ -524,7 +524,7 @@ def shuffle(home: Path) -> None:
 def pairs_of(cli: Cli) -> list[tuple[Any, ...]]:
     with sqlite3.connect(f"file:{cli.home}/ledger.sqlite?mode=ro", uri=True) as db:
         return db.execute(
-            "SELECT x.id, y.id, inliers, nfa, round, excluded, similarity, weight FROM pairs"
+            "SELECT x.id, y.id, inliers, log_nfa, round, excluded, similarity, weight FROM pairs"
             " JOIN images x ON x.number = a JOIN images y ON y.number = b ORDER BY x.id, y.id"
         ).fetchall()
 

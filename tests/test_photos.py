@@ -68,7 +68,7 @@ def strong_pairs(cli: Cli, names: set[str]) -> dict[frozenset[str], str | None]:
     with sqlite3.connect(f"file:{cli.home}/ledger.sqlite?mode=ro", uri=True) as db:
         rows = db.execute(
             "SELECT x.name, y.name, excluded FROM pairs JOIN files x ON x.image = a JOIN files y ON y.image = b"
-            " WHERE weight IS NOT NULL AND nfa >= 3"
+            " WHERE weight IS NOT NULL AND log_nfa >= 3"
         ).fetchall()
     found = ((Path(a).name, Path(b).name, reason) for a, b, reason in rows)
     return {frozenset((a, b)): reason for a, b, reason in found if {a, b} <= names}

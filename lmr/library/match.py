@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 class Match:
     """What comparing two stored images found, a the smaller id, and what became of it.
 
-    matches: putative ones; inliers: those that agree in one map; nfa: -log10 of how many such agreements chance would
-    give. similarity and weight: None for one below the lower threshold. excluded: why it takes no part, None if it
-    does or was never a match (weight is None). verdict: what a person said last, with the reason `why`.
+    matches: putative ones; inliers: those that agree in one map; log_nfa: -log10 of how many such agreements chance
+    would give. similarity and weight: None for one below the lower threshold. excluded: why it takes no part, None if
+    it does or was never a match (weight is None). verdict: what a person said last, with the reason `why`.
 
     >>> match = c.match("photos/front.jpg", "photos/front-2.jpg")
-    >>> match.takes_part, match.nfa > 3
+    >>> match.takes_part, match.log_nfa > 3
     (True, True)
     """
 
@@ -28,7 +28,7 @@ class Match:
     b: ImageId
     matches: int
     inliers: int
-    nfa: float
+    log_nfa: float
     similarity: float | None
     weight: float | None
     round: int
@@ -53,7 +53,7 @@ class Match:
         """
         from lmr.reports.prose import how_it_matches
 
-        told = how_it_matches(self.matches, self.inliers, self.nfa, self.excluded)
+        told = how_it_matches(self.matches, self.inliers, self.log_nfa, self.excluded)
         if self.verdict is not None:
             told += f" A person {self.verdict} it{f': {self.why}' if self.why else ''}."
         return told
@@ -71,7 +71,7 @@ def match_of(ledger: Ledger, a: str, b: str) -> Match | None:
         ImageId(b),
         found.matches,
         found.inliers,
-        found.nfa,
+        found.log_nfa,
         row.similarity,
         row.weight,
         row.round,

@@ -33,18 +33,18 @@ _TAKES_NO_PART = {
 }
 
 
-def how_it_matches(matches: int, inliers: int, nfa: float, excluded: str | None) -> str:
-    """The measures of a match; nfa: -log10 of the number of false alarms."""
+def how_it_matches(matches: int, inliers: int, log_nfa: float, excluded: str | None) -> str:
+    """The measures of a match; log_nfa: -log10 of the number of false alarms."""
     told = f"{inliers} of {matches} putative matches agree in one map between the photos (inliers)"
-    if nfa > 0:
-        told += f"; chance alone would give such an agreement about once in {_power(nfa)} comparisons"
+    if log_nfa > 0:
+        told += f"; chance alone would give such an agreement about once in {_power(log_nfa)} comparisons"
     if excluded is None:
         return f"{told}."
     return f"{told}. It takes no part: {_TAKES_NO_PART.get(excluded, excluded)}."
 
 
-def _power(nfa: float) -> str:
-    return f"{round(10**nfa):,}" if nfa < 6 else f"10 to the power of {nfa:.0f}"
+def _power(log_nfa: float) -> str:
+    return f"{round(10**log_nfa):,}" if log_nfa < 6 else f"10 to the power of {log_nfa:.0f}"
 
 
 def _counted(matches: int) -> str:

@@ -77,7 +77,7 @@ def _verified_qe(context: RankingContext, start: SearchQuery) -> list[str]:
     moved = _original(start).astype(np.float64) * context.stores.settings.expansion_own
     for link in start.links:
         if link.round == 1 and expands(link.excluded) and link.id in context.number:
-            weight = weight_of(context.stores, link.inliers, link.nfa)
+            weight = weight_of(context.stores, link.inliers, link.log_nfa)
             moved = moved + weight * context.originals[context.number[link.id]]
     return context.by_similarity(context.originals, unit_rows(moved), start)
 
@@ -137,7 +137,7 @@ def _begin(context: RankingContext, start: SearchQuery, *, first_round: bool = F
         return [(context.number[start.id], np.inf)] if start.id in context.number else []
     if first_round:
         accept = context.stores.settings.nfa_accept
-        links = [link for link in start.links if link.nfa >= accept and link.round == 1 and expands(link.excluded)]
+        links = [link for link in start.links if link.log_nfa >= accept and link.round == 1 and expands(link.excluded)]
         return [(context.number[link.id], link.weight) for link in links if link.id in context.number]
     return [(context.number[edge.id], edge.weight) for edge in start.edges if edge.id in context.number]
 

@@ -78,7 +78,7 @@ class RankingContext:
         found: list[list[Neighbour]] = [[] for _ in self.ids]
         accept = self.stores.settings.nfa_accept
         for _, edge in self.stores.ledger.pairs.edges():
-            if edge.round == 1 and edge.verification.nfa >= accept and expands(edge.excluded):
+            if edge.round == 1 and edge.verification.log_nfa >= accept and expands(edge.excluded):
                 self._enter(found, edge)
         return found
 
@@ -120,10 +120,10 @@ class RankingContext:
         for number in numbers:
             outcome = None if start.number is None else ledger.pairs.outcome(start.number, number)
             if outcome is not None:
-                found[number] = outcome[0].inliers, outcome[0].nfa >= settings.nfa_accept and expands(outcome[2])
+                found[number] = outcome[0].inliers, outcome[0].log_nfa >= settings.nfa_accept and expands(outcome[2])
         threads = settings.worker_count
         for part in batches([number for number in numbers if number not in found], AT_ONCE * threads):
             others = [ledger.features.local(number) for number in part]
             for number, seen in zip(part, verify_against(own, others, threads, by), strict=True):
-                found[number] = seen.inliers, seen.nfa >= settings.nfa_accept and seen.artefact is None
+                found[number] = seen.inliers, seen.log_nfa >= settings.nfa_accept and seen.artefact is None
         return [found[number] for number in numbers]

@@ -67,7 +67,9 @@ class Expansion:
 
     def _refined(self, original: Array) -> Array:
         links = sorted(
-            (link.id, weight_of(self._stores, link.inliers, link.nfa)) for link in self._links if expands(link.excluded)
+            (link.id, weight_of(self._stores, link.inliers, link.log_nfa))
+            for link in self._links
+            if expands(link.excluded)
         )
         return self._refiner.photo(original, links)
 
@@ -96,12 +98,12 @@ class Expansion:
     def _keep(self, image: Image, found: Verification, original: Array, round_: int) -> None:
         settings = self._stores.settings
         self._compared.add(image.number)
-        if found.nfa < settings.nfa_weak or found.transform is None:
+        if found.log_nfa < settings.nfa_weak or found.transform is None:
             return
         theirs = self._stores.ledger.descriptors.of(image.number)
         similar = 0.0 if theirs is None else similarity(original, theirs)
         value = weight(self._id, image.id, found.inliers, similar, similarity_weight=settings.similarity_weight)
-        self._links.append(QueryLink(image.id, found.inliers, found.nfa, value, found.artefact, round_))
+        self._links.append(QueryLink(image.id, found.inliers, found.log_nfa, value, found.artefact, round_))
         self._outcomes.append(found)
 
     def _mark_shared(self, original: Array) -> None:
@@ -118,11 +120,11 @@ class Expansion:
         """The same decisions on new matches that the review takes on stored ones."""
         fresh = self._links[self._stored :]
         theirs = self._stores.vectors.fetch([link.id for link in fresh])
-        nfa = np.array([link.nfa for link in fresh])
+        log_nfa = np.array([link.log_nfa for link in fresh])
         similar = np.array(
             [similarity(refined, theirs[link.id], DIGITS) if link.id in theirs else np.nan for link in fresh]
         )
-        decided = decide(nfa, similar, len(refined), self._stores.acceptance, self._stores.reviewer)
+        decided = decide(log_nfa, similar, len(refined), self._stores.acceptance, self._stores.reviewer)
         for k, (link, excluded) in enumerate(zip(fresh, decided, strict=True), self._stored):
             if link.excluded is None:
                 self._links[k] = link._replace(excluded=excluded)

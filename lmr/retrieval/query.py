@@ -66,7 +66,7 @@ def query_of_stored(stores: Stores, id: str, budget: SearchBudget = SearchBudget
     for link in ledger.pairs.links_of(image.number):
         other = ledger.images.numbered(link.other)
         if other.split == "index" or bridging:
-            links.append(QueryLink(other.id, link.inliers, link.nfa, link.weight, link.excluded, link.round))
+            links.append(QueryLink(other.id, link.inliers, link.log_nfa, link.weight, link.excluded, link.round))
     bare = not ledger.features.has(image.number)  # it came with imported matches
     if bare or ((image.split == "index" or bridging) and compared):
         refined = stores.vectors.fetch([id]).get(id, original)
@@ -133,7 +133,7 @@ def better_turned(
     else:
         seen = turning.from_photo(stores, photo, turning.likely(chance))
     near = turning.matches(stores, seen, [upright.id])
-    evidence = {turn: max((match.nfa for match in best[:1]), default=0.0) for turn, best in near.items()}
+    evidence = {turn: max((match.log_nfa for match in best[:1]), default=0.0) for turn, best in near.items()}
     starts: list[tuple[float, SearchQuery]] = []
     for turn in turning.promising(evidence, upright.best, chance)[:FOLLOWED]:
         left = budget.less(time.monotonic() - begun)

@@ -47,7 +47,7 @@ class Match(NamedTuple):
     """What a photo matches: an image, and -log10 of the number of false alarms."""
 
     image: Image
-    nfa: float
+    log_nfa: float
 
 
 def how(stores: Stores) -> str:
@@ -123,8 +123,8 @@ def _compared(stores: Stores, seen: Seen, ids: Iterable[str]) -> list[Match]:
         others = [ledger.features.local(image.number) for image in part]
         for image, outcome in zip(part, verify_against(own, others, threads, by), strict=True):
             if outcome.transform is not None and outcome.artefact is None:
-                found.append(Match(image, outcome.nfa))
-    return sorted(found, key=lambda match: (-match.nfa, match.image.id))
+                found.append(Match(image, outcome.log_nfa))
+    return sorted(found, key=lambda match: (-match.log_nfa, match.image.id))
 
 
 def fewer(features: Features, count: int) -> Features:
@@ -155,10 +155,10 @@ def gain(turn: int, evidence: float, upright: float, chance: Array) -> float:
 
 def promising(evidence: Mapping[int, float], upright: float, chance: Array) -> list[int]:
     """The turns that are worth a closer look, best first; a mirrored one must be clearly better than the others."""
-    plain = max((nfa for turn, nfa in evidence.items() if turn < MIRRORED), default=0.0)
+    plain = max((log_nfa for turn, log_nfa in evidence.items() if turn < MIRRORED), default=0.0)
     gains = {
-        turn: gain(turn, nfa, upright, chance)
-        for turn, nfa in evidence.items()
-        if turn < MIRRORED or nfa >= _RATIO * plain
+        turn: gain(turn, log_nfa, upright, chance)
+        for turn, log_nfa in evidence.items()
+        if turn < MIRRORED or log_nfa >= _RATIO * plain
     }
     return sorted((turn for turn in gains if gains[turn] > _WORTH_A_LOOK), key=lambda turn: (-gains[turn], turn))

@@ -14,7 +14,7 @@ class QueryLink(NamedTuple):
 
     id: str
     inliers: int
-    nfa: float
+    log_nfa: float
     weight: float
     excluded: Excluded | None
     round: int
@@ -74,7 +74,7 @@ class SearchQuery:
     @property
     def best(self) -> float:
         """-log10(false alarms) of the best match that shows a place, be it a weak one; 0 where there is none."""
-        return max((link.nfa for link in self.links if expands(link.excluded)), default=0.0)
+        return max((link.log_nfa for link in self.links if expands(link.excluded)), default=0.0)
 
     def joins(self, id: str) -> tuple[float, int]:
         """Weight and hash of its match with an image at which a way may begin; endless at itself, none: less than 0."""

@@ -21,7 +21,7 @@ from lmr.store.cypher import Query, queries
 from lmr.values import Edge, batches
 from lmr.where import first_instant, last_instant
 
-FORMAT = 4
+FORMAT = 5
 BATCH = 10_000
 Row = dict[str, Any]
 T = TypeVar("T")
@@ -181,7 +181,7 @@ def edge_row(edge: Edge) -> Row:
         "properties": {
             "inliers": found.inliers,
             "matches": found.matches,
-            "nfa": found.nfa,
+            "log_nfa": found.log_nfa,
             "similarity": edge.similarity,
             "weight": edge.weight,
             "hash": pair_hash(edge.a, edge.b),

@@ -99,13 +99,17 @@ class GraphReplica:
         rows = graph.run("read/images")
         held = {row["id"]: (row["split"], row["landmark"], *_facts(row)) for row in rows}
         yield from compared("neo4j", "images", images, held)
-        edges = {(e.a, e.b): (e.weight, e.verification.inliers, e.excluded) for _, e in ledger.pairs.edges()}
-        matches = {(r["a"], r["b"]): (r["weight"], r["inliers"], r["excluded"]) for r in graph.run("read/matches")}
+        edges = {
+            (e.a, e.b): (e.weight, e.verification.inliers, e.verification.log_nfa, e.excluded)
+            for _, e in ledger.pairs.edges()
+        }
+        found = graph.run("read/matches")
+        matches = {(r["a"], r["b"]): (r["weight"], r["inliers"], r["log_nfa"], r["excluded"]) for r in found}
         yield from compared("neo4j", "matches", edges, matches)
         bridging = self._stores.bridge_queries
         usable = {
             pair: weight
-            for pair, (weight, _, excluded) in edges.items()
+            for pair, (weight, _, _, excluded) in edges.items()
             if excluded is None and (bridging or all(images[id][0] == "index" for id in pair))
         }
         forest, parts = strongest(sorted(images), usable)

@@ -25,7 +25,7 @@ from lmr.values import Array, Edge, batches
 _TOGETHER = 10_000  # edges
 MANY = 200_000  # matches: from here on it is quicker than the normal writer, though the database restarts
 _MATCH = (
-    ":START_ID,:END_ID,inliers:long,matches:long,nfa:double,similarity:double,weight:double,hash:long,transform:double[],"
+    ":START_ID,:END_ID,inliers:long,matches:long,log_nfa:double,similarity:double,weight:double,hash:long,transform:double[],"
     "region_a:double[],region_b:double[],round:long,excluded,turn_a:long,turn_b:long"
 )
 
@@ -114,7 +114,7 @@ def _grow(forest: GrowingForest, ends: Array, edges: Sequence[Edge]) -> None:
 def _match(first: int, second: int, edge: Edge) -> Sequence[object]:
     found = edge.verification
     lists = (";".join(map(repr, values or ())) for values in (found.transform, found.region_a, found.region_b))
-    measured = (found.inliers, found.matches, found.nfa, edge.similarity, edge.weight, pair_hash(edge.a, edge.b))
+    measured = (found.inliers, found.matches, found.log_nfa, edge.similarity, edge.weight, pair_hash(edge.a, edge.b))
     turns = (degrees(turn) if turn else None for turn in edge.turns)
     return (first, second, *measured, *lists, edge.round, edge.excluded, *turns)
 

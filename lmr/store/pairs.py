@@ -72,7 +72,7 @@ class Links(NamedTuple):
     a: Array
     b: Array
     inliers: Array
-    nfa: Array
+    log_nfa: Array
     excluded: Array
     confirmed: Array
 
@@ -87,7 +87,7 @@ class LinkTo(NamedTuple):
     other: int
     sequence: int
     inliers: int
-    nfa: float
+    log_nfa: float
     excluded: Excluded | None
     weight: float
     round: int
@@ -110,7 +110,7 @@ class Pairs:
     def rows(self) -> Iterator[PairRow]:
         """Every outcome, in the order in which it was kept."""
         select = (
-            "SELECT a, b, matches, inliers, nfa, geometry, round, excluded, similarity, weight, confirmed,"
+            "SELECT a, b, matches, inliers, log_nfa, geometry, round, excluded, similarity, weight, confirmed,"
             " fingerprint FROM pairs ORDER BY seq"
         )
         return (_row(found) for found in self._db.stream(select))
@@ -127,10 +127,10 @@ class Pairs:
         """
         found = row.verification
         geometry = None if row.weight is None else _packed(found)
-        values = (row.a, row.b, found.matches, found.inliers, found.nfa, geometry, row.round, row.excluded)
+        values = (row.a, row.b, found.matches, found.inliers, found.log_nfa, geometry, row.round, row.excluded)
         insert = (
-            "INSERT INTO pairs (a, b, matches, inliers, nfa, geometry, round, excluded, similarity, weight, confirmed,"
-            " fingerprint) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (a, b) DO NOTHING"
+            "INSERT INTO pairs (a, b, matches, inliers, log_nfa, geometry, round, excluded, similarity, weight,"
+            " confirmed, fingerprint) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (a, b) DO NOTHING"
         )
         with _told(f"the outcome of the pair {row.a} - {row.b}"):
             if anew:
@@ -145,7 +145,7 @@ class Pairs:
         """(sequence, edge) of the pairs kept after a sequence, in that order; only_moved: by a scale and a shift."""
         select = (
             "SELECT seq, x.id, y.id, x.turn, y.turn, similarity, weight, round, excluded, confirmed, matches, inliers,"
-            " nfa, geometry"
+            " log_nfa, geometry"
             " FROM pairs JOIN images x ON x.number = a JOIN images y ON y.number = b"
             " WHERE seq > ? AND weight IS NOT NULL AND true ORDER BY seq LIMIT ?"
         )
@@ -159,7 +159,7 @@ class Pairs:
     def links(self, upto: int | None = None, *, after: int = 0, of: Iterable[int] | None = None) -> Links:
         """All edges, or those after and up to a sequence, or of some images, in that order, without their geometry."""
         select = (
-            "SELECT seq, a, b, inliers, nfa, confirmed, excluded FROM pairs"
+            "SELECT seq, a, b, inliers, log_nfa, confirmed, excluded FROM pairs"
             " WHERE weight IS NOT NULL AND (CAST(?1 AS INTEGER) IS NULL OR seq <= ?1) AND seq > ?2"
         )
         values: list[Any] = [upto, after]
@@ -186,7 +186,7 @@ class Pairs:
 
     def links_of(self, number: int) -> list[LinkTo]:
         """The edges of one image."""
-        columns = "seq, inliers, nfa, excluded, weight, round, confirmed FROM pairs WHERE"
+        columns = "seq, inliers, log_nfa, excluded, weight, round, confirmed FROM pairs WHERE"
         select = (
             f"SELECT b, {columns} a = ?1 AND weight IS NOT NULL"
             f" UNION ALL SELECT a, {columns} b = ?1 AND weight IS NOT NULL"
@@ -234,7 +234,7 @@ class Pairs:
     def row(self, a: int, b: int) -> PairRow | None:
         """The outcome of a pair, the image of the smaller id first; None if it was never compared."""
         select = (
-            "SELECT a, b, matches, inliers, nfa, geometry, round, excluded, similarity, weight, confirmed,"
+            "SELECT a, b, matches, inliers, log_nfa, geometry, round, excluded, similarity, weight, confirmed,"
             " fingerprint FROM pairs WHERE a = ? AND b = ?"
         )
         found = self._db.execute(select, (a, b)).fetchone()
@@ -267,8 +267,8 @@ class Pairs:
     def outcome(self, a: int, b: int) -> tuple[Verification, float | None, Excluded | None] | None:
         """Verification, weight and exclusion of a pair in either order; None if it was never compared."""
         select = (
-            "SELECT matches, inliers, nfa, weight, excluded FROM pairs WHERE a = ? AND b = ?"
-            " UNION ALL SELECT matches, inliers, nfa, weight, excluded FROM pairs WHERE a = ? AND b = ?"
+            "SELECT matches, inliers, log_nfa, weight, excluded FROM pairs WHERE a = ? AND b = ?"
+            " UNION ALL SELECT matches, inliers, log_nfa, weight, excluded FROM pairs WHERE a = ? AND b = ?"
         )
         row = self._db.execute(select, (a, b, b, a)).fetchone()
         return (Verification(row[0], row[1], row[2]), row[3], _EXCLUDED[row[4]]) if row else None
@@ -316,11 +316,11 @@ class Pairs:
 
     def put_anew(self, a: int, b: int, found: Verification, fingerprint: int) -> None:
         """Keep an outcome that will stand in the place of that which the pair has; a < b."""
-        values = (a, b, found.matches, found.inliers, found.nfa, _packed(found), found.artefact, fingerprint)
+        values = (a, b, found.matches, found.inliers, found.log_nfa, _packed(found), found.artefact, fingerprint)
         upsert = (
-            "INSERT INTO verified_anew (a, b, matches, inliers, nfa, geometry, artefact, fingerprint, shown)"
+            "INSERT INTO verified_anew (a, b, matches, inliers, log_nfa, geometry, artefact, fingerprint, shown)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (a, b) DO UPDATE SET matches = excluded.matches,"
-            " inliers = excluded.inliers, nfa = excluded.nfa, geometry = excluded.geometry,"
+            " inliers = excluded.inliers, log_nfa = excluded.log_nfa, geometry = excluded.geometry,"
             " artefact = excluded.artefact, fingerprint = excluded.fingerprint, shown = excluded.shown"
         )
         self._db.execute(upsert, (*values, None if found.shown is None else packed(found.shown)))
@@ -329,7 +329,7 @@ class Pairs:
         """The outcomes so kept, by numbers; others may be changed meanwhile."""
         after = (0, 0)
         select = (
-            "SELECT a, b, matches, inliers, nfa, geometry, artefact, shown FROM verified_anew WHERE (a, b) > (?, ?)"
+            "SELECT a, b, matches, inliers, log_nfa, geometry, artefact, shown FROM verified_anew WHERE (a, b) > (?, ?)"
             f" ORDER BY a, b LIMIT {_FETCHED}"
         )
         while rows := self._db.execute(select, after).fetchall():
@@ -370,14 +370,14 @@ def _told(what: str) -> Iterator[None]:
 
 
 def _row(columns: Sequence[Any]) -> PairRow:
-    a, b, matches, inliers, nfa, geometry, round_, excluded, similar, weight, confirmed, fingerprint = columns
-    found = _verification(matches, inliers, nfa, geometry)
+    a, b, matches, inliers, log_nfa, geometry, round_, excluded, similar, weight, confirmed, fingerprint = columns
+    found = _verification(matches, inliers, log_nfa, geometry)
     return PairRow(a, b, found, round_, _EXCLUDED[excluded], similar, weight, bool(confirmed), fingerprint)
 
 
-def _verification(matches: int, inliers: int, nfa: float, geometry: bytes | None) -> Verification:
+def _verification(matches: int, inliers: int, log_nfa: float, geometry: bytes | None) -> Verification:
     """What was found; a pair below the lower threshold has no geometry, nor has one that only a person joined."""
     if geometry is None:
-        return Verification(matches, inliers, nfa)
+        return Verification(matches, inliers, log_nfa)
     values = _GEOMETRY.unpack(geometry)
-    return Verification(matches, inliers, nfa, values[:6], values[6:10], values[10:])
+    return Verification(matches, inliers, log_nfa, values[:6], values[6:10], values[10:])

@@ -115,7 +115,7 @@ def around(stores: Stores, numbers: Iterable[int], hops: int, upto: int | None =
 def _matrix(stores: Stores, images: Sequence[Image], links: Links) -> csr_matrix:
     """(N, N): a match of two index images moves both; that of a query photo moves this alone, unless they bridge."""
     links = links.where(are(links, expands))
-    values = _strengths(stores, links.inliers, links.nfa, links.confirmed)
+    values = _strengths(stores, links.inliers, links.log_nfa, links.confirmed)
     a, b = rows_of(images, links.a), rows_of(images, links.b)
     bridging = stores.bridge_queries
     takes_part = np.array([image.split == "index" or bridging for image in images], bool)
@@ -170,7 +170,7 @@ def refiner(stores: Stores) -> Refiner:
             other = ledger.images.numbered(link.other)
             if link.sequence <= upto and expands(link.excluded) and (other.split == "index" or stores.bridge_queries):
                 numbers[other.id] = other.number
-                found.append((other.id, weight_of(stores, link.inliers, link.nfa, link.confirmed)))
+                found.append((other.id, weight_of(stores, link.inliers, link.log_nfa, link.confirmed)))
         return sorted(found)
 
     return Refiner(original, links, stores.smoothing)
@@ -182,10 +182,10 @@ def pair_similarity(ledger: Ledger, a: int, b: int) -> float:
     return 0.0 if first is None or second is None else similarity(first, second)
 
 
-def weight_of(stores: Stores, inliers: int, nfa: float, confirmed: bool = False) -> float:
+def weight_of(stores: Stores, inliers: int, log_nfa: float, confirmed: bool = False) -> float:
     """How much one match moves its images."""
-    return float(_strengths(stores, np.array(inliers), np.array(nfa), np.array(confirmed)))
+    return float(_strengths(stores, np.array(inliers), np.array(log_nfa), np.array(confirmed)))
 
 
-def _strengths(stores: Stores, inliers: Array, nfa: Array, confirmed: Array) -> Array:
-    return strengths(inliers, nfa, confirmed, stores.settings.expansion_confidence, stores.reviewer)
+def _strengths(stores: Stores, inliers: Array, log_nfa: Array, confirmed: Array) -> Array:
+    return strengths(inliers, log_nfa, confirmed, stores.settings.expansion_confidence, stores.reviewer)

@@ -85,7 +85,7 @@ def reliability(stores: Stores, found: Described) -> Reliability:
 def _chances(stores: Stores, found: Described) -> tuple[Links, Array]:
     links = judged(stores.ledger.pairs.links())
     similar, dimension = agreements(found, links), found.refined.shape[1]
-    return links, chances_wrong(links.nfa, similar, dimension, stores.acceptance, stores.reviewer)
+    return links, chances_wrong(links.log_nfa, similar, dimension, stores.acceptance, stores.reviewer)
 
 
 def _stated(links: Links, chances: Array) -> Stated:

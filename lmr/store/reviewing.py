@@ -53,7 +53,7 @@ def review(stores: Stores, bereft: Iterable[int] = ()) -> Described:
         links = ledger.pairs.links(of=moved)
     links = judged(links)
     similar, dimension = agreements(found, links), found.refined.shape[1]
-    decided = decide(links.nfa, similar, dimension, stores.acceptance, stores.reviewer)
+    decided = decide(links.log_nfa, similar, dimension, stores.acceptance, stores.reviewer)
     known = links.excluded.copy()
     known[are(links, lambda reason: reason == Excluded.LOOK_ALIKE)] = None  # those are told apart by all, below
     changed = decided != known
@@ -121,7 +121,7 @@ def marks_of_photo(
     and these: nobody asks whether the photo is stored.
     """
     accept = stores.settings.nfa_accept
-    own = [(~k, photo.id, id, one) for k, (id, one) in enumerate(found) if one.nfa >= accept]
+    own = [(~k, photo.id, id, one) for k, (id, one) in enumerate(found) if one.log_nfa >= accept]
     if all(_as_moved(one) is None for *_, one in own):
         return set()
     others = [(seq, edge.a, edge.b, edge.verification) for seq, edge in moved()]
@@ -165,7 +165,9 @@ def _shared_marks(
 ) -> set[int]:
     """Keys of those among the edges (key, a, b, outcome) that are over a mark which unrelated photos share."""
     ledger, accept = stores.ledger, stores.settings.nfa_accept
-    moved = [(*edge, model) for edge in edges if edge[3].nfa >= accept and (model := _as_moved(edge[3])) is not None]
+    moved = [
+        (*edge, model) for edge in edges if edge[3].log_nfa >= accept and (model := _as_moved(edge[3])) is not None
+    ]
     ids = sorted({id for _, a, b, *_ in moved for id in (a, b)})
     row = {id: k for k, id in enumerate(ids)}
     keys, seen = [], []

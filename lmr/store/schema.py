@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from lmr.store.backend import Connection
+from lmr.store.facts import Facts
 from lmr.store.fingerprints import fill
 from lmr.store.pairs import ONLY_MOVED
+from lmr.store.state import Marks
 
-FORMAT = 6
+FORMAT = 7
 # by what their rows are told apart and ordered; those that others refer to come first
 KEYS = {
     "meta": "key",
@@ -110,6 +115,10 @@ CREATE INDEX shown_lacking ON shown (a, b) WHERE lacks = 1;
 CREATE TABLE look_alikes (number INTEGER PRIMARY KEY, place INTEGER NOT NULL) STRICT;
 CREATE TABLE told_apart (place INTEGER NOT NULL, other INTEGER NOT NULL, PRIMARY KEY (place, other)) STRICT;
 """
+_LOG_NFA = """
+ALTER TABLE pairs RENAME COLUMN nfa TO log_nfa;
+ALTER TABLE verified_anew RENAME COLUMN nfa TO log_nfa;
+"""
 EMPTY = (
     "PRAGMA page_size = 16384; PRAGMA journal_mode = WAL;"
     + _SCHEMA
@@ -118,6 +127,7 @@ EMPTY = (
     + _IDENTITY
     + _FINGERPRINTS
     + _LOOK_ALIKES
+    + _LOG_NFA
 )
 MIGRATIONS = {  # format -> what makes the next one of it
     1: """
@@ -145,5 +155,9 @@ UPDATE pairs SET excluded = CASE excluded
     ELSE excluded END WHERE excluded IS NOT NULL;
 """,
     5: _LOOK_ALIKES,
+    6: _LOG_NFA,
 }
-FILLS = {4: fill}  # format -> what fills in, after that, what takes more than statements
+FILLS: dict[int, Callable[[Connection, Callable[[str], str | None]], None]] = {
+    4: fill,
+    6: lambda db, _: Marks(db, Facts(db)).rebuild(),  # edges of the graph have the older name of it
+}  # format -> what fills in, after that, what takes more than statements

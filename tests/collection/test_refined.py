@@ -109,9 +109,9 @@ def test_the_review_is_a_function_of_the_pairs_alone(copy: Stores) -> None:
     accept = copy.settings.nfa_accept
     for _, edge in copy.ledger.pairs.edges():
         if edge.excluded in (None, Excluded.DOUBTED):
-            assert edge.verification.nfa >= accept
+            assert edge.verification.log_nfa >= accept
         if edge.excluded == Excluded.WEAK:
-            assert edge.verification.nfa < accept
+            assert edge.verification.log_nfa < accept
     assert Excluded.DOUBTED in before.values()
     # whatever the reviewed reasons were, they come out the same; what was decided by hand or in the pair stays
     reviewed = (None, Excluded.WEAK, Excluded.DOUBTED, Excluded.SHARED_MARK)

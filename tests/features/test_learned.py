@@ -264,7 +264,7 @@ def test_views_of_one_place_are_told_from_others(settings: Settings, tmp_path: P
     paths = [path for name in ("mill", "bank") for path in make_place(tmp_path, name)]
     views = [decode(path.read_bytes(), max_pixels=10**6, min_side=16, enough=640) for path in paths]
     seen = [prepare(by.extract([by.prepare(one)])[0], by.verifier) for one in views]
-    found = {(a, b): verify(seen[a], seen[b], by.verifier).nfa for a in range(4) for b in range(4) if a < b}
+    found = {(a, b): verify(seen[a], seen[b], by.verifier).log_nfa for a in range(4) for b in range(4) if a < b}
     # the patterns lie on one grid, and so do some points of unrelated ones
     assert min(found[0, 1], found[2, 3]) > 100 > 10 > max(found[a, b] for a in (0, 1) for b in (2, 3)), found
 

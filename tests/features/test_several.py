@@ -67,10 +67,10 @@ def test_a_pair_is_judged_by_each_and_together(seed: int, shared: int, of_others
         verify(*(prepare(photo.parts[k], by) for photo in (first, second)), by) for k, by in enumerate((ONE, OTHER))
     ]
     found = verify(a, b, BY)
-    told = [one for one in parts if one.transform is not None and one.nfa > 0]
-    assert found.nfa == pytest.approx(sum(one.nfa for one in told)) if told else found == parts[0]
+    told = [one for one in parts if one.transform is not None and one.log_nfa > 0]
+    assert found.log_nfa == pytest.approx(sum(one.log_nfa for one in told)) if told else found == parts[0]
     if told:
-        best = max(told, key=lambda one: one.nfa)
+        best = max(told, key=lambda one: one.log_nfa)
         assert (found.transform, found.region_a) == (best.transform, best.region_a)
         assert found.inliers == max(one.inliers for one in told)
     back = verify(b, a, BY)
@@ -81,8 +81,8 @@ def test_a_pair_is_judged_by_each_and_together(seed: int, shared: int, of_others
     assert matches.max(initial=0) < len(first)  # of the first extractor
 
 
-def outcome(nfa: float, artefact: Excluded | None = None) -> Verification:
-    return Verification(40, 20, nfa, (1.0, 0, 0, 0, 1, 0), (0.0, 0, 1, 1), (0.0, 0, 1, 1), artefact)
+def outcome(log_nfa: float, artefact: Excluded | None = None) -> Verification:
+    return Verification(40, 20, log_nfa, (1.0, 0, 0, 0, 1, 0), (0.0, 0, 1, 1), (0.0, 0, 1, 1), artefact)
 
 
 def test_a_mark_counts_unless_a_place_is_seen_behind_it() -> None:
@@ -91,13 +91,13 @@ def test_a_mark_counts_unless_a_place_is_seen_behind_it() -> None:
     assert together([mark, place], BY) == (place, 1) and together([place, mark], BY) == (place, 0)
     nothing = Verification(3, 0, 0.0)
     assert together([nothing, weak], BY) == (weak, 1) and together([nothing, nothing], BY) == (nothing, 0)
-    assert together([weak, place], BY)[0].nfa == 11.0
+    assert together([weak, place], BY)[0].log_nfa == 11.0
 
 
 def test_a_photo_that_is_glanced_at_is_compared_by_the_first_alone() -> None:
     first, second = pair(3, 80, 80)
     a, few = prepare(first, BY), prepare(replace(second, others=()), BY)
-    assert verify(a, few, BY).nfa == verify(prepare(replace(first, others=()), ONE), few, ONE).nfa
+    assert verify(a, few, BY).log_nfa == verify(prepare(replace(first, others=()), ONE), few, ONE).log_nfa
 
 
 def test_vlad_describes_by_the_features_of_all() -> None:

@@ -63,9 +63,11 @@ def test_a_pair_is_kept_once_and_weights_may_be_equal(ledger: Ledger) -> None:
 
 def test_an_outcome_that_cannot_be_kept_is_told(ledger: Ledger) -> None:
     a, b = (add(ledger, id * 64) for id in "ab")
-    broken = PairRow(a, b, replace(FOUND, nfa=float("nan")), 1, None, 0.5, 25.0)  # SQLite keeps it as NULL
+    broken = PairRow(a, b, replace(FOUND, log_nfa=float("nan")), 1, None, 0.5, 25.0)  # SQLite keeps it as NULL
     for anew in (False, True):
-        with pytest.raises(CollectionError, match=r"outcome of the pair 1 - 2 cannot be kept: NOT NULL .*pairs.nfa"):
+        with pytest.raises(
+            CollectionError, match=r"outcome of the pair 1 - 2 cannot be kept: NOT NULL .*pairs.log_nfa"
+        ):
             ledger.pairs.keep(broken, anew=anew)
 
 

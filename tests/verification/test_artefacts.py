@@ -119,9 +119,9 @@ def test_a_watermark_joins_no_two_photos_and_hides_no_place(place: str) -> None:
         prepared.append(prepare(unpack(pack(extractors.local.prepare(photo)))))
     found = {(a, b): verify(prepared[a], prepared[b]) for a, b in itertools.combinations(range(len(prepared)), 2)}
     pairs = [pair for pair in found if pair != (8, 9)]
-    strong = [pair for pair in pairs if found[pair].nfa >= 8]
+    strong = [pair for pair in pairs if found[pair].log_nfa >= 8]
     assert len(strong) > 15  # the mark is found
-    edges = [seen(pair, found[pair]) for pair in pairs if found[pair].nfa >= 3 and not found[pair].artefact]
+    edges = [seen(pair, found[pair]) for pair in pairs if found[pair].log_nfa >= 3 and not found[pair].artefact]
     kept = [pair for pair in strong if found[pair].artefact is None]
     vectors = rng.normal(size=(10, 64))
     marks = shared_marks(edges, np.array([(640, 480)] * 10), unrelated_in(unit_rows(vectors)))
@@ -129,7 +129,7 @@ def test_a_watermark_joins_no_two_photos_and_hides_no_place(place: str) -> None:
     assert [pair for pair in kept if pair not in told] == []
     assert bool(told) == (place == "anywhere")
     assert found[8, 9].artefact is None  # the same place, seen behind the mark
-    assert found[8, 9].nfa > 10
+    assert found[8, 9].log_nfa > 10
 
 
 def seen(pair: tuple[int, int], found: Verification) -> Seen:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy.special import comb
 
 from lmr.method.fingerprints import VERIFICATION, Fingerprint
-from lmr.method.verification.geometry import inliers_of, log_nfa
+from lmr.method.verification.geometry import inliers_of, log_nfa_of
 from lmr.method.verification.kernels import vote_of_pairs
 from lmr.method.verification.matching import prepare
 from lmr.method.verification.parameters import Geometry, Matching, PairGeometry, Plausible, Verifier
@@ -67,7 +67,7 @@ def test_it_is_the_same_in_either_order_to_the_bit(shared: int, others: int, uni
     a, b, c = (prepare(one, BY) for one in (first, second, other))
     there, *places = correspondences(a, b, BY)
     back, *swapped = correspondences(b, a, BY)
-    assert there.nfa > 3 and there.inliers >= 0.5 * shared
+    assert there.log_nfa > 3 and there.inliers >= 0.5 * shared
     whole, turned_round = (there, back) if a.key <= b.key else (back, there)
     assert turned_round == whole.swapped()
     assert all(np.array_equal(one, two) for one, two in zip(places, swapped[::-1], strict=True))
@@ -80,7 +80,7 @@ def test_a_turned_photo_is_found_where_turns_are_allowed() -> None:
     round_ = replace(second, keypoints=np.stack([640 - y, x], 1).astype(np.float32))
     for by, least, most in ((BY, -np.inf, 3), (TURNED, 40, np.inf)):
         found = verify(prepare(first, by), prepare(round_, by), by)
-        assert least < found.nfa < most
+        assert least < found.log_nfa < most
     few = np.r_[0:5]  # too few for an affine map: scale and shift with the turn
     p, q = first.keypoints[few].astype(float), round_.keypoints[few].astype(float)
     inside, model = inliers_of(p, q, np.zeros(5), TURNED.geometry)
@@ -90,16 +90,16 @@ def test_a_turned_photo_is_found_where_turns_are_allowed() -> None:
 def test_false_alarms_count_every_two_of_the_inliers() -> None:
     alpha = np.pi * 12**2 / (640 * 480)
     expected = -np.log10(300 * comb(300, 14) * comb(14, 2) * alpha**12)
-    assert log_nfa(300, 14, 640 * 480, PairGeometry()) == pytest.approx(expected)
-    assert log_nfa(300, 14, 640 * 480, PairGeometry(evidence=0.5)) == pytest.approx(expected / 2)
-    assert log_nfa(300, 2, 640 * 480, PairGeometry()) == 0
+    assert log_nfa_of(300, 14, 640 * 480, PairGeometry()) == pytest.approx(expected)
+    assert log_nfa_of(300, 14, 640 * 480, PairGeometry(evidence=0.5)) == pytest.approx(expected / 2)
+    assert log_nfa_of(300, 2, 640 * 480, PairGeometry()) == 0
 
 
 def test_random_photos_are_not_accepted() -> None:
     rng = np.random.default_rng(5)
     pairs = [(prepare(features(rng, 400)), prepare(features(rng, 400))) for _ in range(60)]
     for by in (BY, TURNED):
-        assert sum(verify(a, b, by).nfa >= 3 for a, b in pairs) <= 1
+        assert sum(verify(a, b, by).log_nfa >= 3 for a, b in pairs) <= 1
 
 
 def test_points_in_one_place_are_no_hypothesis() -> None:

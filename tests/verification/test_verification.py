@@ -13,7 +13,7 @@ from scipy.special import comb
 from lmr.extractors.presets import preset
 from lmr.method.features.pack import pack, unpack
 from lmr.method.photos.made import photograph, shots
-from lmr.method.verification.geometry import distinct, inliers_of, log_nfa, occupied_area, only_moved
+from lmr.method.verification.geometry import distinct, inliers_of, log_nfa_of, occupied_area, only_moved
 from lmr.method.verification.matching import match, prepare
 from lmr.method.verification.verify import correspondences, verify
 from lmr.method.verification.weights import pair_hash, similarity, weight
@@ -76,7 +76,7 @@ def test_verification_is_the_same_in_either_order_to_the_bit(shared: int, others
     there, *places = correspondences(first, second)
     back, *others_places = correspondences(second, first)
     assert there.transform is not None and back.transform is not None
-    assert there.nfa > 3 and there.inliers >= 0.5 * shared
+    assert there.log_nfa > 3 and there.inliers >= 0.5 * shared
     whole, swapped = (there, back) if first.key <= second.key else (back, there)
     assert swapped == whole.swapped()
     assert (swapped.region_a, swapped.region_b) == (whole.region_b, whole.region_a) != (whole.region_a, whole.region_b)
@@ -93,7 +93,7 @@ def test_noise_is_told_the_same_in_either_order(n: int, m: int, seed: int) -> No
     rng = np.random.default_rng(seed)
     first, second = prepare(features(rng, n, 2)), prepare(features(rng, m, 2))
     there, back = verify(first, second), verify(second, first)
-    assert (there.matches, there.inliers, there.nfa) == (back.matches, back.inliers, back.nfa)
+    assert (there.matches, there.inliers, there.log_nfa) == (back.matches, back.inliers, back.log_nfa)
     assert (there.region_a, there.region_b) == (back.region_b, back.region_a)
     assert there.matches == len(match(first, second).first)
 
@@ -144,15 +144,15 @@ def test_what_is_only_moved_equals_the_plain_reference(n: int, seed: int, scale:
 def test_false_alarms_as_the_formula_says() -> None:
     alpha = np.pi * 12**2 / (640 * 480) * 0.5
     expected = -np.log10(300 * comb(300, 14) * alpha**13)
-    assert log_nfa(300, 14, 640 * 480) == pytest.approx(expected)
-    assert log_nfa(300, 2, 640 * 480) == 0
-    assert log_nfa(300, 15, 640 * 480) > log_nfa(300, 14, 640 * 480) > log_nfa(400, 14, 640 * 480)
+    assert log_nfa_of(300, 14, 640 * 480) == pytest.approx(expected)
+    assert log_nfa_of(300, 2, 640 * 480) == 0
+    assert log_nfa_of(300, 15, 640 * 480) > log_nfa_of(300, 14, 640 * 480) > log_nfa_of(400, 14, 640 * 480)
 
 
 def test_random_photos_are_not_accepted() -> None:
     rng = np.random.default_rng(5)
     pairs = [(prepare(features(rng, 400)), prepare(features(rng, 400))) for _ in range(60)]
-    accepted = sum(verify(a, b).nfa >= 3 for a, b in pairs)
+    accepted = sum(verify(a, b).log_nfa >= 3 for a, b in pairs)
     assert accepted <= 1
 
 
@@ -173,13 +173,13 @@ def described(azimuths: tuple[int, int]) -> list[Features]:
 def test_front_and_corner_match_front_and_side_do_not() -> None:
     front, corner = (prepare(f) for f in described((1, 4)))
     found, places_a, places_b = correspondences(front, corner)
-    assert found.nfa > 50
+    assert found.log_nfa > 50
     assert found.inliers > 60
     assert found.transform is not None
     model = np.array(found.transform).reshape(2, 3)
     assert np.median(np.linalg.norm(places_a @ model[:, :2].T + model[:, 2] - places_b, axis=1)) < 8
     front, side = (prepare(f) for f in described((1, 9)))
-    assert verify(front, side).nfa < 3
+    assert verify(front, side).log_nfa < 3
 
 
 def test_weights_are_distinct_and_do_not_depend_on_the_order() -> None:

@@ -142,11 +142,11 @@ def keep_tested(stores: Stores, row: PairRow, a: str, b: str, *, anew: bool = Fa
     The review decides the rest.
     """
     ledger, settings, found = stores.ledger, stores.settings, row.verification
-    if found.nfa < settings.nfa_weak or found.transform is None:
+    if found.log_nfa < settings.nfa_weak or found.transform is None:
         ledger.pairs.keep(row, anew=anew)
         return
     similar = pair_similarity(ledger, row.a, row.b)
-    excluded = found.artefact or (None if found.nfa >= settings.nfa_accept else Excluded.WEAK)
+    excluded = found.artefact or (None if found.log_nfa >= settings.nfa_accept else Excluded.WEAK)
     value = weight(a, b, found.inliers, similar, similarity_weight=settings.similarity_weight)
     ledger.pairs.keep(replace(row, excluded=excluded, similarity=similar, weight=value), anew=anew)
 

@@ -109,9 +109,9 @@ def _take(stores: Stores, one: tuple[int, str], other: tuple[int, str], found: V
         done.refuse("both names are of one image")
     elif found.artefact is not None:
         done.refuse("what agrees is a mark over both photos")
-    elif found.nfa < stores.settings.nfa_accept:
+    elif found.log_nfa < stores.settings.nfa_accept:
         done.refuse("their points do not agree")
     else:
         first, second = sorted((one, other), key=lambda image: image[1])
-        told = Verification(found.matches, found.inliers, found.nfa)  # a map belongs to features that are kept
+        told = Verification(found.matches, found.inliers, found.log_nfa)  # a map belongs to features that are kept
         keep(stores, first, second, found.inliers, done, told)

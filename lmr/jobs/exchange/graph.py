@@ -15,7 +15,7 @@ from lmr.tables import inert
 from lmr.text import printable
 from lmr.values import batches
 
-COLUMNS = ("a", "b", "name_a", "name_b", "inliers", "nfa", "similarity", "weight", "round", "excluded")
+COLUMNS = ("a", "b", "name_a", "name_b", "inliers", "log_nfa", "similarity", "weight", "round", "excluded")
 VERTICES, EDGES = "vertices.parquet", "edges.parquet"
 _OF_VERTICES = ("id", "name", "split", "landmark", "place", "taken_at", "latitude", "longitude", "width", "height")
 _BATCH = 10_000
@@ -47,7 +47,7 @@ def _rows(stores: Stores) -> Iterator[tuple]:
             edge.b,
             *shown,
             found.inliers,
-            found.nfa,
+            found.log_nfa,
             edge.similarity,
             edge.weight,
             edge.round,

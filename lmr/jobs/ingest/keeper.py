@@ -109,7 +109,7 @@ class Keeper:
         if preset.turns_cheaply:
             raw_global = preset.descriptor.raw_global_from(made.raw_global)
             seen += [preset.turned(features, raw_global, turn, size)[0] for turn in TURNS[1:]]
-        return any(verify(theirs, prepare(one, by), by).nfa >= CERTAIN for one in seen)
+        return any(verify(theirs, prepare(one, by), by).log_nfa >= CERTAIN for one in seen)
 
     def _pass_on(self, old: int, new: int, label: Label | None) -> None:
         """Let an edited photo have the label, split and rulings of what it was made of."""

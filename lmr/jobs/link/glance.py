@@ -55,8 +55,8 @@ def worth_reading(stores: Stores, groups: Groups, numbers: Sequence[int]) -> Ite
     for (number, others), best in results(stores.executor, compare, asked, compared, shared=(made, stores.verifier)):
         worth = [
             (turn, ledger.images.numbered(row[place]).id)
-            for turn, row, (place, nfa) in zip(TRIED, others, best, strict=True)
-            if nfa >= (_WORTH_IT if turn < MIRRORED else _WORTH_IT_MIRRORED)
+            for turn, row, (place, log_nfa) in zip(TRIED, others, best, strict=True)
+            if log_nfa >= (_WORTH_IT if turn < MIRRORED else _WORTH_IT_MIRRORED)
         ]
         if worth:
             yield number, [turn for turn, _ in worth], [id for _, id in worth]
@@ -99,8 +99,8 @@ def compare(asked: Compared, shared: tuple[Preset, Verifier]) -> list[tuple[int,
         own, best = prepare(turned, by), (0, -np.inf)
         for place, other in enumerate(others):
             outcome = verify(own, _few(asked.photos[other], by), by)
-            if outcome.transform is not None and outcome.artefact is None and outcome.nfa > best[1]:
-                best = (place, outcome.nfa)
+            if outcome.transform is not None and outcome.artefact is None and outcome.log_nfa > best[1]:
+                best = (place, outcome.log_nfa)
         found.append(best)
     return found
 

@@ -32,7 +32,9 @@ class Groups:
         row = {number: k for k, number in enumerate(images)}
         takes_part = np.array([image.split == "index" or bridging for image in images.values()], bool)
         links = ledger.pairs.links()
-        firm = np.array([reason is None for reason in links.excluded], bool) & ((links.nfa >= _FIRM) | links.confirmed)
+        firm = np.array([reason is None for reason in links.excluded], bool) & (
+            (links.log_nfa >= _FIRM) | links.confirmed
+        )
         a, b = (np.array([row[n] for n in ends[firm].tolist()], np.int64) for ends in (links.a, links.b))
         inner = takes_part[a] & takes_part[b] if len(a) else np.zeros(0, bool)
         shape = (len(images), len(images))

@@ -38,7 +38,7 @@ class Turned:
     turn: int
     mirrored: bool
     match: str | None
-    nfa: float
+    log_nfa: float
 
 
 class Finding(NamedTuple):
@@ -47,7 +47,7 @@ class Finding(NamedTuple):
     number: int
     turn: int
     other: int
-    nfa: float
+    log_nfa: float
     gain: float
 
 
@@ -77,8 +77,8 @@ def turned_images(stores: Stores) -> list[Turned]:
     for image in sorted(ledger.images.all(), key=lambda image: image.id):
         if image.turn and tried.get(image.number, 0) != TURNED_BY_HAND and image.id not in judged:
             links = [link for link in ledger.pairs.links_of(image.number) if link.excluded is None]
-            best = max(links, key=lambda link: link.nfa, default=None)
-            found.append(_told(stores, image.id, best and best.other, 0.0 if best is None else best.nfa))
+            best = max(links, key=lambda link: link.log_nfa, default=None)
+            found.append(_told(stores, image.id, best and best.other, 0.0 if best is None else best.log_nfa))
     return found
 
 
@@ -126,7 +126,7 @@ def turn_found(stores: Stores, found: list[Finding]) -> list[Turned]:
         settled |= ends
         why |= {image.id: one for image in turning_now}
     _put(stores, made, again)
-    return [_told(stores, id, one.other, one.nfa) for id, one in why.items()]
+    return [_told(stores, id, one.other, one.log_nfa) for id, one in why.items()]
 
 
 def _made(stores: Stores, image: Image, turn: int) -> _Made:
@@ -160,12 +160,12 @@ def _put(stores: Stores, made: Sequence[_Made], again: Sequence[int] = (), *, by
         bring_up(stores, Step.VECTORS, moved)
 
 
-def _told(stores: Stores, id: str, other: int | None, nfa: float) -> Turned:
+def _told(stores: Stores, id: str, other: int | None, log_nfa: float) -> Turned:
     ledger, image = stores.ledger, stores.ledger.images.get(id)
     if image is None:
         raise UsageError(f"{id} is not an image of the collection")
     match = ledger.images.numbered(other).id if other else None
-    return Turned(id, name_of(ledger, image.number), degrees(image.turn), image.turn >= MIRRORED, match, nfa)
+    return Turned(id, name_of(ledger, image.number), degrees(image.turn), image.turn >= MIRRORED, match, log_nfa)
 
 
 def name_of(ledger: Ledger, number: int) -> str:

@@ -83,7 +83,7 @@ def _of_query(stores: Stores, image: Image) -> Finding | None:
         return None
     if start.turn == upright.turn:
         return None
-    best = max((link for link in start.links if expands(link.excluded)), key=lambda link: link.nfa, default=None)
+    best = max((link for link in start.links if expands(link.excluded)), key=lambda link: link.log_nfa, default=None)
     other = None if best is None else stores.ledger.images.get(best.id)
     turn = after(back(image.turn), start.turn)
     return Finding(image.number, turn, other.number if other else 0, start.best, start.best + CLEARLY)
@@ -125,12 +125,12 @@ def _best_of(
 ) -> Finding | None:
     """The turn for which clearly more speaks than for the image as it is."""
     links = stores.ledger.pairs.links_of(image.number)
-    upright = max((link.nfa for link in links if expands(link.excluded)), default=0.0)
+    upright = max((link.log_nfa for link in links if expands(link.excluded)), default=0.0)
     found = turning.matches(stores, seen, own, proposed)
     best = {turn: matches[0] for turn, matches in found.items() if matches}
-    ranked = turning.promising({turn: match.nfa for turn, match in best.items()}, upright, chance)
-    if not ranked or best[ranked[0]].nfa < _LEAST:
+    ranked = turning.promising({turn: match.log_nfa for turn, match in best.items()}, upright, chance)
+    if not ranked or best[ranked[0]].log_nfa < _LEAST:
         return None
     turn = ranked[0]
-    gain = turning.gain(turn, best[turn].nfa, upright, chance)
-    return Finding(image.number, turn, best[turn].image.number, best[turn].nfa, gain) if gain >= _CLEARLY else None
+    gain = turning.gain(turn, best[turn].log_nfa, upright, chance)
+    return Finding(image.number, turn, best[turn].image.number, best[turn].log_nfa, gain) if gain >= _CLEARLY else None

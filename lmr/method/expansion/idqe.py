@@ -31,13 +31,13 @@ class Smoothing:
     confidence: float
 
 
-def link_weights(inliers: Array, nfa: Array, confidence: float, steepness: float = STEEPNESS) -> Array:
+def link_weights(inliers: Array, log_nfa: Array, confidence: float, steepness: float = STEEPNESS) -> Array:
     """(n,), (n,) -> (n,) how much a match moves its images: slowly rising with inliers, times the chance it is right.
 
     The chance is logistic in -log10(false alarms): on real photos a match at 0 is right in one of seven cases, at 3
     in half of them, at 6 nearly always.
     """
-    chance = 1 / (1 + np.exp(-steepness * (np.asarray(nfa, np.float64) - confidence)))
+    chance = 1 / (1 + np.exp(-steepness * (np.asarray(log_nfa, np.float64) - confidence)))
     return np.log1p(inliers) / np.log(101) * chance
 
 

@@ -44,13 +44,13 @@ def expands(excluded: Excluded | None) -> bool:
     return excluded in (None, Excluded.WEAK, Excluded.DOUBTED, Excluded.LOOK_ALIKE)
 
 
-def strengths(inliers: Array, nfa: Array, confirmed: Array, confidence: float, by: Review = REVIEWER) -> Array:
+def strengths(inliers: Array, log_nfa: Array, confirmed: Array, confidence: float, by: Review = REVIEWER) -> Array:
     """(n,) how much matches move their images; one that a person confirmed counts as certain.
 
     confidence: -log10(false alarms) at which a match is as likely right as wrong (`expansion_confidence`).
     """
     inliers = np.where(confirmed, np.maximum(inliers, by.confirmed_inliers), inliers)
-    sure = np.where(confirmed, np.maximum(nfa, by.certain), nfa)
+    sure = np.where(confirmed, np.maximum(log_nfa, by.certain), log_nfa)
     return link_weights(inliers, sure, confidence, by.steepness)
 
 
@@ -74,43 +74,43 @@ class Acceptance:
         return math.log((1 - self.wrong) / self.wrong)
 
 
-def odds(nfa: Array, similar: Array, dimension: int, of: Acceptance, by: Review = REVIEWER) -> Array:
+def odds(log_nfa: Array, similar: Array, dimension: int, of: Acceptance, by: Review = REVIEWER) -> Array:
     """(E,) natural logarithm of the odds that a match is right.
 
-    nfa (E,): -log10(false alarms) of its geometry; similar (E,): of the refined descriptors of that length, nan where
-    an image has none. The two are taken as independent evidence. The few dimensions that a handful of photos can teach
-    say nothing.
+    log_nfa (E,): -log10(false alarms) of its geometry; similar (E,): of the refined descriptors of that length, nan
+    where an image has none. The two are taken as independent evidence. The few dimensions that a handful of photos can
+    teach say nothing.
     """
     told = np.where(np.isnan(similar), of.even, similar) - of.even
     counts = of.weight if dimension >= by.least_dimension else 0.0
-    return np.asarray(by.steepness * (nfa - of.accept) + counts * told)
+    return np.asarray(by.steepness * (log_nfa - of.accept) + counts * told)
 
 
-def chances_wrong(nfa: Array, similar: Array, dimension: int, of: Acceptance, by: Review = REVIEWER) -> Array:
+def chances_wrong(log_nfa: Array, similar: Array, dimension: int, of: Acceptance, by: Review = REVIEWER) -> Array:
     """(E,) chance that a match joins photos of different places, which its odds come to.
 
     On two sets of labelled photos that many were wrong (docs/figures.md).
     """
-    return np.asarray(1 / (1 + np.exp(np.minimum(odds(nfa, similar, dimension, of, by), _CERTAIN))))
+    return np.asarray(1 / (1 + np.exp(np.minimum(odds(log_nfa, similar, dimension, of, by), _CERTAIN))))
 
 
-def accepted(nfa: Array, similar: Array, dimension: int, of: Acceptance, by: Review = REVIEWER) -> Array:
+def accepted(log_nfa: Array, similar: Array, dimension: int, of: Acceptance, by: Review = REVIEWER) -> Array:
     """(E,) bool: whether a match is likely enough right, or all but certain by its geometry alone.
 
     None takes part by agreement alone: descriptors come to agree by weak matches as well, by those over a mark too.
     Where there are none that say anything, the geometry alone decides.
     """
     silent = np.isnan(similar) | (of.weight == 0) | (dimension < by.least_dimension)
-    likely = odds(nfa, similar, dimension, of, by) >= of.least_odds
-    return np.asarray((nfa >= of.accept) & (likely | silent | (nfa >= by.certain)))
+    likely = odds(log_nfa, similar, dimension, of, by) >= of.least_odds
+    return np.asarray((log_nfa >= of.accept) & (likely | silent | (log_nfa >= by.certain)))
 
 
-def decide(nfa: Array, similar: Array, dimension: int, of: Acceptance, by: Review = REVIEWER) -> Array:
+def decide(log_nfa: Array, similar: Array, dimension: int, of: Acceptance, by: Review = REVIEWER) -> Array:
     """(E,) of None for a match that takes part; else what speaks against it.
 
     Excluded.WEAK: chance explains it too well; Excluded.DOUBTED: it does not, but both descriptors disagree.
     """
-    decided = np.full(len(nfa), None, object)
-    decided[~accepted(nfa, similar, dimension, of, by)] = Excluded.DOUBTED
-    decided[nfa < of.accept] = Excluded.WEAK
+    decided = np.full(len(log_nfa), None, object)
+    decided[~accepted(log_nfa, similar, dimension, of, by)] = Excluded.DOUBTED
+    decided[log_nfa < of.accept] = Excluded.WEAK
     return decided

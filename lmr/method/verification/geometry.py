@@ -62,7 +62,7 @@ def occupied_area(points: Array, area: float, by: Geometry = GEOMETRY) -> float:
     return min(area, distinct(points, by.occupied) * by.occupied**2)
 
 
-def log_nfa(matches: int, inliers: int, area: float, by: Geometry = GEOMETRY) -> float:
+def log_nfa_of(matches: int, inliers: int, area: float, by: Geometry = GEOMETRY) -> float:
     """-log10 of the number of false alarms n · C(n, k) · alpha^(k - 1); area in square working px.
 
     alpha is the chance that a random match agrees: the tolerance's part of the area, times that of the scale. Where

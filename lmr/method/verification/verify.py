@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from lmr.method.verification.artefacts import keeps_its_place
-from lmr.method.verification.geometry import distinct, inliers_of, log_nfa, occupied_area, only_moved
+from lmr.method.verification.geometry import distinct, inliers_of, log_nfa_of, occupied_area, only_moved
 from lmr.method.verification.matching import Prepared, match
 from lmr.method.verification.parameters import VERIFIER, Showing, Together, TwoLooks, Verifier
 from lmr.values import Array, Matches, Shown, Verification
@@ -89,15 +89,15 @@ def together(found: Sequence[Verification], by: Verifier) -> tuple[Verification,
     The evidence of all is added up, as they err on different photos; a pair has as many inliers as the one with most.
     Where one sees but a mark, the others' evidence of a place behind it must suffice.
     """
-    told = [k for k, one in enumerate(found) if one.transform is not None and one.artefact is None and one.nfa > 0]
+    told = [k for k, one in enumerate(found) if one.transform is not None and one.artefact is None and one.log_nfa > 0]
     marks = [k for k, one in enumerate(found) if one.artefact is not None]
-    evidence = sum(found[k].nfa for k in told)
+    evidence = sum(found[k].log_nfa for k in told)
     is_mark = bool(marks) and evidence < by.artefacts.behind
-    best = max(marks if is_mark else told, key=lambda k: found[k].nfa, default=0)  # of equal ones the first
+    best = max(marks if is_mark else told, key=lambda k: found[k].log_nfa, default=0)  # of equal ones the first
     if is_mark or not told:
         return found[best], best
     shown = next((found[k].shown for k in told if found[k].shown is not None), None)
-    return replace(found[best], nfa=evidence, inliers=max(found[k].inliers for k in told), shown=shown), best
+    return replace(found[best], log_nfa=evidence, inliers=max(found[k].inliers for k in told), shown=shown), best
 
 
 def matched_points(a: Prepared, b: Prepared, by: Verifier = VERIFIER) -> tuple[Array, Array]:
@@ -123,8 +123,8 @@ def _look(a: Prepared, b: Prepared, matches: Matches, by: Verifier) -> Verificat
     """The outcome of a pair that so few points agree in that a second look, at all points, would find no match."""
     assert isinstance(by.matching, TwoLooks)
     found = _agreement(a, b, matches, by)
-    is_settled = found.model is None or found.nfa < by.matching.settled
-    return Verification(found.matches, found.inliers, found.nfa) if is_settled else None
+    is_settled = found.model is None or found.log_nfa < by.matching.settled
+    return Verification(found.matches, found.inliers, found.log_nfa) if is_settled else None
 
 
 def _verified(a: Prepared, b: Prepared, matches: Matches, by: Verifier) -> tuple[Verification, Array, Array]:
@@ -134,7 +134,7 @@ def _verified(a: Prepared, b: Prepared, matches: Matches, by: Verifier) -> tuple
         seen = np.isin(matches.first, first)
         others = Matches(matches.first[~seen], matches.second[~seen], matches.ratios[~seen])
         behind, *rest = _agreeing(a, b, others, by)
-        if behind.artefact is None and behind.nfa >= by.artefacts.behind:
+        if behind.artefact is None and behind.log_nfa >= by.artefacts.behind:
             found, (first, second) = behind, rest
     return found, first, second
 
@@ -145,7 +145,7 @@ class _Agreement:
 
     matches: int
     inliers: int
-    nfa: float
+    log_nfa: float
     first: Array
     second: Array
     model: Array | None = None
@@ -163,21 +163,21 @@ def _agreement(a: Prepared, b: Prepared, matches: Matches, by: Verifier) -> _Agr
     if inliers < geometry.least_matches:
         return _Agreement(count, inliers, 0.0, first[inside], second[inside])
     areas = occupied_area(p, a.area, geometry), occupied_area(q, b.area, geometry)
-    nfa = min(log_nfa(count, inliers, area, geometry) for area in areas)
-    return _Agreement(count, inliers, nfa, first[inside], second[inside], model)
+    log_nfa = min(log_nfa_of(count, inliers, area, geometry) for area in areas)
+    return _Agreement(count, inliers, log_nfa, first[inside], second[inside], model)
 
 
 def _agreeing(a: Prepared, b: Prepared, matches: Matches, by: Verifier) -> tuple[Verification, Array, Array]:
     """What matches agree on, and the points of each photo that do."""
     of, geometry = _agreement(a, b, matches, by), by.geometry
-    count, inliers, nfa, model = of.matches, of.inliers, of.nfa, of.model
+    count, inliers, log_nfa, model = of.matches, of.inliers, of.log_nfa, of.model
     if model is None:
-        return Verification(count, inliers, nfa), of.first, of.second
+        return Verification(count, inliers, log_nfa), of.first, of.second
     p, q = a.points[of.first], b.points[of.second]
     artefact, shown_p, shown_q, shown = None, p, q, None
-    if nfa >= by.artefacts.probable:
+    if log_nfa >= by.artefacts.probable:
         if isinstance(by.artefacts, Showing):
-            shown = _shown(nfa, (p * a.unit, q * b.unit), (a.view, b.view), by.artefacts.grid)
+            shown = _shown(log_nfa, (p * a.unit, q * b.unit), (a.view, b.view), by.artefacts.grid)
         if moved := only_moved(p, q, geometry):
             model, closely = moved
             shown_p, shown_q = p[closely], q[closely]
@@ -191,7 +191,7 @@ def _agreeing(a: Prepared, b: Prepared, matches: Matches, by: Verifier) -> tuple
     whole[:, 2] *= b.unit
     transform = tuple(float(x) for x in whole.ravel())
     regions = _box(shown_p * a.unit), _box(shown_q * b.unit)
-    return Verification(count, inliers, nfa, transform, *regions, artefact, shown), of.first, of.second
+    return Verification(count, inliers, log_nfa, transform, *regions, artefact, shown), of.first, of.second
 
 
 def _shown(evidence: float, places: tuple[Array, Array], views: tuple[Sequence[float], ...], side: int) -> Shown:
