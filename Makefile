@@ -69,6 +69,7 @@ oldest: $(VENV)/.ready  ## the oldest versions that pyproject.toml allows (witho
 	  --no-loadscope-reorder $(QUICK)
 
 soak: $(VENV)/.ready  ## what takes longer than make test may (hours); SEED=… repeats what failed
+	$(MAKE) coverage
 	$(BIN)/python -m benchmarks.photos
 	$(BIN)/python -m benchmarks.verification
 	$(BIN)/python -m benchmarks.ranking

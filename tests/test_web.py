@@ -697,6 +697,14 @@ def test_the_map_shows_where_and_when(browser: httpx.Client, c: lmr.Collection) 
     alone = next(image for image in c.images() if image.location is None and c.locate(image.id)[0].place)
     assert "By the photos that it matches it was taken near" in browser.get(f"/photos/{alone.id}").text
 
+    without = next(link for link in links_on(shown, "/map?") if "suggested=1" in link)
+    text = browser.get(without).text
+    guesses = {row["id"] for row in c.cypher("unlocated", limit=100)}
+    assert alone.id in guesses and guesses <= set(ids_on(browser.get("/map?suggested=1&view=-180,-90,180,90").text))
+    assert 'class="guess"' in text and "probably near" in text and "(confidence 0." in text
+    assert "suggested=1" in next(iter(links_on(text, "/map?view=")))  # the next view has them too
+    assert 'class="guess"' not in browser.get("/map?suggested=1&label=nothing").text
+
 
 def test_circles_hold_every_photo_and_lead_nearer() -> None:
     rng = random.Random(0)

@@ -9,6 +9,7 @@ from starlette.requests import Request
 
 from lmr.library.image import Image
 from lmr.web.asked import whole
+from lmr.web.mapped import in_words
 from lmr.web.searching import card_of
 from lmr.web.site import ASKING, Site
 
@@ -51,9 +52,7 @@ def _suggested(site: Site, image: Image) -> str | None:
     (found,) = site.c.locate(image.id) if image.location is None else (None,)
     if found is None or found.place is None:
         return None
-    near = "{:.5f}, {:.5f}".format(*found.place)
-    spread = f", within {found.spread:,.0f} m" if found.spread else ""
-    return f"{near}{spread} (confidence {found.confidence or 0:.2f})"
+    return in_words(found)
 
 
 def matches_around(site: Site, id: str, most: int) -> list[dict[str, Any]]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from starlette.requests import Request
 
@@ -15,6 +16,10 @@ from lmr.web.asked import MOST, PAGE, Asked, whole
 from lmr.web.outline import land
 from lmr.web.searching import card_of
 from lmr.web.site import Site
+from lmr.where import Where
+
+if TYPE_CHECKING:
+    from lmr.retrieval.locate import Located
 
 _ACROSS = 24  # cells in which photos are gathered
 _LEAST = 0.002  # degrees: no nearer view
@@ -110,25 +115,35 @@ def _narrow(latitude: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Circle:
-    """Photos near each other: how many, where and how large they are drawn, and the view that they lead to."""
+    """Photos near each other: how many, where and how large they are drawn, and the view that they lead to.
+
+    guess: whether these places are suggested ones.
+    """
 
     count: int
     x: float
     y: float
     radius: float
     view: str
+    guess: bool = False
 
 
 def mapped(site: Site, request: Request) -> str:
-    """Photos with a position, those of a time if asked."""
+    """Photos with a position, those of a time if asked; if asked also where others were probably taken."""
     asked = Asked.read({name: request.query_params.get(name, "") for name in ("from", "to", "label")})
-    found = site.c.positions(asked.options()["where"])
-    view = View.read(request.query_params) or View.around(found.values())
+    where, guessing = asked.options()["where"], request.query_params.get("suggested") == "1"
+    found = site.c.positions(where)
+    guessed = _guessed(site, where) if guessing else {}
+    view = View.read(request.query_params) or View.around([*found.values(), *(one[0] for one in guessed.values())])
     inside = {id: place for id, place in found.items() if view.holds(place)}
-    begin = whole(request.query_params, "start", 0, MOST)
-    ids = list(inside)[begin : begin + PAGE]
+    likely = {id: one for id, one in guessed.items() if view.holds(one[0])}
+    begin, more = whole(request.query_params, "start", 0, MOST), None
+    ids = [*inside, *likely][begin : begin + PAGE]
     cards = [card_of(site.image(id)) for id in ids]
-    more = asked.link("/map", view=view.text, start=begin + PAGE) if begin + PAGE < len(inside) else None
+    cards = [replace(card, facts=likely[ImageId(card.id)][1]) if card.id in likely else card for card in cards]
+    more_of = {"suggested": 1} if guessing else {}
+    if begin + PAGE < len(inside) + len(likely):
+        more = asked.link("/map", view=view.text, start=begin + PAGE, **more_of)
     if "part" in request.query_params:
         return site.html("cards.html", cards=cards, more=more)
     rows = site.c.cypher("located-clusters", limit=_CLUSTERS)
@@ -137,13 +152,36 @@ def mapped(site: Site, request: Request) -> str:
         asked=asked,
         view=view,
         land=land(),
-        circles=gathered(inside, view),
+        circles=[
+            *gathered(inside, view),
+            *(replace(one, guess=True) for one in gathered({id: one[0] for id, one in likely.items()}, view)),
+        ],
         count=len(inside),
         whole=len(found),
+        guessing=guessing,
+        likely=len(likely),
+        more_of=more_of,
         clusters=[row for row in rows if view.holds((row["latitude"], row["longitude"]))][:PAGE],
         cards=cards,
         more=more,
     )
+
+
+def _guessed(site: Site, where: Where | None) -> dict[ImageId, tuple[Place, str]]:
+    """Places suggested for photos without one, of those that a filter lets pass, with what is said of them."""
+    found = dict[ImageId, tuple[Place, str]]()
+    for id, one in site.suggested().items():
+        image = site.image(id)
+        if one.place and (where is None or where.passes(image.taken_at, *one.place, image.landmark)):
+            found[id] = one.place, f"probably near {in_words(one)}"
+    return found
+
+
+def in_words(found: Located) -> str:
+    """A suggested place, how far those lie around it that it is told by, and how sure it is."""
+    near = "{:.5f}, {:.5f}".format(*found.place or ())
+    spread = f", within {found.spread:,.0f} m" if found.spread else ""
+    return f"{near}{spread} (confidence {found.confidence or 0:.2f})"
 
 
 @dataclass(frozen=True, slots=True)

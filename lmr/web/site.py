@@ -9,7 +9,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import jinja2
 
@@ -28,6 +28,9 @@ from lmr.web.jobs import Jobs
 from lmr.web.kept import IN_HAND, Kept, PhotosInHand
 from lmr.web.lately import Lately
 
+if TYPE_CHECKING:
+    from lmr.retrieval.locate import Located
+
 T = TypeVar("T")
 
 ASKING: ContextVar[Role] = ContextVar("ASKING", default="look")  # whom this thread works for
@@ -35,6 +38,7 @@ _ID = re.compile(r"[0-9a-f]{6,64}")
 _GROWS = 8  # times as many results are fetched when those at hand are at an end
 _RESULTS = 50_000  # in finished searches: about 100 MB
 _WAYS = 500
+_SUGGESTED = 2000
 _NAMED = 100_000  # photos whose former labels are at hand
 REVIEWED = 50  # matches that are worth a look, at once
 _PICTURE_BYTES = 64 * 2**20
@@ -79,6 +83,7 @@ class Site:
         self._results: Kept[Asked, _Results] = Kept(_RESULTS, lambda kept: len(kept.found) + 1)
         self._ways: Kept[Any, Explanation] = Kept(_WAYS, lambda found: 1)
         self._reviewed = Lately(self._state, lambda: self.c.review(REVIEWED), self.searching.begin)
+        self._suggested = Lately(self._state, self._suggest, self.searching.begin)
         self.namings: Kept[str, dict[ImageId, str | None]] = Kept(_NAMED, len)
         self.pictures: Kept[Any, bytes] = Kept(_PICTURE_BYTES, len)
 
@@ -153,6 +158,18 @@ class Site:
     def review(self, *, now: bool = False) -> Review:
         """What is worth a look: as it is now, or was just before. Of 100,000 photos finding it takes seconds."""
         return self._reviewed.get(now=now)
+
+    def suggested(self) -> dict[ImageId, Located]:
+        """Where photos without a position were probably taken, of those that match one which has one, the surest first.
+
+        As it is now, or was just before; of so many of them as a page can draw.
+        """
+        return self._suggested.get()
+
+    def _suggest(self) -> dict[ImageId, Located]:
+        ids = [ImageId(row["id"]) for row in self.c.cypher("unlocated", limit=_SUGGESTED)]
+        found = sorted(self.c.locate(*ids) if ids else [], key=lambda one: -(one.confidence or 0.0))
+        return {ImageId(one.id): one for one in found if one.id is not None and one.place is not None}
 
     def _state(self) -> object:
         return self.c.snapshot().name, self.c.version
