@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import shutil
 import sqlite3
 import stat
@@ -70,7 +71,14 @@ def test_rejecting_and_confirming(linked: tuple[Cli, Path]) -> None:
     done = cli.json("reject", a[:12], b[:12], "--why", "=HYPERLINK()")
     assert (a, b) not in accepted(cli) and done["accepted"] == len(accepted(cli))
     assert "rejected" in cli("query", "excluded")
-    cli("confirm", b, a)
+    cut = [(a, b)]
+    while joined := re.search(r"has (\d+) inliers: `lmr explain (\w+) (\w+)", cli.run("reject", *cut[-1]).stderr):
+        weakest = min(cli.json("explain", *cut[-1])["path"], key=lambda hop: hop["inliers"])
+        assert joined.groups() == (str(weakest["inliers"]), weakest["a"][:12], weakest["b"][:12])
+        cut.append(joined.groups()[1:])
+    assert len(cut) > 1 and cli.json("explain", *cut[-1])["path"] is None
+    for pair in cut:
+        cli("confirm", *pair)
     assert (a, b) in accepted(cli)
     cli("check")
     for words, told in ((("reject", a, a), "joins two images"), (("confirm", a, "nothing.jpg"), "neither an image id")):

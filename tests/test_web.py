@@ -475,6 +475,7 @@ def test_a_way_is_shown_judged_and_taken_back(browser: httpx.Client, c: lmr.Coll
         assert again != shown
         pair = browser.get(f"/pair/{a}/{b}").text
         assert "A person rejected it: &lt;b&gt;a try" in pair and "Take back: rejected" in pair
+        assert ("Other matches still join the two" in pair) == c.explain(a_id, b_id).joined
         assert browser.get("/review").text.count("Undo") == 1
     finally:
         undone = browser.post("/rule", data={"a": a, "b": b, "verdict": "withdraw"})

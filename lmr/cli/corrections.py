@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -66,6 +66,20 @@ def reject(a: A, b: B, why: Why = None, home: Home = None, as_json: Json = False
     first, second = photo_given(a), photo_given(b)
     with open_collection(home, quiet=as_json) as c:
         _tell(c.reject(first, second, why), as_json)
+        if not as_json:
+            _tell_what_joins(c, first, second)
+
+
+def _tell_what_joins(c: Collection, a: Any, b: Any) -> None:
+    """Two places that one false match joins are often joined by further ones, which take its place in the forest."""
+    path = c.explain(a, b).path
+    if path:
+        weakest = min(path, key=lambda hop: hop.inliers)
+        over = "another match joins" if len(path) == 1 else f"{len(path)} other matches still join"
+        say(
+            f"{over} them; the weakest has {weakest.inliers} inliers: "
+            f"`lmr explain {(weakest.a or '')[:12]} {(weakest.b or '')[:12]} --picture why.jpg` shows it"
+        )
 
 
 @app.command()
@@ -117,3 +131,5 @@ def _ask(c: Collection, found: Review) -> None:
         if key in ("c", "r"):
             judge, told = (c.confirm, "confirmed") if key == "c" else (c.reject, "rejected")
             say(f"{told}; {judge(ImageId(one.a), ImageId(one.b)).accepted} matches accepted in all")
+            if key == "r":
+                _tell_what_joins(c, ImageId(one.a), ImageId(one.b))

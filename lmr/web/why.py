@@ -113,7 +113,9 @@ def picture(site: Site, request: Request) -> Response:
 def pair(site: Site, request: Request) -> str:
     """One match of two stored images, whatever became of it."""
     a, b = (site.image(request.path_params[name]) for name in ("a", "b"))
-    return site.html("pair.html", a=card_of(a), b=card_of(b), match=site.c.match(a.id, b.id))
+    match = site.c.match(a.id, b.id)
+    still = match is not None and match.verdict == "rejected" and site.c.explain(a.id, b.id).joined
+    return site.html("pair.html", a=card_of(a), b=card_of(b), match=match, still=still)
 
 
 def pair_picture(site: Site, request: Request) -> Response:
