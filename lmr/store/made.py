@@ -10,11 +10,13 @@ from typing import Any
 from lmr.errors import CollectionError
 from lmr.extractors.presets import preset
 from lmr.method.features.preset import Preset
-from lmr.settings import Settings
+from lmr.settings import Settings, without_password
 from lmr.store.backend import Backend
 from lmr.store.ledger import Ledger
 from lmr.store.made_with import described_otherwise
+from lmr.store.manifest import STORAGE
 from lmr.store.state import OfReaders, first_marks
+from lmr.store.storage import Storage, check_same, normalised
 
 MODEL = "descriptor"
 _FIXED = (  # what stored results were made with
@@ -67,7 +69,11 @@ class Made:
 def create_ledger(place: Path | Backend, id: str, settings: Settings, made: Preset) -> Ledger:
     """An empty ledger for a collection of that id, made with these settings and extractors."""
     fixed = {name: str(getattr(settings, name)) for name in _FIXED}
-    ledger = Ledger.create(place, id=id, **first_marks(made.mark), **fixed)
+    storage = normalised(settings.storage)
+    if storage:
+        Storage(storage, id).begin()
+    facts = {**first_marks(made.mark), **fixed, STORAGE: without_password(storage)}
+    ledger = Ledger.create(place, given=storage, id=id, **facts)
     with ledger.transaction():
         for fingerprint in made.fingerprints:
             ledger.fingerprints.number(fingerprint)
@@ -87,6 +93,7 @@ def fixed(ledger: Ledger) -> dict[str, Any]:
 
 def as_made(settings: Settings, ledger: Ledger) -> Settings:
     """The settings with those that stored results depend on as the collection was made with."""
+    check_same(settings.home, settings.storage, ledger.manifest.storage)
     default, made_with = Settings(), fixed(ledger)
     for name, stored in made_with.items():
         given = getattr(settings, name)

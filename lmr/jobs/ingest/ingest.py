@@ -23,13 +23,14 @@ from lmr.store.files import File
 from lmr.store.ledger import Ledger
 from lmr.store.replica import bring_up
 from lmr.store.reviewing import review
+from lmr.store.shards import PHOTOS
 from lmr.store.state import Step
 from lmr.store.stores import Stores
 from lmr.text import printable, text_of
 from lmr.values import Split, batches
 
 REASONS = "set-aside.csv"
-_BATCH = 16
+_BATCH = 16  # photos of a transaction, where their features lie in the ledger
 _NAMED = 20  # of the rows that label no photo
 
 
@@ -87,8 +88,9 @@ def extract(
     if not work:
         return
     ledger, keeper = stores.ledger, Keeper(stores, label_of, split, counts)
+    size = PHOTOS if ledger.manifest.storage else _BATCH
     with stores.progress.task("Photos", len(work), "photos") as advance:
-        for batch in batches(finished(stores.preset, _taken(stores, work, stored or {})), _BATCH):
+        for batch in batches(finished(stores.preset, _taken(stores, work, stored or {})), size):
             with ledger.transaction():
                 for item, made in batch:
                     keeper.keep(item, Taken(reason=str(made)) if isinstance(made, WorkerDied) else made)
