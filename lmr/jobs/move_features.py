@@ -72,9 +72,6 @@ def _carry(ledger: Ledger, target: str, left: int, progress: Progress) -> None:
 
 def _tidy(ledger: Ledger, settings: Settings, target: str) -> None:
     """Remove the shards that were left, with their folder, and give room that the ledger had back."""
-    behind = _behind(ledger, target)
     drop_unused(ledger, settings.home)
-    for address in behind:
-        ledger.shards.storage(address).end()
     if target:
         ledger.shrink()

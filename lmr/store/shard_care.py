@@ -43,9 +43,12 @@ def unused(ledger: Ledger, home: Path) -> list[tuple[str, str]]:
     if (home / NEXT).exists():
         return []
     listed = ledger.manifest.all()
-    known = {one.shard.sha256 for one in listed if one.used}
     addresses = {one.shard.storage for one in listed} | {ledger.manifest.storage} - {""}
-    return [(address, name) for address in sorted(addresses) for name in ledger.shards.unknown(address, known)]
+    known = {
+        address: {one.shard.sha256 for one in listed if one.used and one.shard.storage == address}
+        for address in addresses
+    }
+    return [(address, name) for address in sorted(known) for name in ledger.shards.unknown(address, known[address])]
 
 
 def collect(ledger: Ledger, home: Path) -> None:
@@ -64,15 +67,22 @@ def collect(ledger: Ledger, home: Path) -> None:
 
 
 def drop_unused(ledger: Ledger, home: Path) -> None:
-    """Remove shards that no image refers to: first the files, so that one that is left is still listed."""
+    """Remove shards that no image refers to, and the folders that features were moved from.
+
+    First the files, so that one that is left is still listed.
+    """
     if (home / NEXT).exists():
         return
     for address, name in unused(ledger, home):
         ledger.shards.storage(address).remove(name)
+    listed = ledger.manifest.all()
     with ledger.transaction():
-        for one in ledger.manifest.all():
+        for one in listed:
             if not one.used:
                 ledger.manifest.forget(one.number)
+    needed = {one.shard.storage for one in listed if one.used} | {ledger.manifest.storage}
+    for address in {one.shard.storage for one in listed} - needed:
+        ledger.shards.storage(address).end()
 
 
 def _wasteful(one: Listed, storage: str) -> bool:

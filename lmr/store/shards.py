@@ -65,7 +65,7 @@ def packed(id: str, rows: Sequence[Row]) -> pa.Buffer:
         schema=_SCHEMA.with_metadata({"lmr": "features", "collection": id}),
     )
     into = pa.BufferOutputStream()
-    plain = {"compression": "none", "use_dictionary": False, "write_statistics": False, "store_schema": False}
+    plain = {"compression": "none", "use_dictionary": False, "write_statistics": False}
     pq.write_table(table, into, row_group_size=1, **plain)
     return into.getvalue()
 

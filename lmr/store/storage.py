@@ -79,6 +79,9 @@ class Storage:
         if not self._here:  # object storage shows a file when all of it has arrived
             with self._files.open_output_stream(f"{self._folder}/{name}") as file:
                 file.write(data)
+            found = self._files.get_file_info(f"{self._folder}/{name}").size
+            if found != data.size:
+                raise OSError(f"{name} has {found} bytes there, of {data.size:,} that were sent")
             return
         part, folder = Path(self._folder, f"{name}.part"), os.open(self._folder, os.O_RDONLY)
         try:
