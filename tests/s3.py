@@ -31,7 +31,11 @@ class Way:
     _lines: list[socket.socket] = field(default_factory=list)
 
     def mend(self) -> None:
-        listening = socket.create_server(("127.0.0.1", self.port), reuse_port=False)
+        for _ in range(100):  # what was cut ends a moment later
+            with contextlib.suppress(OSError):
+                listening = socket.create_server(("127.0.0.1", self.port))
+                break
+            time.sleep(0.05)
         self.port = listening.getsockname()[1]
         self._lines.append(listening)
         threading.Thread(target=self._accept, args=(listening,), daemon=True).start()
