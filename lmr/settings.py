@@ -166,6 +166,18 @@ def without_password(value: str) -> str:
     return f"{scheme}://{user.partition(':')[0]}{at}{place}{mark if any(kept) else ''}{'&'.join(kept)}"
 
 
+def storage_address(address: str) -> str:
+    """An address as it is kept and compared: folders by their whole path. Raises UsageError for one of another kind."""
+    if "://" not in address:
+        return os.path.abspath(os.path.expanduser(address)) if address else ""
+    if not address.startswith(("file:///", *STORAGES)):
+        raise UsageError(
+            f"the setting `storage` is a folder, file:///…, or an address such as s3://bucket/prefix?region=eu-west-1, "
+            f"not {without_password(address)}"
+        )
+    return address if "?" in address else address.rstrip("/")
+
+
 def _without_credentials(value: str) -> str:
     scheme, rest = value.split("://", 1)
     place, _, query = _CREDENTIALS.sub("", rest).partition("?")

@@ -10,13 +10,12 @@ from __future__ import annotations
 from lmr.errors import CollectionError, UsageError
 from lmr.jobs.move import Moved
 from lmr.progress import Progress
-from lmr.settings import Settings, without_password
+from lmr.settings import Settings, storage_address, without_password
 from lmr.store.ledger import Ledger, place_of
 from lmr.store.lock import writer
 from lmr.store.manifest import STORAGE
 from lmr.store.shard_care import NEXT, drop_unused
 from lmr.store.shards import PHOTOS
-from lmr.store.storage import normalised
 
 IN_LEDGER = "ledger"
 
@@ -27,9 +26,9 @@ def move_features(settings: Settings, named_by: str, target: str, progress: Prog
     named_by: where the setting `storage` comes from. Raises UsageError where they are there already, or the setting
     names another; CollectionError, BusyError, ServerError, StorageError.
     """
-    address = "" if target == IN_LEDGER else normalised(target)
+    address = "" if target == IN_LEDGER else storage_address(target)
     shown = without_password(address)
-    if settings.storage and without_password(normalised(settings.storage)) != shown:
+    if settings.storage and without_password(storage_address(settings.storage)) != shown:
         raise UsageError(
             f"{named_by} says that features lie in {without_password(settings.storage)}; take that away, or let it "
             f"name {shown or 'nothing'}, then run this again"

@@ -1,8 +1,6 @@
-"""Shards: immutable Parquet files with the features of some photos each, named by the hash of their bytes.
+"""Shards: immutable files with the features of some photos each (see shard_file), named by the hash of their bytes.
 
-Columns: `id`, the image's; `local`, its packed local features; `raw_global`, what its global descriptor is made of. A
-photo is a row group of its own, so that one is read without the others; nothing is compressed, as features are not
-to be made smaller. Which photo lies where, the ledger says.
+Which photo lies where, the ledger says. Arrow is loaded where there are any.
 """
 
 from __future__ import annotations
@@ -14,25 +12,21 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, NamedTuple
-
-import pyarrow as pa
-import pyarrow.parquet as pq
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lmr.errors import CollectionError
-from lmr.settings import without_password
-from lmr.store.storage import Storage, normalised
+from lmr.settings import storage_address, without_password
+
+if TYPE_CHECKING:
+    from lmr.store.storage import Storage
 
 PHOTOS = 128  # of a shard, at most: with 282 kB each, 36 MB
 LOCAL, RAW_GLOBAL = "local", "raw_global"
-_SCHEMA = pa.schema([("id", pa.string()), (LOCAL, pa.binary()), (RAW_GLOBAL, pa.binary())])
-_COLUMNS = _SCHEMA.names
 _NAME = re.compile(r"([0-9a-f]{64})\.parquet(\.part)?")
 _KEPT = 64 * 2**20  # bytes of features that are kept: blocks of pairs that follow one another share photos
 _OPEN = 64  # files
 _AT_ONCE = 8  # files that are read at once: object storage answers late, but many at a time
 _PIECE = 2**20
-_MOST_THRIFT = 64 * 2**20  # bytes and parts of a footer: what lies there may be anybody's
 
 
 class Row(NamedTuple):
@@ -58,24 +52,12 @@ class Shard:
         return f"{self.sha256}.parquet"
 
 
-def packed(id: str, rows: Sequence[Row]) -> pa.Buffer:
-    """The file of some rows of a collection; the same for the same, by the same pyarrow."""
-    table = pa.Table.from_arrays(
-        [pa.array([getattr(row, name) for row in rows], _SCHEMA.field(name).type) for name in _COLUMNS],
-        schema=_SCHEMA.with_metadata({"lmr": "features", "collection": id}),
-    )
-    into = pa.BufferOutputStream()
-    plain = {"compression": "none", "use_dictionary": False, "write_statistics": False}
-    pq.write_table(table, into, row_group_size=1, **plain)
-    return into.getvalue()
-
-
 class Shards:
     """Reads and writes the shards of one collection, for all threads; what was read last is kept."""
 
     def __init__(self, id: Callable[[], str], given: str = "") -> None:
         """id: gives the collection's; given: the storage's address as the setting has it, perhaps with a password."""
-        self._id, self._given = id, given and normalised(given)
+        self._id, self._given = id, storage_address(given)
         self._storages: dict[str, Storage] = {}
         self._open: OrderedDict[str, tuple[Any, Any]] = OrderedDict()  # by hash: file, what its footer says
         self._kept: OrderedDict[tuple[str, int, str], bytes] = OrderedDict()
@@ -83,6 +65,8 @@ class Shards:
 
     def storage(self, address: str) -> Storage:
         """The storage at an address without a password. Raises UsageError."""
+        from lmr.store.storage import Storage
+
         with self._lock:
             if address not in self._storages:
                 given = self._given if without_password(self._given) == address else address
@@ -91,6 +75,8 @@ class Shards:
 
     def write(self, address: str, rows: Sequence[Row], *, again: bool = False) -> Shard:
         """Put rows into a new shard; again: read it there again, and compare. Raises StorageError, CollectionError."""
+        from lmr.store.shard_file import packed
+
         data = packed(self._id(), rows)
         shard = Shard(address, hashlib.sha256(data).hexdigest(), data.size, len(rows))
         self.storage(address).put(shard.name, data)
@@ -140,31 +126,30 @@ class Shards:
                 self._held -= len(self._kept.popitem(last=False)[1])
 
     def _fetched(self, shard: Shard, places: Sequence[int], column: str) -> list[bytes]:
+        from lmr.store.shard_file import FaultError, column_of
+
         try:
-            file, footer = self._opened(shard)
-            if not all(0 <= place < footer.num_row_groups and _plain(footer, place, column) for place in places):
-                raise _damaged(shard, "it has other rows than the ledger knows")
-            reader = pq.ParquetFile(file, metadata=footer, pre_buffer=True)
-            return reader.read_row_groups(list(places), columns=[column], use_threads=False)[column].to_pylist()
+            return column_of(*self._opened(shard), places, column)
         except FileNotFoundError as error:
             raise FileNotFoundError(shard.name) from error
-        except (OSError, pa.ArrowException) as error:
+        except FaultError as error:
             with self._lock:
                 self._open.pop(shard.sha256, None)
             self.storage(shard.storage).check(shard.name)  # it may be the way there
-            raise _damaged(shard, str(error).strip()) from error
+            raise CollectionError(
+                f"the shard {shard.name} in {shard.storage} is damaged ({error}); `lmr check` tells what to do"
+            ) from error
 
     def _opened(self, shard: Shard) -> tuple[Any, Any]:
+        """A file, and what its end says."""
+        from lmr.store.shard_file import footer_of
+
         with self._lock:
             if shard.sha256 in self._open:
                 self._open.move_to_end(shard.sha256)
                 return self._open[shard.sha256]
         file = self.storage(shard.storage).open(shard.name)
-        if file.size() != shard.size:
-            raise _damaged(shard, f"it has {file.size():,} bytes instead of {shard.size:,}")
-        footer = _footer(file)
-        if footer.num_rows != shard.photos or footer.num_row_groups != shard.photos:
-            raise _damaged(shard, "it has other rows than the ledger knows")
+        footer = footer_of(file, shard.size, shard.photos)
         with self._lock:
             self._open[shard.sha256] = file, footer
             while len(self._open) > _OPEN:
@@ -190,30 +175,10 @@ class Shards:
         storage = self.storage(address)
         found = ((name, _NAME.fullmatch(name)) for name in sorted(storage.sizes()))
         left = [(name, match) for name, match in found if match and (match[2] or match[1] not in known)]
-        return [name for name, match in left if match[2] or self._says_ours(storage, name)]
+        return [name for name, match in left if match[2] or self._is_own(storage, name)]
 
-    def _says_ours(self, storage: Storage, name: str) -> bool:
-        try:
-            with storage.open(name) as file:
-                told = _footer(file).metadata or {}
-        except (OSError, pa.ArrowException):
-            return False
-        return told.get(b"lmr") == b"features" and told.get(b"collection") == self._id().encode()
+    def _is_own(self, storage: Storage, name: str) -> bool:
+        from lmr.store.shard_file import owner_of
 
-
-def _footer(file: Any) -> Any:
-    limits = {"thrift_string_size_limit": _MOST_THRIFT, "thrift_container_size_limit": _MOST_THRIFT}
-    return pq.ParquetFile(file, **limits).metadata
-
-
-def _plain(footer: Any, place: int, column: str) -> bool:
-    """Whether a photo's column is as long as it says: something compressed could be of any size once it is read."""
-    about = footer.row_group(place).column(_COLUMNS.index(column))
-    names = about.path_in_schema == column and about.compression == "UNCOMPRESSED"
-    return names and about.total_uncompressed_size == about.total_compressed_size
-
-
-def _damaged(shard: Shard, why: str) -> CollectionError:
-    return CollectionError(
-        f"the shard {shard.name} in {shard.storage} is damaged ({why}); `lmr check` tells what to do"
-    )
+        with storage.open(name) as file:
+            return owner_of(file) == self._id()

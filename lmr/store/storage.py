@@ -11,23 +11,11 @@ from typing import Any
 import pyarrow as pa
 from pyarrow import fs
 
-from lmr.errors import CollectionError, StorageError, UsageError
-from lmr.settings import STORAGES, without_password
+from lmr.errors import StorageError, UsageError
+from lmr.settings import without_password
 
 _ABOUT = "about.txt"
 _TOLD = 200  # characters of what a server says
-
-
-def normalised(address: str) -> str:
-    """An address as it is kept and compared: folders by their whole path. Raises UsageError for one of another kind."""
-    if "://" not in address:
-        return os.path.abspath(os.path.expanduser(address)) if address else ""
-    if not address.startswith(("file:///", *STORAGES)):
-        raise UsageError(
-            f"the setting `storage` is a folder, file:///…, or an address such as s3://bucket/prefix?region=eu-west-1, "
-            f"not {without_password(address)}"
-        )
-    return address if "?" in address else address.rstrip("/")
 
 
 class Storage:
@@ -37,7 +25,7 @@ class Storage:
     """
 
     def __init__(self, address: str, id: str) -> None:
-        """address: see `normalised`; id: the collection's, whose folder is a part of its own below that."""
+        """address: see `storage_address`; id: the collection's, whose folder is a part of its own below that."""
         self.shown = without_password(address)
         try:
             self._files, base = _opened(address)
@@ -149,13 +137,3 @@ def _opened(address: str) -> tuple[fs.FileSystem, str]:
     if "://" not in address:
         return fs.LocalFileSystem(), address
     return fs.FileSystem.from_uri(address)
-
-
-def check_same(home: object, given: str, recorded: str) -> None:
-    """Raise CollectionError where a setting names another storage than the one that a collection has."""
-    if given and without_password(normalised(given)) != recorded:
-        shown = without_password(given)
-        raise CollectionError(
-            f"the features of {home} lie in {recorded or 'its ledger'}, and the setting `storage` (LMR_STORAGE) names "
-            f"{shown}: take that away, or `lmr move --storage {shown}` brings them there"
-        )

@@ -20,13 +20,14 @@ import pytest
 import lmr
 from lmr.errors import CollectionError, StorageError, UsageError
 from lmr.jobs import move_features
-from lmr.settings import Settings, load, without_password
+from lmr.settings import Settings, load, storage_address, without_password
 from lmr.store import shard_care, shards
 from lmr.store.backend import Backend
 from lmr.store.ledger import Ledger, place_at
 from lmr.store.manifest import STORAGE, Manifest
-from lmr.store.shards import Row, Shard, Shards, packed
-from lmr.store.storage import Storage, normalised
+from lmr.store.shard_file import SCHEMA, packed
+from lmr.store.shards import Row, Shard, Shards
+from lmr.store.storage import Storage
 from tests.postgres import Server
 from tests.s3 import S3, SECRET
 
@@ -208,7 +209,7 @@ def test_damage_is_told_by_check_and_by_reading(ledger: Ledger, storage: Place) 
 def _compressed(storage: Place, like: Shard) -> Shard:
     into = pa.BufferOutputStream()
     table = pa.table({"id": ["0"], "local": [bytes(10**7)], "raw_global": [b""]})
-    pq.write_table(table.cast(shards._SCHEMA), into, compression="zstd", use_dictionary=False)
+    pq.write_table(table.cast(SCHEMA), into, compression="zstd", use_dictionary=False)
     data = into.getvalue().to_pybytes()
     storage.put("bomb.parquet", data)
     assert pq.ParquetFile(into.getvalue()).metadata.row_group(0).column(1).total_uncompressed_size > 10**6
@@ -356,9 +357,13 @@ def test_no_password_is_shown(given: str, shown: str) -> None:
 
 def test_addresses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert normalised("x/") == str(tmp_path / "x") and normalised("") == "" and normalised("s3://b/p/") == "s3://b/p"
+    assert (
+        storage_address("x/") == str(tmp_path / "x")
+        and storage_address("") == ""
+        and storage_address("s3://b/p/") == "s3://b/p"
+    )
     with pytest.raises(UsageError, match="s3://"):
-        normalised("ftp://me:secret@host/x")
+        storage_address("ftp://me:secret@host/x")
     with pytest.raises(UsageError, match="cannot be opened") as told:
         Storage("s3://KEY:SECRET@bucket/x?no=such", "me")
     assert "SECRET" not in str(told.value)
