@@ -151,10 +151,12 @@ def test_commands_tell_what_to_do_about_shards_that_are_gone(blank: Cli, little:
         found, searched = blank.run("check"), blank.run("search", little / "bank-4.jpg")
         assert found.returncode == searched.returncode == 1 and "Traceback" not in found.stderr + searched.stderr
         assert "put shards back" in found.stderr.replace("\n", " ") and told in searched.stderr, searched.stderr
+    assert any("mounted" in one.found for one in lmr.doctor(blank.home) if not one.ok)
     (tmp_path / "away").rename(shared)
     shard.write_bytes(data)
     blank("check")
     blank("search", photos[0])
+    assert any(one.ok and "1 shards" in one.found for one in lmr.doctor(blank.home) if one.name == "features")
     refused = blank.run("search", photos[0], env={"LMR_STORAGE": str(tmp_path)})
     assert refused.returncode == 1 and "lmr move --storage" in refused.stderr
     assert "now lie in the ledger" in blank("move", "--storage", "ledger")
