@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import functools
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from lmr.errors import LmrError, WorkerDied
@@ -90,17 +90,24 @@ def extract(
     ledger, keeper = stores.ledger, Keeper(stores, label_of, split, counts)
     size = PHOTOS if ledger.manifest.storage else _BATCH
     with stores.progress.task("Photos", len(work), "photos") as advance:
-        for batch in batches(finished(stores.preset, _taken(stores, work, stored or {})), size):
+        described = _told(finished(stores.preset, _taken(stores, work, stored or {})), advance)
+        for batch in batches(described, size):
             with ledger.transaction():
                 for item, made in batch:
                     keeper.keep(item, Taken(reason=str(made)) if isinstance(made, WorkerDied) else made)
                 stores.changed()
-            advance(len(batch))
             failed = [(item, made) for item, made in batch if isinstance(made, WorkerDied) or made.reason]
             if strict and failed:
                 item, made = failed[0]
                 reason = made.reason if isinstance(made, Taken) else str(made)
                 raise LmrError(f"{printable(text_of(item.path))}: {reason} (stopped because of --strict)")
+
+
+def _told(results: Iterable[Result], advance: Callable[[int], None]) -> Iterator[Result]:
+    """The same results, each told as it comes: many are kept together."""
+    for result in results:
+        yield result
+        advance(1)
 
 
 def _taken(stores: Stores, work: list[Found], stored: Mapping[bytes, Stored]) -> Iterator[Result]:
