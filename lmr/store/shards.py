@@ -26,7 +26,6 @@ _NAME = re.compile(r"([0-9a-f]{64})\.parquet(\.part)?")
 _KEPT = 64 * 2**20  # bytes of features that are kept: blocks of pairs that follow one another share photos
 _OPEN = 64  # files
 _AT_ONCE = 8  # files that are read at once: object storage answers late, but many at a time
-_PIECE = 2**20
 
 
 class Row(NamedTuple):
@@ -158,14 +157,11 @@ class Shards:
 
     def fault(self, shard: Shard) -> str | None:
         """What is wrong with a shard, of which every byte is read; None: nothing. Raises StorageError."""
-        sum = hashlib.sha256()
         try:
-            with self.storage(shard.storage).open(shard.name) as file:
-                while piece := file.read(_PIECE):
-                    sum.update(piece)
+            whole = self.storage(shard.storage).sha256(shard.name) == shard.sha256
         except FileNotFoundError:
             return f"{shard.name} is missing from {shard.storage}"
-        return None if sum.hexdigest() == shard.sha256 else f"{shard.name} in {shard.storage} is damaged"
+        return None if whole else f"{shard.name} in {shard.storage} is damaged"
 
     def unknown(self, address: str, known: set[str]) -> list[str]:
         """Names of files that are surely this collection's own, and none of those that are known by their hashes.

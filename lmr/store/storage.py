@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from lmr.errors import StorageError, UsageError
 from lmr.settings import without_password
 
 _ABOUT = "about.txt"
+_PIECE = 4 * 2**20  # bytes
 _TOLD = 200  # characters of what a server says
 
 
@@ -95,6 +97,14 @@ class Storage:
         """All of a small file. Raises FileNotFoundError."""
         with self.open(name) as file, self._told("read"):
             return bytes(file.read())
+
+    def sha256(self, name: str) -> str:
+        """That of all bytes of a file. Raises FileNotFoundError."""
+        sum = hashlib.sha256()
+        with self.open(name) as file, self._told("read"):
+            while piece := file.read(_PIECE):
+                sum.update(piece)
+        return sum.hexdigest()
 
     def sizes(self) -> dict[str, int]:
         """Bytes of every file by its name, those of others too."""

@@ -23,6 +23,7 @@ from lmr.jobs import move_features
 from lmr.settings import Settings, load, storage_address, without_password
 from lmr.store import shard_care, shards
 from lmr.store.backend import Backend
+from lmr.store.difference import Difference
 from lmr.store.ledger import Ledger, place_at
 from lmr.store.manifest import STORAGE, Manifest
 from lmr.store.shard_file import SCHEMA, packed
@@ -316,14 +317,10 @@ def test_a_server_that_is_away_is_told_and_the_same_goes_on(tmp_path: Path, s3: 
             s3.way.cut()
             try:
                 with ThreadPoolExecutor() as pool:  # each of these waits for some seconds
-                    waiting = [
-                        pool.submit(call)
-                        for call in (
-                            lambda: other.features.local(number),
-                            lambda: add(ledger, 2),
-                            lambda: missing(other),
-                        )
-                    ]
+                    calls = (lambda: other.features.local(number), lambda: add(ledger, 2), lambda: missing(other))
+                    waiting = [pool.submit(call) for call in calls]
+                    looking = pool.submit(lambda: [one.what for one in faults(other)])
+                assert looking.result() == ["it cannot be read"]
                 for one in waiting:
                     assert isinstance(one.exception(), StorageError), one
                     assert "cannot be" in str(one.exception()) and "the same command goes on" in str(one.exception())
@@ -332,6 +329,11 @@ def test_a_server_that_is_away_is_told_and_the_same_goes_on(tmp_path: Path, s3: 
             assert other.features.local(number) == data_of(f"{1:064x}")[0]
         add(ledger, 2)
         assert right(ledger) and len(whole(ledger)) == 2
+
+
+def faults(ledger: Ledger) -> list[Difference]:
+    with Ledger.open(ledger.path) as own:
+        return list(shard_care.faults(own))
 
 
 def missing(ledger: Ledger) -> list[str]:
