@@ -26,7 +26,7 @@ import secrets
 import tempfile
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -139,12 +139,16 @@ def measured(engine: Executor, photos: list[bytes], some: list[list[Pair]], core
         version, width, count, x, *others = _HEAD.unpack_from(data)
         return _HEAD.pack(version, width, count, x + number, *others) + data[_HEAD.size :]
 
+    def read(numbers: Iterable[int]) -> Iterable[bytes]:
+        return map(features, numbers)
+
     def verify() -> None:
-        sent = outcomes(engine, verified, some, lambda block: block_of(block, features), shared=("cpu", VERIFIER))
+        sent = outcomes(engine, verified, some, lambda block: block_of(block, read), shared=("cpu", VERIFIER))
         assert all(isinstance(found, list) for _, found in sent)
 
     describe(reads[: 4 * cores])
-    deque(verify_pairs([(0, 1)] * (128 * cores), packed[:].__getitem__, engine), 0)
+    both = packed[:2]
+    deque(verify_pairs([(0, 1)] * (128 * cores), lambda _: both, engine), 0)
     deque(engine.map(len, (bytes(_STORE // 16) for _ in range(32))), 0)
     packed.clear()
     idle = clocked(lambda: time.sleep(_IDLE))

@@ -15,7 +15,7 @@ import random
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,10 +46,10 @@ class Remembered:
         self._known: dict[tuple[bytes, bytes], Verification] = {}
 
     def __call__(
-        self, pairs: Array | Sequence[Pair], packed: Callable[[int], bytes], *rest: Any
+        self, pairs: Array | Sequence[Pair], packed: Callable[[Iterable[int]], Sequence[bytes]], *rest: Any
     ) -> Iterator[list[tuple[Pair, Verification]]]:
         """See verify_pairs."""
-        digest = functools.cache(lambda number: hashlib.sha256(packed(number)).digest())
+        digest = functools.cache(lambda number: hashlib.sha256(packed([number])[0]).digest())
         wanted = {(int(a), int(b)): (digest(int(a)), digest(int(b))) for a, b in pairs}
         fresh = [pair for pair, (a, b) in wanted.items() if not {(a, b), (b, a)} & self._known.keys()]
         for block in verify_pairs(fresh, packed, *rest):

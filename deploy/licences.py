@@ -29,7 +29,7 @@ PERMISSIVE = {
 }  # fmt: skip
 _SPDX = {  # what packages write that do not name their licence as SPDX does
     r"Apache( Software License|[ -]2\.0)": "Apache-2.0",
-    r"BSD License": "BSD",
+    r"BSD License|Dual License": "BSD",  # what python-dateutil calls Apache-2.0 and BSD, as its classifiers say
     r"3-Clause BSD License": "BSD-3-Clause",
     r"GNU General Public License v2 \(GPLv2\)": "GPL-2.0",
     r"GNU Lesser General Public License v3 \(LGPLv3\)": "LGPL-3.0",

@@ -11,7 +11,7 @@ LmrError                 one base to catch; its text says what, which, and what 
 ├── QueryFileError       a file under cypher/ contradicts its header
 ├── WorkerDied           the process that worked on something was killed or crashed
 ├── EngineError          what the work is to run on is not there, cannot be reached, or does not fit this lmr
-├── StorageError         a file cannot be written: the disk is full, or the folder is read-only
+├── StorageError         a file cannot be written (the disk is full, the folder read-only), or a storage reached
 └── DatabaseError        a database does not do what it should
     ├── RefusedError     a query failed in it
     └── ServerError      it cannot be fetched, started or reached
@@ -62,7 +62,7 @@ class QueryFileError(LmrError):
 
 
 class StorageError(LmrError):
-    """A file cannot be written: the disk is full, or the folder is read-only."""
+    """A file cannot be written: the disk is full, or the folder is read-only; or a storage cannot be reached."""
 
 
 class WorkerDied(LmrError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -16,6 +17,9 @@ from lmr.errors import UsageError
 
 LEDGER = "ledger.sqlite"  # the file in a home that makes it a collection, unless the ledger is in PostgreSQL
 POSTGRES = ("postgresql://", "postgres://")
+STORAGES = ("s3://", "gs://", "abfs://", "abfss://")  # object storage that pyarrow knows
+_CREDENTIALS = re.compile(r"^[^/@]*:.*@")  # KEY:SECRET@, before the name of a bucket
+_SECRET = re.compile("password|secret|token|key|credential|signature", re.IGNORECASE)
 
 
 def _setting(
@@ -64,6 +68,9 @@ class Settings:
     max_seconds: float = _setting(30.0, "a photo that takes longer to decode, in seconds, is set aside", minimum=0.1)
     ledger: str = _setting(
         "", "a PostgreSQL for the ledger: postgresql://user@host:5432/database; empty = SQLite in the folder"
+    )
+    storage: str = _setting(
+        "", "where a new collection's features lie: a folder, s3://bucket/prefix?region=…; empty = in the ledger"
     )
     ledger_password: str = _setting("", "its password", secret=True)
     neo4j_uri: str = _setting("", "an external Neo4j; empty = the local one", env="NEO4J_URI")
@@ -147,7 +154,9 @@ def origins(settings: Settings, sources: Mapping[str, str]) -> list[Origin]:
 
 
 def without_password(value: str) -> str:
-    """An address of PostgreSQL as it may be shown and kept: without passwords; all else as it is."""
+    """An address of PostgreSQL or of a storage as it may be shown and kept: without passwords; all else as it is."""
+    if value.startswith(STORAGES):
+        return _without_credentials(value)
     if not value.startswith(POSTGRES):
         return value
     scheme, rest = value.split("://", 1)
@@ -155,6 +164,25 @@ def without_password(value: str) -> str:
     user, at, place = before.rpartition("@")
     kept = [part for part in query.split("&") if "password" not in unquote(part.partition("=")[0]).lower()]
     return f"{scheme}://{user.partition(':')[0]}{at}{place}{mark if any(kept) else ''}{'&'.join(kept)}"
+
+
+def storage_address(address: str) -> str:
+    """An address as it is kept and compared: folders by their whole path. Raises UsageError for one of another kind."""
+    if "://" not in address:
+        return os.path.abspath(os.path.expanduser(address)) if address else ""
+    if not address.startswith(("file:///", *STORAGES)):
+        raise UsageError(
+            f"the setting `storage` is a folder, file:///…, or an address such as s3://bucket/prefix?region=eu-west-1, "
+            f"not {without_password(address)}"
+        )
+    return address if "?" in address else address.rstrip("/")
+
+
+def _without_credentials(value: str) -> str:
+    scheme, rest = value.split("://", 1)
+    place, _, query = _CREDENTIALS.sub("", rest).partition("?")
+    kept = "&".join(part for part in query.split("&") if not _SECRET.search(unquote(part.partition("=")[0])))
+    return f"{scheme}://{place}{'?' if kept else ''}{kept}"
 
 
 def _read_file(path: Path) -> dict[str, Any]:
@@ -168,6 +196,9 @@ def _read_file(path: Path) -> dict[str, Any]:
     ledger = values.get("ledger", "")
     if isinstance(ledger, str) and without_password(ledger) != ledger:
         raise UsageError(f"{path} holds a password in `ledger`; take it out, and put it into LMR_LEDGER_PASSWORD")
+    storage = values.get("storage", "")
+    if isinstance(storage, str) and without_password(storage) != storage:
+        raise UsageError(f"{path} holds a password in `storage`; take it out, and put it where its programs read it")
     if unknown := sorted(set(values) - known):
         raise UsageError(f"{path} sets {', '.join(unknown)}, which it cannot; `lmr config` lists the settings")
     return values

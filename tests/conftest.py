@@ -32,6 +32,8 @@ from lmr.store.ledger import place_at
 from tests import command
 from tests.postgres import Server
 from tests.postgres import running as postgres_running
+from tests.s3 import S3
+from tests.s3 import running as s3_running
 
 with contextlib.suppress(ImportError):  # imported within a request, pytest would rewrite it in a thread, and Python
     import anyio  # 3.11 cannot parse in two threads at once (SystemError: AST constructor recursion depth mismatch)
@@ -167,6 +169,21 @@ def postgres() -> Iterator[Server]:
     """A PostgreSQL for tests; see `tests.postgres`."""
     with postgres_running() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
+    """An S3 for tests; see `tests.s3`."""
+    with s3_running(tmp_path_factory.mktemp("s3")) as server:
+        yield server
+
+
+@pytest.fixture
+def s3(s3_server: S3, monkeypatch: pytest.MonkeyPatch) -> S3:
+    """The same for one test, whose environment knows the credentials."""
+    for name, value in s3_server.environment.items():
+        monkeypatch.setenv(name, value)
+    return s3_server
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

@@ -11,12 +11,26 @@ from lmr.cli.app import Home, Json, app, check_outputs, load_settings, open_coll
 from lmr.cli.show import print_json, print_table, say
 from lmr.text import printable
 
+_ADVICE = {
+    "ledger": "`lmr restore` puts a backup in the ledger's place",
+    "storage": (
+        "put shards back from a copy of that folder: images whose features they hold cannot be compared without. "
+        "Where there is none, describe the photos anew in another collection (--home); `lmr export rulings` keeps what "
+        "you said"
+    ),
+}
+_LOST = {
+    "photos": "`lmr ingest FOLDER --prune` takes such images out",
+    "storage": "`lmr repair` removes such shards",
+}
+
 
 @app.command()
 def check(home: Home = None, as_json: Json = False) -> None:
-    """Compare the ledger with its checksums, and Milvus and Neo4j with the ledger; exit code 1 if anything differs.
+    """Compare the ledger, and shards of features beside it, with their checksums, and Milvus and Neo4j with the ledger.
 
-    Images whose photo is not there any more are named too, which is no difference.
+    Exit code 1 if anything differs. Images whose photo is not there any more, and shards that nothing refers to, are
+    named too, which is no difference.
 
     Example: `lmr check`
     """
@@ -30,20 +44,17 @@ def check(home: Home = None, as_json: Json = False) -> None:
             print_table(("where", "what", "how many", "such as"), rows)
         if not found:
             print("ledger, Milvus and Neo4j hold the same")
-        if found:
-            ledger = any(one.where == "ledger" for one in found)
-            say(
-                "`lmr restore` puts a backup in its place" if ledger else "`lmr repair` makes them anew from the ledger"
-            )
-        elif lost:
-            say("`lmr ingest FOLDER --prune` takes such images out")
+        for where in dict.fromkeys(one.where for one in found):
+            say(_ADVICE.get(where, "`lmr repair` makes the databases anew from the ledger"))
+        for where in dict.fromkeys(one.where for one in lost if not found):
+            say(_LOST[where])
     if found:
         raise typer.Exit(1)
 
 
 @app.command()
 def repair(home: Home = None) -> None:
-    """Make Milvus and Neo4j anew from the ledger.
+    """Make Milvus and Neo4j anew from the ledger, and clear shards of features that are of no more use.
 
     Example: `lmr repair`
     """
@@ -57,6 +68,8 @@ def backup(
     file: Annotated[Path, typer.Argument(help="The file to write.")], home: Home = None, as_json: Json = False
 ) -> None:
     """Write a backup: the ledger, from which everything else is made. Other commands may go on meanwhile.
+
+    Features that lie in a storage (see `lmr move`) are not in it: that folder is to be kept, too.
 
     Example: `lmr backup ~/photos-2026-11.lmr`
     """
@@ -89,25 +102,45 @@ def restore(file: Annotated[Path, typer.Argument(help="A backup.")], home: Home 
 @app.command()
 def move(
     target: Annotated[
-        str,
-        typer.Argument(metavar="TARGET", help="postgresql://USER@HOST:PORT/DATABASE, or sqlite: back into the folder."),
-    ],
+        str | None,
+        typer.Argument(
+            metavar="TARGET",
+            help="postgresql://USER@HOST:PORT/DATABASE, or sqlite: back into the folder.",
+            show_default=False,
+        ),
+    ] = None,
+    storage: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Move features instead: to a folder, s3://bucket/prefix?region=…, or ledger: back into it.",
+            show_default=False,
+        ),
+    ] = None,
     home: Home = None,
     as_json: Json = False,
 ) -> None:
-    """Move the ledger to a PostgreSQL, for writers on several machines, or back; interrupted, it begins again.
+    """Move the ledger to a PostgreSQL, for writers on several machines, or back; or its features to a storage.
 
     Every row is copied and compared before the folder's settings name the target. What is there now stays as it is,
     marked as moved; a target that holds anything is refused. The password goes into LMR_LEDGER_PASSWORD.
 
-    Example: `lmr move postgresql://lmr@db.example:5432/paris`
+    Features take most of the room: they may lie in a shared folder or in object storage, as Parquet files that are each
+    read again before the ledger refers to them. Interrupted, the same command goes on. Credentials come from where the
+    storage's own programs have them, such as AWS_ACCESS_KEY_ID or ~/.aws.
+
+    Example: `lmr move postgresql://lmr@db.example:5432/paris`; `lmr move --storage /shared/lmr`
     """
     from lmr.library.homes import move as run
     from lmr.progress import Bars
 
-    done = run(target, home, progress=None if as_json else Bars())
+    done = run(target, home, storage=storage, progress=None if as_json else Bars())
     if as_json:
         print_json(done)
+        return
+    if storage is not None:
+        place = "the ledger" if done.target == "ledger" else printable(done.target)
+        print(f"features of {done.rows['features']:,} photos moved; all now lie in {place}")
         return
     if done.rows:
         print_table(("table", "rows"), ((table, f"{count:,}") for table, count in done.rows.items() if count))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -19,6 +19,7 @@ from lmr.method.verification.verify import matched_points, verify, verify_all
 from lmr.values import Array, Verification
 
 AT_ONCE = 8  # pairs for each thread between two looks at the clock
+Packed = Callable[[Iterable[int]], Iterable[bytes]]  # packed local features of some photos, read together
 _KEPT = PHOTOS  # prepared photos that a process keeps: about 0.6 MB each
 
 
@@ -30,13 +31,13 @@ class Block:
     pairs: tuple[Pair, ...]
 
 
-def block_of(pairs: Sequence[Pair], packed: Callable[[int], bytes]) -> Block:
-    """Pairs by numbers, and what gives packed local features by number, as one payload."""
+def block_of(pairs: Sequence[Pair], packed: Packed) -> Block:
+    """Pairs by numbers, and what gives packed local features by numbers, as one payload."""
     place: dict[int, int] = {}
     for pair in pairs:
         for number in pair:
             place.setdefault(number, len(place))
-    return Block(tuple(map(packed, place)), tuple((place[a], place[b]) for a, b in pairs))
+    return Block(tuple(packed(place)), tuple((place[a], place[b]) for a, b in pairs))
 
 
 def verified(block: Block, shared: tuple[str, Verifier]) -> list[Verification]:
@@ -61,14 +62,14 @@ def _prepared(data: bytes, by: Verifier) -> Prepared:
 
 def verify_pairs(
     pairs: Array | Sequence[Pair],
-    packed: Callable[[int], bytes],
+    packed: Packed,
     executor: Executor,
     device: str = "cpu",
     by: Verifier = VERIFIER,
 ) -> Iterator[list[tuple[Pair, Verification]]]:
     """Outcomes, a block at a time, in an order in which photos are read, sent and prepared few times.
 
-    pairs (P, 2) by numbers; packed: gives packed local features by number. device: where points are matched. Raises
+    pairs (P, 2) by numbers; packed: gives packed local features by numbers. device: where points are matched. Raises
     WorkerDied.
     """
     sent = results(executor, verified, blocks(pairs), lambda pairs: block_of(pairs, packed), shared=(device, by))

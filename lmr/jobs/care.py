@@ -21,6 +21,7 @@ from lmr.store.lock import writer
 from lmr.store.replica import bring_up
 from lmr.store.reviewing import review
 from lmr.store.schema import FORMAT
+from lmr.store.shard_care import collect, missing
 from lmr.store.sqlite_backend import SqliteFile
 from lmr.store.stores import Stores
 
@@ -28,7 +29,8 @@ from lmr.store.stores import Stores
 def repair(stores: Stores) -> None:
     """Make Milvus and Neo4j anew from the ledger, which must be whole itself. Raises CollectionError if it is not.
 
-    Where a local database does not start, or cannot be written, both begin with no data; the old are set aside.
+    Where a local database does not start, or cannot be written, both begin with no data; the old are set aside. Shards
+    of features that are of no more use are removed at the end.
     """
     damaged = list(damages(stores.ledger))
     if damaged:
@@ -46,6 +48,7 @@ def repair(stores: Stores) -> None:
             stores.progress.note(f"{error}\nThe local databases begin with no data, and are written anew.")
             stores.set_databases_aside()
             bring_up(stores)
+        collect(stores.ledger, stores.home)
 
 
 def backup(stores: Stores, target: Path) -> int:
@@ -101,13 +104,19 @@ def restore(settings: Settings, source: Path) -> Restored:
         shutil.copyfile(source, copy)
         copy.chmod(0o600)
         try:
-            with Ledger.open(copy) as backed_up:
+            with Ledger.open(copy, storage=settings.storage) as backed_up:
                 damaged = list(damages(backed_up))
                 id = backed_up.meta("id") or ""
+                lost = [] if damaged else missing(backed_up)
         except CollectionError as error:
             raise UsageError(f"{source} is no backup of a collection: {error}") from error
         if damaged:
             raise UsageError(f"{source} is damaged ({damaged[0].what}: {damaged[0].count}); nothing was restored")
+        if lost:
+            raise UsageError(
+                f"the features of {source} lie in shards, of which {len(lost)} are missing or cut, such as {lost[0]}: "
+                "put them back from a copy of that folder. Nothing was restored"
+            )
         place = place_of(settings)
         with writer(settings.home):
             aside = _put(place, copy, id)
@@ -155,7 +164,9 @@ def _set_aside(ledger: Path) -> Path | None:
 
 def _follow_rulings(settings: Settings) -> None:
     """Those that are newer than the backup."""
-    where = Settings(home=settings.home, ledger=settings.ledger, ledger_password=settings.ledger_password)
+    where = Settings(
+        home=settings.home, ledger=settings.ledger, ledger_password=settings.ledger_password, storage=settings.storage
+    )
     with Stores.open(where) as restored, restored.ledger.transaction():
         if obey(restored):
             review(restored)

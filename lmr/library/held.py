@@ -106,16 +106,17 @@ class Held:
         return status_of(self._stores.settings)
 
     def check(self) -> tuple[list[Difference], list[Difference]]:
-        """What differs: the ledger from its checksums, Milvus and Neo4j from the ledger; and photos that are gone.
+        """What differs: the ledger and shards from their checksums, Milvus and Neo4j from the ledger; and what is gone.
 
-        The second list is no fault of the collection: it names images whose photo is not there any more.
+        The second list is no fault of the collection: it names images whose photo is not there any more, and shards
+        that nothing refers to.
 
         >>> c.check()
         ([], [])
         """
-        from lmr.store.check import check, without_photo
+        from lmr.store.check import check, unused_shards, without_photo
 
-        return check(self._stores), without_photo(self._stores)
+        return check(self._stores), [*without_photo(self._stores), *unused_shards(self._stores)]
 
     def _question(self, photo: Any) -> Question | str:
         return question(photo, self._stores.settings)

@@ -110,8 +110,10 @@ def restore(file: FilePath, home: Home = None) -> Restored:
     return restore(settings_of(home), Path(file))
 
 
-def move(target: str, home: Home = None, *, progress: Told = None) -> Moved:
+def move(target: str | None = None, home: Home = None, *, storage: str | None = None, progress: Told = None) -> Moved:
     """Move a collection's ledger to PostgreSQL, or back into its folder ("sqlite"); see `lmr.open` for progress.
+
+    storage: move its features instead, to a folder, an address such as s3://bucket/prefix, or back ("ledger").
 
     Every row is copied and compared before the folder's settings.toml names the target; the source is marked as moved,
     and keeps its rows. Killed at any moment, the same call ends in the same state. Passwords are not kept: give them by
@@ -122,8 +124,14 @@ def move(target: str, home: Home = None, *, progress: Told = None) -> Moved:
     795
     """
     from lmr.jobs.move import move
+    from lmr.jobs.move_features import move_features
 
+    if (target is None) == (storage is None):
+        raise UsageError("either the ledger is moved to a target, or features to a storage")
     settings, sources = load({"home": None if home is None else Path(home)})
+    if storage is not None:
+        return move_features(settings, sources["storage"], storage, told(progress))
+    assert target is not None
     return move(settings, sources["ledger"], target, told(progress))
 
 

@@ -123,7 +123,7 @@ class RankingContext:
                 found[number] = outcome[0].inliers, outcome[0].log_nfa >= settings.nfa_accept and expands(outcome[2])
         threads = settings.worker_count
         for part in batches([number for number in numbers if number not in found], AT_ONCE * threads):
-            others = [ledger.features.local(number) for number in part]
+            others = ledger.features.locals(part)
             for number, seen in zip(part, verify_against(own, others, threads, by), strict=True):
                 found[number] = seen.inliers, seen.log_nfa >= settings.nfa_accept and seen.artefact is None
         return [found[number] for number in numbers]

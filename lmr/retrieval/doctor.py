@@ -23,6 +23,7 @@ from lmr.store.backend import Backend
 from lmr.store.graph import asks_for_password
 from lmr.store.ledger import place_of
 from lmr.store.replica import state_of
+from lmr.store.shard_care import missing
 from lmr.store.stores import Stores
 
 _LEAST_MEMORY = 3 * 2**30
@@ -178,6 +179,8 @@ def _stores(settings: Settings) -> Iterator[Check]:
         with Stores.open(settings, Silent()) as stores:
             for check in (_versions, _password, _counts, _forest):
                 yield _tried(check, stores)
+            if stores.ledger.manifest.storage or stores.ledger.manifest.all():
+                yield _tried(_features, stores)
     except LmrError as error:
         yield Check("collection", False, str(error))
 
@@ -223,6 +226,19 @@ def _counts(stores: Stores) -> Check:
         f"Milvus {held:,}; Neo4j {graph['images']:,} and {graph['matches']:,}"
     )
     return Check("counts", agree, found + ("" if agree else ": `lmr link` brings them together"))
+
+
+def _features(stores: Stores) -> Check:
+    """Those outside of the ledger, by their names and sizes; `lmr check` reads them."""
+    manifest = stores.ledger.manifest
+    place, listed, lost = manifest.storage or "ledger", manifest.all(), missing(stores.ledger)
+    found = f"{len(listed):,} shards, {sum(one.shard.size for one in listed) / 1e6:,.1f} MB"
+    if lost:
+        return Check("features", False, f"{found}; {len(lost):,} are missing or cut, {lost[0]} among them")
+    if elsewhere := manifest.count_elsewhere(manifest.storage):
+        advice = f"`lmr move --storage {place}` brings those of {elsewhere:,} photos there, too"
+        return Check("features", False, f"{found}; new ones go to {place}: {advice}")
+    return Check("features", True, f"{found}, in {place}")
 
 
 def _forest(stores: Stores) -> Check:

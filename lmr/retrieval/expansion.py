@@ -89,7 +89,7 @@ class Expansion:
                 if end is not None and time.monotonic() > end:
                     self._mark_shared(original)
                     return SearchStatistics(round_, len(self._compared) - before, "time")
-                others = [ledger.features.local(image.number) for image in part]
+                others = ledger.features.locals(image.number for image in part)
                 for image, found in zip(part, verify_against(self._own, others, threads, by), strict=True):
                     self._keep(image, found, original, round_)
             self._mark_shared(original)

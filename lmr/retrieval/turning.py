@@ -120,7 +120,7 @@ def _compared(stores: Stores, seen: Seen, ids: Iterable[str]) -> list[Match]:
     images = [image for image in images if ledger.features.has(image.number)]
     own, found = prepare(seen.features, by), list[Match]()
     for part in batches(images, AT_ONCE * threads):
-        others = [ledger.features.local(image.number) for image in part]
+        others = ledger.features.locals(image.number for image in part)
         for image, outcome in zip(part, verify_against(own, others, threads, by), strict=True):
             if outcome.transform is not None and outcome.artefact is None:
                 found.append(Match(image, outcome.log_nfa))

@@ -138,6 +138,10 @@ class Backend(Protocol):
         """Write all of it, as it is at this moment, into a file of SQLite; others may go on writing."""
         ...
 
+    def shrink(self, db: Connection) -> None:
+        """Give back the room of rows that were taken out, as far as that can be done now."""
+        ...
+
     def about(self) -> tuple[str, bool]:
         """The database's version, and whether the way to it is encrypted or does not leave this machine."""
         ...

@@ -6,7 +6,9 @@ import os
 import sqlite3
 from collections.abc import Iterator
 
+from lmr.errors import StorageError
 from lmr.method.photos.video import source
+from lmr.store import shard_care
 from lmr.store.difference import SHOWN, Difference
 from lmr.store.graph_replica import GraphReplica
 from lmr.store.ledger import Ledger
@@ -20,6 +22,7 @@ def check(stores: Stores) -> list[Difference]:
     damaged = list(damages(stores.ledger))
     if any(found.what in _UNREADABLE for found in damaged):
         return damaged
+    damaged += shard_care.faults(stores.ledger)
     with stores.locked():  # nothing may change meanwhile, and nothing is mended here
         return [*damaged, *VectorReplica(stores).differences(), *GraphReplica(stores).differences()]
 
@@ -35,6 +38,16 @@ def without_photo(stores: Stores) -> list[Difference]:
     return (
         [Difference("photos", "images whose photo is gone or shows another", len(lost), lost[:SHOWN])] if lost else []
     )
+
+
+def unused_shards(stores: Stores) -> list[Difference]:
+    """Shards that no image refers to, of a cut ingest or of images that are gone: no fault either."""
+    try:
+        with stores.locked():  # what another command is writing is of use soon
+            left = [f"{name} in {storage}" for storage, name in shard_care.unused(stores.ledger, stores.home)]
+    except StorageError:  # which `check` tells
+        return []
+    return [Difference("storage", "shards of features that nothing refers to", len(left), left[:SHOWN])] if left else []
 
 
 _UNREADABLE = ("the file",)

@@ -25,8 +25,10 @@ from lmr.store.files import Files
 from lmr.store.fingerprints import Fingerprints
 from lmr.store.identities import Identities
 from lmr.store.images import Images
+from lmr.store.manifest import Manifest
 from lmr.store.pairs import Pairs
 from lmr.store.schema import FILLS, FORMAT, MIGRATIONS, TABLES
+from lmr.store.shards import Shards
 from lmr.store.sqlite_backend import SqliteFile, address
 from lmr.store.state import Marks
 from lmr.store.transfer import Side, copy_table
@@ -64,6 +66,7 @@ class _Subjects:
     images: Images
     identities: Identities
     features: Features
+    manifest: Manifest
     descriptors: Descriptors
     pairs: Pairs
     verdicts: Verdicts
@@ -72,12 +75,13 @@ class _Subjects:
     marks: Marks
 
     @classmethod
-    def over(cls, db: Connection) -> _Subjects:
-        identities, features, descriptors, pairs = Identities(db), Features(db), Descriptors(db), Pairs(db)
-        images = Images(db, identities, features, descriptors, pairs)
+    def over(cls, db: Connection, shards: Shards) -> _Subjects:
         facts = Facts(db)
+        identities, manifest, descriptors, pairs = Identities(db), Manifest(db, facts), Descriptors(db), Pairs(db)
+        features = Features(db, manifest, shards)
+        images = Images(db, identities, features, descriptors, pairs)
         notes = Verdicts(db), Fingerprints(db), facts, Marks(db, facts)
-        return cls(Files(db), images, identities, features, descriptors, pairs, *notes)
+        return cls(Files(db), images, identities, features, manifest, descriptors, pairs, *notes)
 
 
 class _Own(threading.local):
@@ -94,27 +98,28 @@ class Ledger:
     Any thread may use it: each has a connection of its own, and sees of others what they have committed.
     """
 
-    def __init__(self, place: Path | Backend, *, readonly: bool = False) -> None:
-        """place: a file of SQLite, or see `place_of`."""
+    def __init__(self, place: Path | Backend, *, readonly: bool = False, storage: str = "") -> None:
+        """place: a file of SQLite, or see `place_of`; storage: the setting, which may hold a password."""
         self.backend: Backend = SqliteFile(place) if isinstance(place, Path) else place
         self._readonly = readonly
+        self.shards = Shards(lambda: self.meta("id") or "", storage)
         self._own = _Own()
         self._opened: WeakSet[Connection] = WeakSet()  # those of threads that have ended are closed by then
         self._opening = threading.Lock()
         self._closed = False
 
     @classmethod
-    def create(cls, place: Path | Backend, **meta: str) -> Ledger:
-        """A new ledger with these facts about the collection."""
+    def create(cls, place: Path | Backend, *, given: str = "", **meta: str) -> Ledger:
+        """A new ledger with these facts about the collection; given: the storage's address, if it holds a password."""
         backend: Backend = SqliteFile(place) if isinstance(place, Path) else place
         backend.create({"format": str(FORMAT), **meta})
-        return cls.open(backend)
+        return cls.open(backend, storage=given)
 
     @classmethod
-    def open(cls, place: Path | Backend, *, readonly: bool = False) -> Ledger:
+    def open(cls, place: Path | Backend, *, readonly: bool = False, storage: str = "") -> Ledger:
         """An existing ledger. Raises CollectionError where it is missing, damaged, moved or of another format."""
         with ExitStack() as undo:  # one left open would take away the log of whatever lies there when it is closed
-            ledger = cls(place, readonly=readonly)
+            ledger = cls(place, readonly=readonly, storage=storage)
             if not ledger.backend.exists():
                 raise CollectionError(
                     f"{_folder(ledger.backend)} is not a collection yet; `lmr ingest PHOTOS` makes one"
@@ -165,6 +170,11 @@ class Ledger:
         return self._subjects.features
 
     @property
+    def manifest(self) -> Manifest:
+        """The shards in which features lie outside of the ledger."""
+        return self._subjects.manifest
+
+    @property
     def descriptors(self) -> Descriptors:
         """Original global descriptors."""
         return self._subjects.descriptors
@@ -197,7 +207,7 @@ class Ledger:
                 raise CollectionError(f"{self.backend.shown} has been closed")
             db = self.backend.connect(readonly=self._readonly)
             self._opened.add(db)
-        self._own.db, self._own.subjects = db, _Subjects.over(db)
+        self._own.db, self._own.subjects = db, _Subjects.over(db, self.shards)
         return db
 
     def _format(self) -> int:
@@ -263,9 +273,12 @@ class Ledger:
         """All changes inside are kept together, durably, or not at all. Raises StorageError where that cannot be."""
         with self.backend.transaction(self._db):
             before, self._own.changing = self._own.changing, True
+            features = self.features
             try:
                 yield
+                features.flush()
             finally:
+                features.drop()
                 self._own.changing = before
 
     @property
@@ -330,16 +343,21 @@ class Ledger:
         self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         self._db.execute("PRAGMA journal_mode = DELETE")
 
+    def shrink(self) -> None:
+        """Give back the room of what was taken out, as far as nobody is in the way."""
+        self.backend.shrink(self._db)
+
     def faults(self) -> dict[str, list[str]]:
         """What is damaged, by what it is: the file's structure, and contents whose checksum differs."""
         found: dict[str, list[str]] = {"the file": self.backend.structure(self._db)}
-        for table, column in (
-            ("features", "number"),
-            ("materials", "number"),
-            ("descriptors", "number"),
-            ("models", "name"),
+        here = "number NOT IN (SELECT number FROM features WHERE shard IS NOT NULL)"
+        for table, column, chosen in (
+            ("features", "number", here),
+            ("materials", "number", here),
+            ("descriptors", "number", "true"),
+            ("models", "name", "true"),
         ):
-            rows = self._db.stream(f"SELECT {column}, data, checksum FROM {table}")
+            rows = self._db.stream(f"SELECT {column}, data, checksum FROM {table} WHERE {chosen}")
             found[table] = [str(key) for key, data, checksum in rows if zlib.crc32(data) != checksum]
         lost = self._db.execute("SELECT path FROM files WHERE image NOT IN (SELECT number FROM images)")
         found["files of images that are not there"] = [text_of(row[0]) for row in lost]

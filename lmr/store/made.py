@@ -10,10 +10,11 @@ from typing import Any
 from lmr.errors import CollectionError
 from lmr.extractors.presets import preset
 from lmr.method.features.preset import Preset
-from lmr.settings import Settings
+from lmr.settings import Settings, storage_address, without_password
 from lmr.store.backend import Backend
 from lmr.store.ledger import Ledger
 from lmr.store.made_with import described_otherwise
+from lmr.store.manifest import STORAGE
 from lmr.store.state import OfReaders, first_marks
 
 MODEL = "descriptor"
@@ -67,7 +68,13 @@ class Made:
 def create_ledger(place: Path | Backend, id: str, settings: Settings, made: Preset) -> Ledger:
     """An empty ledger for a collection of that id, made with these settings and extractors."""
     fixed = {name: str(getattr(settings, name)) for name in _FIXED}
-    ledger = Ledger.create(place, id=id, **first_marks(made.mark), **fixed)
+    storage = storage_address(settings.storage)
+    if storage:
+        from lmr.store.storage import Storage  # which loads Arrow
+
+        Storage(storage, id).begin()
+    facts = {**first_marks(made.mark), **fixed, STORAGE: without_password(storage)}
+    ledger = Ledger.create(place, given=storage, id=id, **facts)
     with ledger.transaction():
         for fingerprint in made.fingerprints:
             ledger.fingerprints.number(fingerprint)
@@ -87,6 +94,7 @@ def fixed(ledger: Ledger) -> dict[str, Any]:
 
 def as_made(settings: Settings, ledger: Ledger) -> Settings:
     """The settings with those that stored results depend on as the collection was made with."""
+    _check_storage(settings, ledger.manifest.storage)
     default, made_with = Settings(), fixed(ledger)
     for name, stored in made_with.items():
         given = getattr(settings, name)
@@ -98,3 +106,13 @@ def as_made(settings: Settings, ledger: Ledger) -> Settings:
                 f"{' makes another collection' if anew else ''}"
             )
     return replace(settings, **made_with)
+
+
+def _check_storage(settings: Settings, recorded: str) -> None:
+    """Raise CollectionError where the setting names another storage than the one that a collection has."""
+    given = without_password(storage_address(settings.storage))
+    if given not in ("", recorded):
+        raise CollectionError(
+            f"the features of {settings.home} lie in {recorded or 'its ledger'}, and the setting `storage` "
+            f"(LMR_STORAGE) names {given}: take that away, or `lmr move --storage {given}` brings them there"
+        )

@@ -10,12 +10,13 @@ from lmr.store.fingerprints import fill
 from lmr.store.pairs import ONLY_MOVED
 from lmr.store.state import Marks
 
-FORMAT = 7
+FORMAT = 8
 # by what their rows are told apart and ordered; those that others refer to come first
 KEYS = {
     "meta": "key",
     "models": "name",
     "images": "number",
+    "shards": "number",
     "files": "path",
     "features": "number",
     "materials": "number",
@@ -119,6 +120,16 @@ _LOG_NFA = """
 ALTER TABLE pairs RENAME COLUMN nfa TO log_nfa;
 ALTER TABLE verified_anew RENAME COLUMN nfa TO log_nfa;
 """
+# shards: files of features outside of the ledger (see shards), by the SHA-256 of their bytes; of an image whose own lie
+# in one, `data` is empty in `features` and `materials`, and checksums are those of what lies in that place
+_SHARDS = """
+CREATE TABLE shards (
+    number INTEGER PRIMARY KEY, storage TEXT NOT NULL, sha256 TEXT NOT NULL, size INTEGER NOT NULL,
+    photos INTEGER NOT NULL, UNIQUE (storage, sha256)) STRICT;
+ALTER TABLE features ADD COLUMN shard INTEGER REFERENCES shards;
+ALTER TABLE features ADD COLUMN place INTEGER;
+CREATE INDEX features_shard ON features (shard) WHERE shard IS NOT NULL;
+"""
 EMPTY = (
     "PRAGMA page_size = 16384; PRAGMA journal_mode = WAL;"
     + _SCHEMA
@@ -128,6 +139,7 @@ EMPTY = (
     + _FINGERPRINTS
     + _LOOK_ALIKES
     + _LOG_NFA
+    + _SHARDS
 )
 MIGRATIONS = {  # format -> what makes the next one of it
     1: """
@@ -156,6 +168,7 @@ UPDATE pairs SET excluded = CASE excluded
 """,
     5: _LOOK_ALIKES,
     6: _LOG_NFA,
+    7: _SHARDS,
 }
 FILLS: dict[int, Callable[[Connection, Callable[[str], str | None]], None]] = {
     4: fill,

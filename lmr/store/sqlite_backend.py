@@ -156,6 +156,12 @@ class SqliteFile:
                 db.execute(f"DELETE FROM {table}")
             yield
 
+    def shrink(self, db: Connection) -> None:
+        """See Backend: the file is written anew, without them."""
+        with contextlib.suppress(sqlite3.OperationalError):  # another reads, or there is no room: it is used again
+            db.execute("VACUUM")
+            db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
     def about(self) -> tuple[str, bool]:
         """See Backend."""
         return sqlite3.sqlite_version, True

@@ -94,7 +94,7 @@ class Stores:
                 if not place.exists():
                     create_ledger(place, secrets.token_hex(16), settings, made).close()
         with ExitStack() as undo:
-            ledger = undo.enter_context(Ledger.open(place))
+            ledger = undo.enter_context(Ledger.open(place, storage=settings.storage))
             ledger.check_here()
             if settings.ledger:
                 private_folder(settings.home)  # for what is of this machine alone

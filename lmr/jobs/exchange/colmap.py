@@ -165,7 +165,7 @@ def matched(stores: Stores, pairs: Sequence[Pair]) -> Iterator[tuple[Pair, tuple
     """Rows of matched keypoints of each pair, and of those that agree, (n, 2) and (k, 2) uint32."""
 
     def block(some: Sequence[Pair]) -> Block:
-        return block_of(some, stores.ledger.features.local)
+        return block_of(some, stores.ledger.features.locals)
 
     with stores.progress.task("Matches of points", len(pairs), "pairs") as advance:
         for some, found in results(stores.executor, point_matches, blocks(pairs), block, shared=stores.verifier):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import functools
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from lmr.errors import LmrError, WorkerDied
@@ -23,13 +23,14 @@ from lmr.store.files import File
 from lmr.store.ledger import Ledger
 from lmr.store.replica import bring_up
 from lmr.store.reviewing import review
+from lmr.store.shards import PHOTOS
 from lmr.store.state import Step
 from lmr.store.stores import Stores
 from lmr.text import printable, text_of
 from lmr.values import Split, batches
 
 REASONS = "set-aside.csv"
-_BATCH = 16
+_BATCH = 16  # photos of a transaction, where their features lie in the ledger
 _NAMED = 20  # of the rows that label no photo
 
 
@@ -87,18 +88,26 @@ def extract(
     if not work:
         return
     ledger, keeper = stores.ledger, Keeper(stores, label_of, split, counts)
+    size = PHOTOS if ledger.manifest.storage else _BATCH
     with stores.progress.task("Photos", len(work), "photos") as advance:
-        for batch in batches(finished(stores.preset, _taken(stores, work, stored or {})), _BATCH):
+        described = _told(finished(stores.preset, _taken(stores, work, stored or {})), advance)
+        for batch in batches(described, size):
             with ledger.transaction():
                 for item, made in batch:
                     keeper.keep(item, Taken(reason=str(made)) if isinstance(made, WorkerDied) else made)
                 stores.changed()
-            advance(len(batch))
             failed = [(item, made) for item, made in batch if isinstance(made, WorkerDied) or made.reason]
             if strict and failed:
                 item, made = failed[0]
                 reason = made.reason if isinstance(made, Taken) else str(made)
                 raise LmrError(f"{printable(text_of(item.path))}: {reason} (stopped because of --strict)")
+
+
+def _told(results: Iterable[Result], advance: Callable[[int], None]) -> Iterator[Result]:
+    """The same results, each told as it comes: many are kept together."""
+    for result in results:
+        yield result
+        advance(1)
 
 
 def _taken(stores: Stores, work: list[Found], stored: Mapping[bytes, Stored]) -> Iterator[Result]:

@@ -48,7 +48,8 @@ def worth_reading(stores: Stores, groups: Groups, numbers: Sequence[int]) -> Ite
 
     def compared(question: tuple[int, list[list[int]]]) -> Compared:
         number, others = question
-        photos = {n: ledger.features.local(n) for n in dict.fromkeys(itertools.chain(*others))}
+        numbers = list(dict.fromkeys(itertools.chain(*others)))
+        photos = dict(zip(numbers, ledger.features.locals(numbers), strict=True))
         place = {n: k for k, n in enumerate(photos)}
         return Compared(stored(number), tuple(photos.values()), tuple(tuple(place[n] for n in row) for row in others))
 

@@ -36,7 +36,7 @@ def _verify_each(
 ) -> None:
     """Verify pairs (P, 2) and give each outcome to `put`, a block in one transaction."""
     ledger = stores.ledger
-    outcomes = verify_pairs(pairs, ledger.features.local, stores.executor, _matching_device(stores), stores.verifier)
+    outcomes = verify_pairs(pairs, ledger.features.locals, stores.executor, _matching_device(stores), stores.verifier)
     with stores.progress.task(task, len(pairs), "pairs") as advance:
         for block in outcomes:
             with ledger.transaction():

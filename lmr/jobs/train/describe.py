@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -10,6 +11,7 @@ from lmr.execution import results
 from lmr.method.features.extractor import GlobalDescriptor
 from lmr.method.features.pack import unpack
 from lmr.method.verification.weights import counted, similarity, weight
+from lmr.store.ledger import Ledger
 from lmr.store.made import MODEL
 from lmr.store.replica import bring_up
 from lmr.store.reviewing import review
@@ -52,11 +54,8 @@ def describe_new(stores: Stores) -> int:
         with ledger.transaction():
             _learned_otherwise(stores)
 
-    def stored(numbers: list[int]) -> list[Stored]:
-        return [(ledger.features.local(number), ledger.features.raw_global(number)) for number in numbers]
-
     learned = stores.preset.descriptor, stores.model
-    described = results(stores.executor, describe, batches(missing, _CHUNK), stored, shared=learned)
+    described = results(stores.executor, describe, batches(missing, _CHUNK), partial(stored, ledger), shared=learned)
     with stores.progress.task("Descriptors", len(missing), "photos") as advance:
         for batch in batches(described, 4):
             with ledger.transaction():
@@ -67,6 +66,11 @@ def describe_new(stores: Stores) -> int:
     return len(missing)
 
 
+def stored(ledger: Ledger, numbers: Sequence[int]) -> list[Stored]:
+    """What lies there of some photos."""
+    return list(zip(ledger.features.locals(numbers), ledger.features.raw_globals(numbers), strict=True))
+
+
 def _learn(stores: Stores) -> None:
     ledger, descriptor = stores.ledger, stores.preset.descriptor
     if not descriptor.training_photos:
@@ -75,10 +79,9 @@ def _learn(stores: Stores) -> None:
     index = sorted((image.id, image.number) for image in ledger.images.all() if image.split == "index")
     known = (number for _, number in index if ledger.features.has(number))
     photos = []
-    for number in islice(known, descriptor.training_photos):
-        photos.append(
-            (unpack(ledger.features.local(number)), descriptor.raw_global_from(ledger.features.raw_global(number)))
-        )
+    for some in batches(islice(known, descriptor.training_photos), _CHUNK):
+        for local, rest in stored(ledger, some):
+            photos.append((unpack(local), descriptor.raw_global_from(rest)))
 
     def each(function: Callable, jobs: Iterable) -> list:
         return [result for _, result in results(stores.executor, function, jobs)]

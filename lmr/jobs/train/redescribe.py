@@ -24,10 +24,10 @@ from lmr.store.ledger import Ledger
 from lmr.store.made import create_ledger
 from lmr.store.made_with import described_otherwise
 from lmr.store.replica import bring_up
+from lmr.store.shard_care import NEXT, drop_unused
 from lmr.store.stores import Stores
 from lmr.text import text_of
 
-_NEXT = "ledger.next.sqlite"
 _OF_PAIRS = VERIFICATION, IMPORTED
 
 
@@ -47,7 +47,8 @@ def redescribe(stores: Stores, name: str, *, drop: bool = False) -> Redescribed:
     Verified pairs stay where the local features are the same. Stopped at any moment, the same call goes on. Images
     whose photos are gone end it before the switch, unless `drop`. Raises UsageError, CollectionError.
     """
-    settings = replace(stores.settings, preset=name)
+    storage = stores.settings.storage or stores.ledger.manifest.storage
+    settings = replace(stores.settings, preset=name, storage=storage)
     made = preset(name, settings)
     before = stores.ledger.marks.extractors or stores.preset.mark  # their weights may no longer be at hand
     if made.mark == before and not described_otherwise(stores.ledger, made):
@@ -69,16 +70,22 @@ def redescribe(stores: Stores, name: str, *, drop: bool = False) -> Redescribed:
         stores.ledger.replace_by(ledger)
     with Stores.open(settings, stores.progress) as switched, switched.writing():
         bring_up(switched)
+        drop_unused(switched.ledger, switched.home)
     return Redescribed(name, photos, lost, pairs)
 
 
 @contextmanager
 def _beside(stores: Stores, settings: Settings, made: Preset) -> Iterator[Stores]:
     """What an interrupted call began with the same extractors, or begins anew; its ledger is removed at a good end."""
-    path = stores.home / _NEXT
+    path = stores.home / NEXT
     if path.exists() and not _goes_on(path, stores, made):
         _remove(path)
-    with Ledger.open(path) if path.exists() else create_ledger(path, stores.id, settings, made) as ledger:
+    known = path.exists()
+    with (
+        Ledger.open(path, storage=settings.storage)
+        if known
+        else create_ledger(path, stores.id, settings, made) as ledger
+    ):
         beside = Stores(settings, ledger, stores.progress)
         beside.reviewer = stores.reviewer
         try:
