@@ -6,10 +6,12 @@ import contextlib
 import doctest
 import inspect
 import io
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -64,7 +66,13 @@ def examples(running: tuple[Graph, str], made: Path, tmp_path_factory: pytest.Te
         rows.append(f"{name}.jpg,{place},{'query' if name == 'query' else 'index'}")
     (folder / "labels.csv").write_text("\n".join(rows) + "\n")
     shutil.copy(made / "town-hall-front-3.jpg", folder / "one.jpg")
-    with on_servers(running), contextlib.chdir(folder), lmr.open("paris", workers=1) as c:
+    none = {"LMR_CHECKPOINTS": str(folder / "checkpoints")}  # not those of the one who runs the tests
+    with (
+        mock.patch.dict(os.environ, none),
+        on_servers(running),
+        contextlib.chdir(folder),
+        lmr.open("paris", workers=1) as c,
+    ):
         c.ingest("photos", labels="labels.csv")
         c.link()
         yield {"lmr": lmr, "c": c}

@@ -70,6 +70,8 @@ def status(
     print_table(("server", "state", "address"), ((one.server, one.state, one.address) for one in found.servers))
     if found.counts:
         print(", ".join(f"{value:,} {name.replace('_', ' ')}" for name, value in found.counts.items()))
+        if found.storage:
+            print(f"features lie in {printable(found.storage)}")
         if found.stated is not None:
             print(_expected(found.stated))
         for one in found.made_with:

@@ -29,7 +29,8 @@ class Server:
 class Status:
     """A collection's folder, its databases, how much it holds (empty: it is none yet), and what that was made with.
 
-    stated: how many of the matches that took part when the last link ended are expected to be wrong.
+    stated: how many of the matches that took part when the last link ended are expected to be wrong. storage: where
+    the photos' features lie, empty: in the ledger.
     """
 
     home: str
@@ -37,6 +38,7 @@ class Status:
     counts: dict[str, int]
     made_with: list[MadeWith]
     stated: Stated | None = None
+    storage: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +69,12 @@ def status_of(settings: Settings) -> Status:
     counts: dict[str, int] = {}
     made: list[MadeWith] = []
     expected: Stated | None = None
+    storage = ""
     if (place := place_of(settings)).exists():
         with Ledger.open(place, readonly=True) as ledger:
             counts, made, expected = ledger.counts(), made_with(ledger, settings), stated(ledger)
-    return Status(text_of(bytes(settings.home)), _servers(settings), counts, made, expected)
+            storage = ledger.manifest.storage
+    return Status(text_of(bytes(settings.home)), _servers(settings), counts, made, expected, storage)
 
 
 def _servers(settings: Settings) -> list[Server]:

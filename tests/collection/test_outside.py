@@ -156,6 +156,7 @@ def test_commands_tell_what_to_do_about_shards_that_are_gone(blank: Cli, little:
     shard.write_bytes(data)
     blank("check")
     blank("search", photos[0])
+    assert blank.json("status")["storage"] == str(shared) and f"features lie in {shared}" in blank("status")
     assert any(one.ok and "1 shards" in one.found for one in lmr.doctor(blank.home) if one.name == "features")
     refused = blank.run("search", photos[0], env={"LMR_STORAGE": str(tmp_path)})
     assert refused.returncode == 1 and "lmr move --storage" in refused.stderr

@@ -66,6 +66,10 @@ def write(
             frame.pts, frame.time_base = k, Fraction(1, rate)
             out.mux(stream.encode(frame))
         out.mux(stream.encode(None))
+    if (
+        codec == "libsvtav1" and sys.platform == "linux"
+    ):  # as root it lets this thread, and all that it begins, run first
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
     return path
 
 
