@@ -1,13 +1,16 @@
-"""A page of many results in Chromium: scrolled to its end, and back. `benchmarks.page` measures with it."""
+"""The page in Chromium: one of many results, scrolled to its end and back, as `benchmarks.page` measures it."""
 
 from __future__ import annotations
 
 import contextlib
 import shutil
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import psutil
+
+from lmr.errors import UsageError
 
 _BACK = 40  # steps
 _WATCH = """
@@ -18,21 +21,36 @@ new PerformanceObserver((list) => { for (const one of list.getEntries()) tasks.p
 _NEXT = "(document.querySelector('li.more') ?? document.querySelector('.card:last-child')).scrollIntoView()"
 
 
-def scrolled(address: str, of: str, results: int) -> None:
-    """Print what it takes to scroll to so many results of the search from a stored image, and back to the first."""
+@contextlib.contextmanager
+def entered(address: str, width: int, height: int) -> Iterator[tuple[Any, str]]:
+    """A tab of Chromium on the page that a server prints the address of, and the address without a token.
+
+    Raises UsageError where there is no Chromium.
+    """
     program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if program is None:
-        print("no Chromium: pages are not scrolled")
-        return
+        raise UsageError("no Chromium is installed")
     from playwright.sync_api import sync_playwright
 
     base = address.partition("/?")[0]
     with sync_playwright() as running:
         browser = running.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        tab = browser.new_page(viewport={"width": 1280, "height": 900})
-        tab.add_init_script(_WATCH)
+        tab = browser.new_page(viewport={"width": width, "height": height})
         tab.goto(address)
         tab.wait_for_url(f"{base}/")
+        yield tab, base
+        browser.close()
+
+
+def scrolled(address: str, of: str, results: int) -> None:
+    """Print what it takes to scroll to so many results of the search from a stored image, and back to the first."""
+    with contextlib.ExitStack() as opened:
+        try:
+            tab, base = opened.enter_context(entered(address, 1280, 900))
+        except UsageError as error:
+            print(f"{error}: pages are not scrolled")
+            return
+        tab.add_init_script(_WATCH)
         tab.goto(f"{base}/search?of={of}")
         begin, before, cards = time.perf_counter(), _held(), 0
         while cards < results and tab.locator("li.more").count():
@@ -46,7 +64,6 @@ def scrolled(address: str, of: str, results: int) -> None:
             tab.evaluate(f"scrollTo(0, document.documentElement.scrollHeight * {k / _BACK})")
             tab.wait_for_timeout(50)
         print(f"{_told(tab)}; the browser holds {_held() // 10**6} MB, before {before // 10**6} MB")
-        browser.close()
 
 
 def _told(tab: Any) -> str:

@@ -75,9 +75,8 @@ def _tell_what_joins(c: Collection, a: Any, b: Any) -> None:
     path = c.explain(a, b).path
     if path:
         weakest = min(path, key=lambda hop: hop.inliers)
-        over = "another match joins" if len(path) == 1 else f"{len(path)} other matches still join"
         say(
-            f"{over} them; the weakest has {weakest.inliers} inliers: "
+            f"{len(path)} other matches still join them; the weakest has {weakest.inliers} inliers: "
             f"`lmr explain {(weakest.a or '')[:12]} {(weakest.b or '')[:12]} --picture why.jpg` shows it"
         )
 

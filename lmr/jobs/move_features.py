@@ -54,9 +54,9 @@ def move_features(settings: Settings, named_by: str, target: str, progress: Prog
         return Moved(before or IN_LEDGER, shown or IN_LEDGER, {"features": left})
 
 
-def _behind(ledger: Ledger, target: str) -> list[str]:
-    """Where shards are listed that are no more of use after a move."""
-    return sorted({one.shard.storage for one in ledger.manifest.all()} - {target})
+def _behind(ledger: Ledger, target: str) -> bool:
+    """Whether shards are listed elsewhere, which a move that was cut has yet to remove."""
+    return any(one.shard.storage != target for one in ledger.manifest.all())
 
 
 def _carry(ledger: Ledger, target: str, left: int, progress: Progress) -> None:

@@ -129,12 +129,13 @@ class Features:
                 place[number] = Shard(storage, *about), at
                 wanted.setdefault(place[number][0], []).append(at)
         outside = self._shards.read({shard: sorted(set(places)) for shard, places in wanted.items()}, column)
-        found, advice = [], "restore the ledger from a backup"
+        found = list[bytes]()
         for number in numbers:
             what = f"{_TOLD[column]} of image {number}"
             if number not in rows:
                 raise CollectionError(f"the ledger lacks the {what}; restore it from a backup")
             data, checksum, *_ = rows[number]
+            advice = "restore the ledger from a backup"
             if number in self._pending:
                 data = self._pending[number][column == RAW_GLOBAL]
             elif number in place:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from starlette.requests import Request
 
 from lmr.errors import UsageError
+from lmr.library.image import Image
 from lmr.values import ImageId
 from lmr.web.asked import MOST, PAGE, Asked, whole
 from lmr.web.outline import land
@@ -171,10 +172,13 @@ def _guessed(site: Site, where: Where | None) -> dict[ImageId, tuple[Place, str]
     """Places suggested for photos without one, of those that a filter lets pass, with what is said of them."""
     found = dict[ImageId, tuple[Place, str]]()
     for id, one in site.suggested().items():
-        image = site.image(id)
-        if one.place and (where is None or where.passes(image.taken_at, *one.place, image.landmark)):
+        if one.place and (where is None or _passes(site.image(id), one.place, where)):
             found[id] = one.place, f"probably near {in_words(one)}"
     return found
+
+
+def _passes(image: Image, place: Place, where: Where) -> bool:
+    return where.passes(image.taken_at, *place, image.landmark)
 
 
 def in_words(found: Located) -> str:

@@ -38,7 +38,7 @@ _ID = re.compile(r"[0-9a-f]{6,64}")
 _GROWS = 8  # times as many results are fetched when those at hand are at an end
 _RESULTS = 50_000  # in finished searches: about 100 MB
 _WAYS = 500
-_SUGGESTED = 2000
+_SUGGESTED = 2000  # places at most, for photos without a position
 _NAMED = 100_000  # photos whose former labels are at hand
 REVIEWED = 50  # matches that are worth a look, at once
 _PICTURE_BYTES = 64 * 2**20
@@ -160,15 +160,18 @@ class Site:
         return self._reviewed.get(now=now)
 
     def suggested(self) -> dict[ImageId, Located]:
-        """Where photos without a position were probably taken, of those that match one which has one, the surest first.
+        """Where photos without a position were probably taken, the surest first: as it is now, or was just before.
 
-        As it is now, or was just before; of so many of them as a page can draw.
+        Of large collections those alone that match one which has a position, the strongest matches first.
         """
         return self._suggested.get()
 
     def _suggest(self) -> dict[ImageId, Located]:
-        ids = [ImageId(row["id"]) for row in self.c.cypher("unlocated", limit=_SUGGESTED)]
-        found = sorted(self.c.locate(*ids) if ids else [], key=lambda one: -(one.confidence or 0.0))
+        if self.c.unlocated <= _SUGGESTED:
+            found = self.c.locate()
+        else:
+            ids = [ImageId(row["id"]) for row in self.c.cypher("unlocated", limit=_SUGGESTED)]
+            found = sorted(self.c.locate(*ids) if ids else [], key=lambda one: -(one.confidence or 0.0))
         return {ImageId(one.id): one for one in found if one.id is not None and one.place is not None}
 
     def _state(self) -> object:

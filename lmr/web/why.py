@@ -114,7 +114,7 @@ def pair(site: Site, request: Request) -> str:
     """One match of two stored images, whatever became of it."""
     a, b = (site.image(request.path_params[name]) for name in ("a", "b"))
     match = site.c.match(a.id, b.id)
-    still = match is not None and match.verdict == "rejected" and site.c.explain(a.id, b.id).joined
+    still = match is not None and match.verdict == "rejected" and site.way(Asked(a.id), b.id).joined
     return site.html("pair.html", a=card_of(a), b=card_of(b), match=match, still=still)
 
 
