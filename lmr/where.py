@@ -113,7 +113,7 @@ class Where:
     ) -> Where | None:
         """The filter that a person asks for; None if it is none. Raises UsageError."""
         if within is not None and near is None:
-            raise UsageError("--within is a distance from --near: add --near 48.85837,2.29448")
+            raise UsageError("within is a distance from a position: add near, such as 48.85837,2.29448")
         position = None if near is None else _position(near)
         return cls.checked(position, 1000.0 if within is None else _length(within), since, until, label)
 
@@ -131,10 +131,10 @@ class Where:
             return None
         if near is not None and not (abs(near[0]) <= 90 and abs(near[1]) <= 180 and within > 0):
             raise UsageError(f"within {within} m of {near} is no place: latitude -90 to 90, longitude -180 to 180")
-        first = None if since is None else first_instant(_asked("--from", since))
-        last = None if until is None else last_instant(_asked("--to", until))
+        first = None if since is None else first_instant(_asked("from", since))
+        last = None if until is None else last_instant(_asked("to", until))
         if first and last and first > last:
-            raise UsageError(f"--from {since} is later than --to {until}; an example: --from 1990 --to 2005")
+            raise UsageError(f"from {since} is later than to {until}; an example: from 1990 to 2005")
         return cls(near, within, first, last, label)
 
     @property
@@ -164,10 +164,10 @@ class Where:
         )
 
 
-def _asked(option: str, text: str) -> str:
+def _asked(name: str, text: str) -> str:
     found = moment(text)
     if found is None or found[1] is not None:
-        raise UsageError(f"{option} is {text!r}; it takes a local time {_EXAMPLES}")
+        raise UsageError(f"{name} is {text!r}; it takes a local time {_EXAMPLES}")
     return found[0]
 
 
@@ -178,7 +178,7 @@ def _position(text: str) -> tuple[float, float]:
             raise ValueError
     except ValueError:
         raise UsageError(
-            f"--near is {text!r}; it takes latitude (-90 to 90) and longitude (-180 to 180) such as 48.85837,2.29448"
+            f"near is {text!r}; it takes latitude (-90 to 90) and longitude (-180 to 180) such as 48.85837,2.29448"
         ) from None
     return latitude, longitude
 
@@ -186,5 +186,5 @@ def _position(text: str) -> tuple[float, float]:
 def _length(text: str) -> float:
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(m|km|mi)", text.strip().lower(), re.ASCII)
     if found is None or not float(found[1]):
-        raise UsageError(f"--within is {text!r}; it takes a length such as 500m, 5km or 3mi")
+        raise UsageError(f"within is {text!r}; it takes a length such as 500m, 5km or 3mi")
     return float(found[1]) * _UNITS[found[2]]

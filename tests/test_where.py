@@ -95,5 +95,5 @@ def test_near_takes_lengths_and_needs_a_position() -> None:
     ],
 )
 def test_what_cannot_be_asked_for_is_answered_with_an_example(words: tuple) -> None:
-    with pytest.raises(UsageError, match=r"such as|example|add --near"):
+    with pytest.raises(UsageError, match=r"such as|example|add near"):
         Where.of(*words)
