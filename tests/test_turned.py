@@ -18,7 +18,7 @@ from lmr.jobs.ingest.intake import Stored
 from lmr.jobs.ingest.plan import Ingested
 from lmr.jobs.link.link import link
 from lmr.method.features.pack import pack
-from lmr.method.features.sift import reduce, turned_descriptors, turned_order
+from lmr.method.features.sift import COARSE, reduce, turned_descriptors, turned_order
 from lmr.method.features.upright import likelihoods
 from lmr.method.photos.decode import decode
 from lmr.method.photos.turned import TURNS, after, back, degrees, turned, turned_pixels, turned_points
@@ -96,8 +96,10 @@ def test_what_describes_a_turned_photo_follows_from_what_describes_it(made: Path
         there = described(turn)
         assert np.abs(as_it_is[:, turned_order(turn)].astype(int) - there).mean() < 0.01
         for kind in ("sparse", "dense"):
-            close = unit_rows(turned_descriptors(reduce(as_it_is, kind), kind, turn).astype(float))
-            assert (close * unit_rows(reduce(there, kind).astype(float))).sum(1).min() > 0.98, (turn, kind)
+            for coarse, least in ((1, 0.98), (COARSE, 0.97)):
+                close = unit_rows(turned_descriptors(reduce(as_it_is, kind, coarse), kind, turn).astype(float))
+                alike = (close * unit_rows(reduce(there, kind, coarse).astype(float))).sum(1)
+                assert alike.min() > least, (turn, kind, coarse)
 
 
 def test_stored_features_tell_how_the_turned_photo_is_described(made: Path) -> None:
@@ -113,7 +115,7 @@ def test_stored_features_tell_how_the_turned_photo_is_described(made: Path) -> N
         kept = apart.min(1) < 1.0
         assert kept.mean() > 0.85
         alike = unit_rows(found.descriptors[:500].astype(float)) * unit_rows(wanted.descriptors[near].astype(float))
-        assert np.median(alike.sum(1)[kept]) > 0.99
+        assert np.median(alike.sum(1)[kept]) > 0.98
         assert len(grid) == len(raw_global)
 
 
@@ -125,7 +127,7 @@ def test_most_photos_look_upright(made: Path) -> None:
         chance = likelihoods(features, raw_global)
         assert np.allclose([chance[:4].sum(), chance[4:].sum()], 1)
         turned_chance = likelihoods(*CLASSIC.extract(turned(photo_of(made / f"{name}.jpg"), 1)))
-        assert np.allclose(turned_chance[3], chance[0], atol=0.1)  # what makes it upright then
+        assert np.allclose(turned_chance[3], chance[0], atol=0.15)  # what makes it upright then
         chances.append(chance[0])
     assert np.mean(chances) > 0.3, chances
 

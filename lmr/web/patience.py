@@ -15,6 +15,7 @@ class InTime(H11Protocol):
     """
 
     seconds = 20.0
+    _waiting: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """See asyncio.Protocol."""
@@ -26,8 +27,19 @@ class InTime(H11Protocol):
         super().on_response_complete()
         self._wait()
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        """See asyncio.Protocol."""
+        self._stop_waiting()
+        super().connection_lost(exc)
+
     def _wait(self) -> None:
-        self.loop.call_later(self.seconds, self._give_up, self.cycle)
+        """Anew: a timer holds the request that it was set after, of which there are many in its time."""
+        self._stop_waiting()
+        self._waiting = self.loop.call_later(self.seconds, self._give_up, self.cycle)
+
+    def _stop_waiting(self) -> None:
+        if self._waiting is not None:
+            self._waiting.cancel()
 
     def _give_up(self, before: Any) -> None:
         if self.cycle is before and not self.transport.is_closing():

@@ -35,6 +35,12 @@ class Preset:
         return cls(name, local, descriptor, together(descriptor), on_device)
 
     @property
+    def earlier(self) -> Preset | None:
+        """As earlier versions described photos, where they did otherwise: their collections go on with that."""
+        local, descriptor = (getattr(part, "earlier", None) for part in (self.local, self.descriptor))
+        return Preset.of(self.name, local or self.local, descriptor or self.descriptor) if local or descriptor else None
+
+    @property
     def enough(self) -> int:
         """Longer side, px, to which a photo may be reduced while decoding."""
         return max(self.local.max_side, self.descriptor.max_side)

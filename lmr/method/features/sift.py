@@ -22,7 +22,10 @@ from lmr.values import Array, Features, Photo, quantised, readonly, unit_rows
 
 SPARSE_DIMENSION, DENSE_DIMENSION = 64, 32
 QUANTUM = 210.0  # a unit vector's components stay below 127 / 210 but for rare ones, which are clipped
-_DENSE_STEPS = {1.0: 10, 0.707: 9, 0.5: 8, 0.354: 8, 0.25: 8}  # scale of the image -> step of the grid, px
+COARSE = 11  # values are multiples of it: half the bits, and photos match as before (docs/figures.md)
+Steps = tuple[tuple[float, int], ...]  # of the dense grid: scale of the image, and step, px
+STEPS: Steps = ((0.5, 8), (0.354, 8), (0.25, 8))
+EARLIER_STEPS: Steps = ((1.0, 10), (0.707, 9), *STEPS)  # seven tenths of the patches, and they find no more
 _PATCH = 24
 _LEAST_CONTRAST = 6.0
 _CONTRAST, _EDGE = 0.01, 10.0  # of the detector, as OpenCV has them
@@ -45,14 +48,21 @@ class SparseParameters:
 
 
 @dataclass(frozen=True, slots=True)
+class CoarseSparse(SparseParameters):
+    """The same where values are multiples of a number."""
+
+    coarse: int = COARSE
+
+
+@dataclass(frozen=True, slots=True)
 class DenseParameters:
-    """The same of the dense grid, steps as (scale of the image, px)."""
+    """The same of the dense grid."""
 
     side: int
     version: int = 1
     dimension: int = DENSE_DIMENSION
     quantum: float = QUANTUM
-    steps: tuple[tuple[float, int], ...] = tuple(_DENSE_STEPS.items())
+    steps: Steps = EARLIER_STEPS
     patch: int = _PATCH
     contrast: float = _LEAST_CONTRAST
     bands: Bands = BANDS
@@ -60,11 +70,22 @@ class DenseParameters:
 
 
 @dataclass(frozen=True, slots=True)
+class CoarseDense(DenseParameters):
+    """The same where values are multiples of a number."""
+
+    coarse: int = COARSE
+
+
+@dataclass(frozen=True, slots=True)
 class RootSift:
-    """Local features: the strongest points over all scales, described upright. `side`: working size, px."""
+    """Local features: the strongest points over all scales, described upright. `side`: working size, px.
+
+    coarse: values are multiples of it; 1 in collections of versions that knew nothing of it.
+    """
 
     side: int
     points: int
+    coarse: int = COARSE
     name: str = "rootsift"
     on_device: bool = False
     verifier: Verifier = ROOTSIFT_VERIFIER
@@ -77,7 +98,15 @@ class RootSift:
     @property
     def parameters(self) -> SparseParameters:
         """What the features depend on."""
-        return SparseParameters(self.side, self.points, basis=basis_digest())
+        known = SparseParameters(self.side, self.points, basis=basis_digest())
+        return (
+            known if self.coarse == 1 else CoarseSparse(self.side, self.points, basis=known.basis, coarse=self.coarse)
+        )
+
+    @property
+    def earlier(self) -> RootSift | None:
+        """As earlier versions described photos, which collections of theirs go on with."""
+        return None if self.coarse == 1 else replace(self, coarse=1)
 
     def extract(self, batch: Sequence[Features]) -> list[Features]:
         """All is done already."""
@@ -90,16 +119,16 @@ class RootSift:
         return Features(
             readonly(view.to_original(geometry[:, :2]).astype(np.float32)),
             readonly((geometry[:, 2] * view.unit).astype(np.float32)),
-            readonly(reduce(sift, "sparse")),
+            readonly(reduce(sift, "sparse", self.coarse)),
             view.box,
             view.unit,
             self.name,
         )
 
 
-def dense_descriptors(view: View) -> Array:
+def dense_descriptors(view: View, steps: Steps = STEPS, coarse: int = COARSE) -> Array:
     """(m, 32) int8 of the patches on a grid that are not nearly plain."""
-    return reduce(dense_sift(view.pixels), "dense")
+    return reduce(dense_sift(view.pixels, steps), "dense", coarse)
 
 
 def _sift(**options: float) -> Any:
@@ -129,10 +158,10 @@ def sparse_sift(grey: Array, most: int | None = None) -> tuple[Array, Array]:
     return np.array([(*k.pt, k.size) for k in points], np.float32), described.astype(np.uint8)
 
 
-def dense_sift(grey: Array) -> Array:
-    """(h, w) -> SIFT (m, 128) uint8 of 24 px patches on grids over five scales."""
+def dense_sift(grey: Array, steps: Steps = STEPS) -> Array:
+    """(h, w) -> SIFT (m, 128) uint8 of 24 px patches on grids over some scales."""
     parts = [np.zeros((0, 128), np.uint8)]
-    for scale, step in _DENSE_STEPS.items():
+    for scale, step in steps:
         image = grey if scale == 1 else cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
         half = _PATCH // 2
         rows, columns = (np.arange(half, length - half, step) for length in image.shape)
@@ -153,10 +182,10 @@ def root_sift(sift: Array) -> Array:
     return np.sqrt(sift / np.maximum(sift.sum(1, dtype=np.float32, keepdims=True), 1e-6), dtype=np.float32)
 
 
-def reduce(sift: Array, kind: str) -> Array:
+def reduce(sift: Array, kind: str, coarse: int = COARSE) -> Array:
     """(n, 128) uint8 -> (n, 64) or (n, 32) int8: RootSIFT in the fixed basis, unit length times QUANTUM."""
     mean, basis = _basis()[f"{kind}_mean"], _basis()[kind]
-    return quantised((root_sift(sift) - mean) @ basis, QUANTUM)
+    return quantised((root_sift(sift) - mean) @ basis, QUANTUM, coarse)
 
 
 def turned_features(features: Features, turn: int, size: tuple[int, int]) -> Features:

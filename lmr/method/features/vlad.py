@@ -8,14 +8,24 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
 
 from lmr.errors import CollectionError, UsageError
-from lmr.method.features.sift import DENSE_DIMENSION, DenseParameters, basis_digest, dense_descriptors
+from lmr.method.features.sift import (
+    COARSE,
+    DENSE_DIMENSION,
+    EARLIER_STEPS,
+    STEPS,
+    CoarseDense,
+    DenseParameters,
+    Steps,
+    basis_digest,
+    dense_descriptors,
+)
 from lmr.method.features.view import working_view
 from lmr.method.features.whitening import learned
 from lmr.values import Array, Features, Photo, unit_rows
@@ -85,7 +95,7 @@ class VladModel:
 class Vlad:
     """Global descriptor from the local features of each extractor and dense RootSIFT.
 
-    training_photos and sample bound what is learned from.
+    training_photos and sample bound what is learned from; steps and coarse: of the dense grid.
     """
 
     side: int
@@ -95,8 +105,15 @@ class Vlad:
     dimension: int
     training_photos: int
     sample: int
+    steps: Steps = STEPS
+    coarse: int = COARSE
     name: str = "vlad"
     on_device: bool = False
+
+    @property
+    def earlier(self) -> Vlad | None:
+        """As earlier versions described photos, which collections of theirs go on with."""
+        return None if self.coarse == 1 else replace(self, steps=EARLIER_STEPS, coarse=1)
 
     @property
     def max_side(self) -> int:
@@ -107,12 +124,14 @@ class Vlad:
     def parameters(self) -> VladParameters:
         """What the descriptor depends on."""
         learned_from = self.training_photos, self.sample
-        grid = DenseParameters(self.side, basis=basis_digest())
+        grid = DenseParameters(self.side, steps=self.steps, basis=basis_digest())
+        if self.coarse > 1:
+            grid = CoarseDense(self.side, steps=self.steps, basis=grid.basis, coarse=self.coarse)
         return VladParameters(self.sparse, self.dense, self.dense_weight, self.dimension, *learned_from, grid)
 
     def prepare(self, photo: Photo) -> Array:
         """What is kept of a photo beside its local features: dense descriptors (m, 32) int8."""
-        return dense_descriptors(working_view(photo, self.side))
+        return dense_descriptors(working_view(photo, self.side), self.steps, self.coarse)
 
     def extract(self, batch: Sequence[Array]) -> list[Array]:
         """All is done already."""
