@@ -26,6 +26,7 @@ from tests.conftest import on_servers
 
 MINUTES = float(os.environ.get("LMR_SOAK", "0"))
 PEOPLE = 4
+IN_HAND = 256 * 2**20  # bytes of photos that the server holds, at most
 STEADY = 0.15  # of the memory held after a third of the time, by which it may grow until the end
 pytestmark = pytest.mark.skipif(not MINUTES, reason="left to `make soak` (LMR_SOAK, minutes)")
 
@@ -109,6 +110,10 @@ def test_memory_and_files_stay_as_they_are(served, little: Path) -> None:
                 with contextlib.suppress(httpx.TransportError):
                     random.choice(asks(client, c, photo))()
 
+    with httpx.Client(base_url=base, headers={"Authorization": f"Bearer {token}"}, timeout=120) as client:
+        for _ in range(IN_HAND // 2**23):  # as many as there is room for, so that further ones take no more
+            answer = client.post("/photos", files={"photo": ("one.jpg", photo + os.urandom(2**23))})
+            assert answer.status_code == 303
     people = [threading.Thread(target=person, args=(k,)) for k in range(PEOPLE)]
     for one in people:
         one.start()
