@@ -17,6 +17,7 @@ from tests import rays
 from tests.at_work import slow_square
 from tests.conftest import forget
 from tests.engines import Shaken
+from tests.networks import Apart
 from tests.test_execution import MACHINES, RAY, contents, found, same
 
 
@@ -50,6 +51,37 @@ def test_a_command_that_lost_its_cluster_goes_on_in_another(
             command(c)
     with lmr.open(tmp_path / "there", turns="off") as c:
         same(here, contents(c._stores) | found(c._stores))
+
+
+@pytest.mark.skipif(not MACHINES, reason="a minute: LMR_MACHINES=all tries it")
+def test_machines_of_other_addresses_are_reached_over_a_network_that_is_cut(
+    little: Path, tmp_path: Path, servers: dict[str, str], running: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each node has a network of its own; one is cut off while photos are described, and pairs are verified without."""
+    pytest.importorskip("ray", reason=RAY)
+    for name, value in rays.ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for name in (f"{place}-{k}.jpg" for place in ("bank", "chapel", "school") for k in range(4)):
+        shutil.copy(little / name, photos)
+    with lmr.open(tmp_path / "here", turns="off") as c:
+        c.ingest(photos)
+        c.link()
+        here = contents(c._stores) | found(c._stores)
+    forget(running)
+
+    nodes = Apart()
+    try:
+        engine = Shaken(cluster.Ray(nodes.address), take, 2, nodes.cut)
+        with lmr.open(tmp_path / "there", turns="off") as c:
+            c._stores.executor = engine
+            assert c.ingest(photos).new == 12 and engine.shaken
+        with lmr.open(tmp_path / "there", turns="off", engine="ray", ray_address=nodes.address) as c:
+            c.link()
+            same(here, contents(c._stores) | found(c._stores))
+    finally:
+        nodes.close()
 
 
 @pytest.mark.parametrize(
