@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from lmr.method.features.extractor import GlobalDescriptor, LocalFeatures
+from lmr.method.features.pack import pack
 from lmr.method.features.several import Several
 from lmr.method.features.sift import RootSift, turned_descriptors, turned_features
 from lmr.method.features.vlad import Vlad
@@ -72,6 +73,11 @@ class Preset:
             return self.both(prepared)
         local = self.local.extract([part for part, _ in prepared])
         return list(zip(local, self.descriptor.extract([part for _, part in prepared]), strict=True))
+
+    def packed(self, features: Features, raw_global: Array) -> tuple[bytes, bytes]:
+        """Both as they are kept; `pack.unpack` and `raw_global_from` of the descriptor read them."""
+        as_bytes = getattr(self.descriptor, "raw_global_bytes", None)
+        return pack(features), raw_global.tobytes() if as_bytes is None else as_bytes(raw_global)
 
     @property
     def turns_cheaply(self) -> bool:

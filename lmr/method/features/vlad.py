@@ -6,6 +6,8 @@ What is learned (vocabularies, mean, basis) comes from the collection's own inde
 from __future__ import annotations
 
 import io
+import struct
+import zlib
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -15,6 +17,7 @@ from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
 
 from lmr.errors import CollectionError, UsageError
+from lmr.method.features.pack import coded, decoded
 from lmr.method.features.sift import (
     COARSE,
     DENSE_DIMENSION,
@@ -31,6 +34,7 @@ from lmr.method.features.whitening import learned
 from lmr.values import Array, Features, Photo, unit_rows
 
 _ROUNDS = 20
+_COUNT = struct.Struct("<I")
 _POINTS_A_WORD = 40  # a vocabulary has no more words than this lets it learn well
 _PHOTOS_A_DIMENSION = 4  # whitening over more directions than the photos support is worse than none
 
@@ -137,9 +141,20 @@ class Vlad:
         """All is done already."""
         return list(batch)
 
+    def raw_global_bytes(self, raw_global: Array) -> bytes:
+        """The raw global descriptor as it is kept; see raw_global_from."""
+        values = raw_global.tobytes()
+        return values if self.coarse == 1 else _COUNT.pack(len(raw_global)) + coded(values)
+
     def raw_global_from(self, stored: bytes) -> Array:
-        """The raw global descriptor as kept in the ledger."""
-        return np.frombuffer(stored, np.int8).reshape(-1, DENSE_DIMENSION)
+        """The raw global descriptor from what is kept of it. Raises CollectionError if that is damaged."""
+        try:
+            if self.coarse > 1:
+                (count,) = _COUNT.unpack_from(stored)
+                stored = decoded(stored[_COUNT.size :], count * DENSE_DIMENSION)
+            return np.frombuffer(stored, np.int8).reshape(-1, DENSE_DIMENSION)
+        except (struct.error, zlib.error, ValueError) as error:
+            raise CollectionError(f"a stored raw global descriptor is damaged: {error}") from error
 
     def model_from(self, stored: bytes) -> VladModel:
         """The model as kept in the ledger."""
