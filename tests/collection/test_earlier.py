@@ -47,7 +47,7 @@ def test_a_collection_goes_on_as_it_was_described(running, little: Path, tmp_pat
         known = {one.what: one for one in c.status().made_with}
         ledger = c._stores.ledger
         assert {one.parameters for one in ledger.fingerprints.all().values()} >= {_ROOTSIFT, _VLAD}
-        assert not known["local features"].current and "coarse null, now 11" in known["local features"].changes
+        assert not known["local features"].current and "coarse null, now 7" in known["local features"].changes
         assert "lmr train --preset" in known["local features"].advice
 
         shutil.copy(little / "bank-3.jpg", photos)
@@ -58,7 +58,9 @@ def test_a_collection_goes_on_as_it_was_described(running, little: Path, tmp_pat
         wanted, _ = preset("classic").earlier.extract(decode(data, enough=640, **c._stores.settings.decoding))
         added = unpack(pack(wanted)).descriptors
         assert found[hashlib.sha256(data).hexdigest()].descriptors.tobytes() == added.tobytes()
-        assert {hit.image.id for hit in c.search(little / "bank-query.jpg").hits if hit.reached == "verified"} == found.keys()
+        assert {
+            hit.image.id for hit in c.search(little / "bank-query.jpg").hits if hit.reached == "verified"
+        } == found.keys()
         size, edges = ledger.features.mean_bytes(), c.link().edges
 
         c.redescribe("classic")

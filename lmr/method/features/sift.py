@@ -22,10 +22,12 @@ from lmr.values import Array, Features, Photo, quantised, readonly, unit_rows
 
 SPARSE_DIMENSION, DENSE_DIMENSION = 64, 32
 QUANTUM = 210.0  # a unit vector's components stay below 127 / 210 but for rare ones, which are clipped
-COARSE = 11  # values are multiples of it: half the bits, and photos match as before (docs/figures.md)
+COARSE = 7  # values are multiples of it: five eighths of the bits, and photos match as before (docs/figures.md)
+COARSE_DENSE = 11  # of patches of the grid, of which only sums are used
 Steps = tuple[tuple[float, int], ...]  # of the dense grid: scale of the image, and step, px
-STEPS: Steps = ((0.5, 8), (0.354, 8), (0.25, 8))
-EARLIER_STEPS: Steps = ((1.0, 10), (0.707, 9), *STEPS)  # seven tenths of the patches, and they find no more
+STEPS: Steps = ((1.0, 17), (0.707, 15), (0.5, 14), (0.354, 14), (0.25, 14))
+EARLIER_STEPS: Steps = ((1.0, 10), (0.707, 9), (0.5, 8), (0.354, 8), (0.25, 8))  # three times as many patches
+EARLIER_POINTS = 3000
 _PATCH = 24
 _LEAST_CONTRAST = 6.0
 _CONTRAST, _EDGE = 0.01, 10.0  # of the detector, as OpenCV has them
@@ -73,7 +75,7 @@ class DenseParameters:
 class CoarseDense(DenseParameters):
     """The same where values are multiples of a number."""
 
-    coarse: int = COARSE
+    coarse: int = COARSE_DENSE
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +108,7 @@ class RootSift:
     @property
     def earlier(self) -> RootSift | None:
         """As earlier versions described photos, which collections of theirs go on with."""
-        return None if self.coarse == 1 else replace(self, coarse=1)
+        return None if self.coarse == 1 else replace(self, points=EARLIER_POINTS, coarse=1)
 
     def extract(self, batch: Sequence[Features]) -> list[Features]:
         """All is done already."""
@@ -126,7 +128,7 @@ class RootSift:
         )
 
 
-def dense_descriptors(view: View, steps: Steps = STEPS, coarse: int = COARSE) -> Array:
+def dense_descriptors(view: View, steps: Steps = STEPS, coarse: int = COARSE_DENSE) -> Array:
     """(m, 32) int8 of the patches on a grid that are not nearly plain."""
     return reduce(dense_sift(view.pixels, steps), "dense", coarse)
 

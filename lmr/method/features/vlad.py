@@ -19,7 +19,7 @@ from threadpoolctl import threadpool_limits
 from lmr.errors import CollectionError, UsageError
 from lmr.method.features.pack import coded, decoded
 from lmr.method.features.sift import (
-    COARSE,
+    COARSE_DENSE,
     DENSE_DIMENSION,
     EARLIER_STEPS,
     STEPS,
@@ -110,7 +110,7 @@ class Vlad:
     training_photos: int
     sample: int
     steps: Steps = STEPS
-    coarse: int = COARSE
+    coarse: int = COARSE_DENSE
     name: str = "vlad"
     on_device: bool = False
 
@@ -149,7 +149,7 @@ class Vlad:
     def raw_global_from(self, stored: bytes) -> Array:
         """The raw global descriptor from what is kept of it. Raises CollectionError if that is damaged."""
         try:
-            if self.coarse > 1:
+            if self.coarse > 1 and stored:
                 (count,) = _COUNT.unpack_from(stored)
                 stored = decoded(stored[_COUNT.size :], count * DENSE_DIMENSION)
             return np.frombuffer(stored, np.int8).reshape(-1, DENSE_DIMENSION)
