@@ -12,14 +12,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from lmr.method.features.sift import (
-    DENSE_DIMENSION,
-    EARLIER_STEPS,
-    SPARSE_DIMENSION,
-    dense_sift,
-    root_sift,
-    sparse_sift,
-)
+from lmr.method.features.sift import DENSE_DIMENSION, SPARSE_DIMENSION, dense_sift, root_sift, sparse_sift
 from lmr.values import Array
 
 PICTURES, LEAVES = 60, 1500
@@ -59,7 +52,7 @@ def main() -> None:
     """Draw the pictures, learn both bases, write the file into the package."""
     pictures = [leaves(seed) for seed in range(PICTURES)]
     sparse = principal(np.concatenate([sparse_sift(picture)[1] for picture in pictures]), SPARSE_DIMENSION)
-    dense = principal(np.concatenate([dense_sift(picture, EARLIER_STEPS) for picture in pictures]), DENSE_DIMENSION)
+    dense = principal(np.concatenate([dense_sift(picture) for picture in pictures]), DENSE_DIMENSION)
     target = Path(__file__).parent.parent / "lmr" / "features" / "rootsift_basis.npz"
     np.savez(target, sparse_mean=sparse[0], sparse=sparse[1], dense_mean=dense[0], dense=dense[1])
 

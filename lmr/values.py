@@ -245,10 +245,9 @@ def unit_rows(x: Array) -> Array:
     return x / np.maximum(np.linalg.norm(x, axis=-1, keepdims=True), 1e-12)
 
 
-def quantised(vectors: Array, quantum: float, coarse: int = 1) -> Array:
-    """(n, d) -> int8, `quantum` for each unit of a row of length 1; all are multiples of `coarse`."""
-    most = 127 // coarse
-    return (np.clip(np.round(unit_rows(vectors) * (quantum / coarse)), -most, most) * coarse).astype(np.int8)
+def quantised(vectors: Array, quantum: float) -> Array:
+    """(n, d) -> int8, `quantum` for each unit of a row of length 1."""
+    return to_int8(unit_rows(vectors) * quantum)
 
 
 def to_int8(values: Array) -> Array:

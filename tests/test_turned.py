@@ -18,7 +18,7 @@ from lmr.jobs.ingest.intake import Stored
 from lmr.jobs.ingest.plan import Ingested
 from lmr.jobs.link.link import link
 from lmr.method.features.pack import pack
-from lmr.method.features.sift import COARSE, reduce, turned_descriptors, turned_order
+from lmr.method.features.sift import reduce, turned_descriptors, turned_order
 from lmr.method.features.upright import likelihoods
 from lmr.method.photos.decode import decode
 from lmr.method.photos.turned import TURNS, after, back, degrees, turned, turned_pixels, turned_points
@@ -96,10 +96,8 @@ def test_what_describes_a_turned_photo_follows_from_what_describes_it(made: Path
         there = described(turn)
         assert np.abs(as_it_is[:, turned_order(turn)].astype(int) - there).mean() < 0.01
         for kind in ("sparse", "dense"):
-            for coarse, least in ((1, 0.98), (COARSE, 0.975)):
-                close = unit_rows(turned_descriptors(reduce(as_it_is, kind, coarse), kind, turn).astype(float))
-                alike = (close * unit_rows(reduce(there, kind, coarse).astype(float))).sum(1)
-                assert alike.min() > least, (turn, kind, coarse)
+            close = unit_rows(turned_descriptors(reduce(as_it_is, kind), kind, turn).astype(float))
+            assert (close * unit_rows(reduce(there, kind).astype(float))).sum(1).min() > 0.98, (turn, kind)
 
 
 def test_stored_features_tell_how_the_turned_photo_is_described(made: Path) -> None:
@@ -115,21 +113,21 @@ def test_stored_features_tell_how_the_turned_photo_is_described(made: Path) -> N
         kept = apart.min(1) < 1.0
         assert kept.mean() > 0.85
         alike = unit_rows(found.descriptors[:500].astype(float)) * unit_rows(wanted.descriptors[near].astype(float))
-        assert np.median(alike.sum(1)[kept]) > 0.985
+        assert np.median(alike.sum(1)[kept]) > 0.99
         assert len(grid) == len(raw_global)
 
 
 def test_most_photos_look_upright(made: Path) -> None:
     """A hint that decides nothing alone; made photos are unlike those that it was learned from."""
-    chances, apart = [], []
+    chances = []
     for name in ("bank-1", "chapel-1", "mill-front-1", "other-5", "other-6", "other-7"):
         features, raw_global = CLASSIC.extract(photo_of(made / f"{name}.jpg"))
         chance = likelihoods(features, raw_global)
         assert np.allclose([chance[:4].sum(), chance[4:].sum()], 1)
         turned_chance = likelihoods(*CLASSIC.extract(turned(photo_of(made / f"{name}.jpg"), 1)))
-        apart.append(abs(turned_chance[3] - chance[0]))  # what makes it upright then; the grid lies otherwise
+        assert np.allclose(turned_chance[3], chance[0], atol=0.1)  # what makes it upright then
         chances.append(chance[0])
-    assert np.mean(chances) > 0.3 and np.mean(apart) < 0.15, (chances, apart)
+    assert np.mean(chances) > 0.3, chances
 
 
 def test_a_photo_is_described_as_its_turned_pixels_are(made: Path, tmp_path: Path) -> None:
@@ -147,7 +145,7 @@ def test_a_photo_is_described_as_its_turned_pixels_are(made: Path, tmp_path: Pat
         features, raw_global = CLASSIC.extract(photo)
         assert (image.turn, image.width, image.height) == (3, photo.width, photo.height)
         assert ledger.features.local(1) == pack(features)
-        assert ledger.features.raw_global(1) == CLASSIC.packed(features, raw_global)[1]
+        assert ledger.features.raw_global(1) == raw_global.tobytes()
 
 
 # ------------------------------------------------------------ found, kept, shown
@@ -161,7 +159,7 @@ def chosen(source: Path, folder: Path, others: Sequence[int] = (5, 6, 7)) -> dic
     folder.mkdir()
     names = [f"{place}-{k}" for place in ("bank", "chapel", "school") for k in range(5)]
     names += [f"other-{k}" for k in others]
-    laid = {"bank-1": 1, "school-2": 2, "chapel-1": 4}
+    laid = {"bank-1": 1, "school-2": 2, "chapel-2": 4}
     mended = {}
     for name in names:
         if name in laid:

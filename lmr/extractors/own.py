@@ -17,7 +17,7 @@ LEARNED_VERIFIER = Verifier(Matching(ratio=0.95), PairGeometry(evidence=0.3, ali
 
 def root_sift(given: Given) -> RootSift:
     """RootSIFT, which needs no weights."""
-    return RootSift(side=_CLASSIC_SIDE, points=2500)
+    return RootSift(side=_CLASSIC_SIDE, points=3000)
 
 
 def places(given: Given) -> LocalPart:

@@ -52,8 +52,6 @@ class Made:
                 "`lmr checkpoints list` shows what is at hand, `lmr train --preset` describes all photos anew"
             )
         if told := described_otherwise(self.ledger, found):
-            if found.earlier is not None and not described_otherwise(self.ledger, found.earlier):
-                return found.earlier
             raise CollectionError(
                 f"the photos of {self.settings.home} were described with other parameters than this lmr's ({told}); "
                 f"`lmr train --preset {self.settings.preset}` describes them all anew"

@@ -278,11 +278,11 @@ def test_status_tells_and_commands_do_what_it_says(blank: Cli, tmp_path: Path) -
     assert "15 pairs verified again" in done.stdout and "verified with other parameters" in done.stderr
     assert "reviewed with other parameters" in done.stderr and f"{first['edges']} in all" in done.stdout
     assert all(one["current"] for one in blank.json("status")["made_with"])
-    alter(blank.home, "local features", '"points":2500', '"points":2400')
+    alter(blank.home, "local features", '"points":3000', '"points":2500')
     other = make_place(tmp_path / "others", "gate")[0]
     for words in (("search", other), ("ingest", tmp_path / "others"), ("train",)):
         refused = blank.run(*words)
-        assert refused.returncode == 1 and "local features: points 2400, now 2500" in refused.stderr, words
+        assert refused.returncode == 1 and "local features: points 2500, now 3000" in refused.stderr, words
         assert "lmr train --preset classic" in refused.stderr
     made = blank.json("train", "--preset", "classic")
     assert (made["photos"], made["pairs_kept"]) == (6, 0)

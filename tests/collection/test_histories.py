@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lmr.extractors.presets import preset
 from lmr.jobs.care import repair
 from lmr.jobs.correct.corrections import judge, remove
 from lmr.jobs.link.link import link
 from lmr.jobs.train.describe import describe_new, train
+from lmr.method.features.pack import pack
 from lmr.method.spanning.clusters import write_clusters
 from lmr.method.spanning.ranking import Limits, rank_from
 from lmr.settings import load
@@ -35,7 +35,6 @@ from tests.conftest import stop_databases
 from tests.spanning.test_ranking import kruskal, prim
 
 SEED, STEPS = int(os.environ.get("LMR_SEED", "1")), int(os.environ.get("LMR_STEPS", "50"))
-CLASSIC = preset("classic")
 PLACES, PHOTOS = 44, 5
 
 
@@ -71,7 +70,7 @@ class Photos:
         stacked = np.clip(np.concatenate(descriptors), -127, 127).astype(np.int8)
         places = np.clip(np.concatenate(points), 0, 639).astype(np.float32)
         found = Features(places, np.full(len(places), 8.0, np.float32), stacked, (0, 0, 640, 640), 1.0, "rootsift")
-        return CLASSIC.packed(found, self._rng.integers(-60, 61, (12, 32)).astype(np.int8))
+        return pack(found), self._rng.integers(-60, 61, (12, 32)).astype(np.int8).tobytes()
 
 
 class History:

@@ -1,15 +1,12 @@
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
 from lmr.errors import CollectionError, UsageError
-from lmr.method.features.sift import QUANTUM
 from lmr.method.features.vlad import Vlad, VladModel, Vocabulary, k_means, nearest, vlad
 from lmr.method.features.whitening import learned
-from lmr.values import Array, Features, quantised
+from lmr.values import Array, Features
 
 SMALL = Vlad(
     side=640,
@@ -122,16 +119,3 @@ def test_outgrown_and_damage(rng: np.random.Generator) -> None:
     assert SMALL.outgrown(model, 20)
     with pytest.raises(CollectionError, match="lmr train"):
         VladModel.from_bytes(b"nothing")
-
-
-@pytest.mark.parametrize("rows", [0, 1, 700])
-def test_what_is_kept_of_the_grid_is_read_again(rows: int) -> None:
-    grid = quantised(np.random.default_rng(0).normal(size=(rows, 32)), QUANTUM, SMALL.coarse)
-    kept = SMALL.raw_global_bytes(grid)
-    assert np.array_equal(SMALL.raw_global_from(kept), grid) and len(kept) <= 60 + 0.6 * grid.size
-    before = replace(SMALL, coarse=1)
-    assert before.raw_global_bytes(grid) == grid.tobytes()
-    assert np.array_equal(before.raw_global_from(grid.tobytes()), grid)
-    for damaged in (kept[:3], kept[:-1], kept + b"x", b"\xff" * 4 + kept[4:]):
-        with pytest.raises(CollectionError, match="raw global descriptor is damaged"):
-            SMALL.raw_global_from(damaged)

@@ -11,6 +11,7 @@ import numpy as np
 
 from lmr.errors import PhotoError, UnreadError, WorkerDied
 from lmr.inputs.find import Found
+from lmr.method.features.pack import pack
 from lmr.method.features.preset import Preset
 from lmr.method.photos import video
 from lmr.method.photos.about import read_about, read_sidecar
@@ -182,8 +183,8 @@ def _described(intake: Intake, photo: Photo, found: Taken) -> Taken:
     found = replace(found, width=photo.width, height=photo.height)
     if made.on_device:
         return replace(found, prepared=made.prepare(photo))
-    features, raw_global = made.packed(*made.extract(photo))
-    return replace(found, features=features, raw_global=raw_global)
+    features, raw_global = made.extract(photo)
+    return replace(found, features=pack(features), raw_global=raw_global.tobytes())
 
 
 def _cannot_be_described(error: Exception) -> str:
@@ -209,8 +210,7 @@ def _on_device(made: Preset, waiting: list[Taken]) -> list[Taken]:
         if len(waiting) == 1:
             return [replace(waiting[0], prepared=None, reason=_cannot_be_described(error))]
         return [done for one in waiting for done in _on_device(made, [one])]
-    packed = [made.packed(*one) for one in found]
     return [
-        replace(one, features=features, raw_global=raw_global, prepared=None)
-        for one, (features, raw_global) in zip(waiting, packed, strict=True)
+        replace(one, features=pack(features), raw_global=raw_global.tobytes(), prepared=None)
+        for one, (features, raw_global) in zip(waiting, found, strict=True)
     ]

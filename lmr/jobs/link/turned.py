@@ -12,6 +12,7 @@ from threadpoolctl import threadpool_limits
 from lmr.errors import PhotoError, UsageError
 from lmr.jobs.correct.corrections import judge_again
 from lmr.jobs.link.groups import Groups
+from lmr.method.features.pack import pack
 from lmr.method.photos.turned import MIRRORED, after, degrees
 from lmr.retrieval.originals import original
 from lmr.retrieval.query import described_alone
@@ -144,7 +145,7 @@ def _put(stores: Stores, made: Sequence[_Made], again: Sequence[int] = (), *, by
     with ledger.transaction():
         bereft = {*ledger.pairs.joined(numbers), *numbers}
         for one in made:
-            data = stores.preset.packed(one.features, one.raw)
+            data = pack(one.features), one.raw.tobytes()
             ledger.images.turn(one.image.number, one.turn, one.photo.width, one.photo.height, *data, one.vector)
         for one in made:
             judge_again(stores, one.image)

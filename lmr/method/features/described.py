@@ -11,15 +11,12 @@ SIZE = 8.0  # px of a point of which none is told
 QUANTUM = 35.0  # int8 for a component 1 / sqrt(D) of a descriptor of length 1, the usual one: few exceed 127
 
 
-def described(
-    view: View, extractor: str, points: Array, descriptors: Array, sizes: Array | None = None, coarse: int = 1
-) -> Features:
+def described(view: View, extractor: str, points: Array, descriptors: Array, sizes: Array | None = None) -> Features:
     """Local features of a photo, from what was found in its view, strongest first.
 
     points (n, 2) x, y px of the view, a pixel's centre has whole coordinates; descriptors (n, D) int8 as they are, or
     floats, of which the direction counts; sizes (n,) px of the view, or None where points have none (then pairs are to
-    be judged by a PairGeometry); coarse: of floats, values become multiples of it, which take fewer bits. Raises
-    ValueError where these do not fit together.
+    be judged by a PairGeometry). Raises ValueError where these do not fit together.
     """
     count = len(points)
     sizes = np.full(count, SIZE) if sizes is None else sizes
@@ -28,7 +25,7 @@ def described(
     if not all(np.isfinite(part).all() for part in (points, descriptors, sizes)):
         raise ValueError("points, descriptors and sizes have to be finite")
     if descriptors.dtype != np.int8:
-        descriptors = quantised(descriptors, QUANTUM * descriptors.shape[1] ** 0.5, coarse)
+        descriptors = quantised(descriptors, QUANTUM * descriptors.shape[1] ** 0.5)
     places = view.to_original(points) if count else np.zeros((0, 2))
     return Features(
         readonly(places.astype(np.float32)),

@@ -11,7 +11,6 @@ import numpy as np
 
 from lmr.method.features.described import QUANTUM, SIZE, described
 from lmr.method.features.neural import Engine
-from lmr.method.features.sift import COARSE
 from lmr.method.features.view import BANDS, Bands, View, colour_view
 from lmr.method.verification.parameters import Verifier
 from lmr.values import Array, Features, Photo
@@ -42,38 +41,13 @@ class LearnedParameters:
     bands: Bands = BANDS
 
 
-@dataclass(frozen=True, slots=True)
-class CoarseLearned(LearnedParameters):
-    """The same where values are multiples of a number."""
-
-    coarse: int = COARSE
-
-
 class Learned:
     """Local features of a network. See LearnedParameters; verifier: how its features are matched and judged."""
 
-    def __init__(
-        self,
-        engine: Engine,
-        *,
-        side: int,
-        scales: tuple[float, ...],
-        most: int,
-        verifier: Verifier,
-        coarse: int = COARSE,
-    ) -> None:
-        self.engine, self.verifier, self.coarse = engine, verifier, coarse
+    def __init__(self, engine: Engine, *, side: int, scales: tuple[float, ...], most: int, verifier: Verifier) -> None:
+        self.engine, self.verifier = engine, verifier
         self.name, self.max_side, self.on_device = engine.kept.mark, side, not engine.on_cpu
-        given = self.name, side, scales, most
-        self.parameters = LearnedParameters(*given) if coarse == 1 else CoarseLearned(*given, coarse=coarse)
-
-    @property
-    def earlier(self) -> Learned | None:
-        """As earlier versions described photos, which collections of theirs go on with."""
-        if self.coarse == 1:
-            return None
-        side, scales, most = self.max_side, self.parameters.scales, self.parameters.most
-        return Learned(self.engine, side=side, scales=scales, most=most, verifier=self.verifier, coarse=1)
+        self.parameters = LearnedParameters(self.name, side, scales, most)
 
     def prepare(self, photo: Photo) -> View:
         """What the network is to see of a photo."""
@@ -96,7 +70,7 @@ class Learned:
     def _features(self, view: View, levels: Sequence[Level]) -> Features:
         points, sizes, scores, descriptors = (np.concatenate(parts) for parts in zip(*levels, strict=True))
         best = np.argsort(-scores, kind="stable")[: self.parameters.most]
-        return described(view, self.name, points[best], descriptors[best], sizes[best], self.coarse)
+        return described(view, self.name, points[best], descriptors[best], sizes[best])
 
 
 def _scaled(pixels: Array, scale: float) -> Array:

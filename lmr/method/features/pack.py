@@ -43,7 +43,7 @@ def _pack_one(features: Features) -> bytes:
     places = (features.keypoints.astype(np.float64) - (x - 0.5, y - 0.5)) / (w, h) * _STEPS
     places = np.clip(np.round(places), 0, _STEPS).astype("<u2")
     sizes = features.scales.astype("<f2")
-    return head + places.tobytes() + sizes.tobytes() + coded(features.descriptors.tobytes())
+    return head + places.tobytes() + sizes.tobytes() + _coded(features.descriptors.tobytes())
 
 
 def unpack(data: bytes) -> Features:
@@ -79,7 +79,7 @@ def _unpack_one(data: bytes) -> Features:
         sizes = np.frombuffer(data, "<f2", count, begin + 4 * count)
         rest = data[begin + 6 * count :]
         if version != _PLAIN:
-            rest = decoded(rest, count * width)
+            rest = _decoded(rest, count * width)
         descriptors = np.frombuffer(rest, np.int8).reshape(count, width)
     except (struct.error, zlib.error, ValueError) as error:
         raise CollectionError(f"stored local features are damaged: {error}") from error
@@ -111,14 +111,13 @@ def _cut(data: bytes) -> tuple[tuple, str, int]:
     return tuple(head), whole.decode("utf-8", "ignore") + (CUT if len(whole) == len(name) else ""), _OLD_HEAD.size
 
 
-def coded(data: bytes) -> bytes:
-    """Small integers around zero, each in as few bits as it is common."""
+def _coded(data: bytes) -> bytes:
     coder = zlib.compressobj(1, zlib.DEFLATED, -zlib.MAX_WBITS, 9, zlib.Z_HUFFMAN_ONLY)
     return coder.compress(data) + coder.flush()
 
 
-def decoded(data: bytes, size: int) -> bytes:
-    """So many bytes, and never more, whatever the data say. Raises zlib.error, or ValueError where they are not."""
+def _decoded(data: bytes, size: int) -> bytes:
+    """At most `size` bytes are made, whatever the data say."""
     coder = zlib.decompressobj(-zlib.MAX_WBITS)
     found = coder.decompress(data, size + 1)
     if len(found) != size or not coder.eof or coder.unused_data:

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from lmr.method.features.extractor import GlobalDescriptor, LocalFeatures
-from lmr.method.features.pack import pack
 from lmr.method.features.several import Several
 from lmr.method.features.sift import RootSift, turned_descriptors, turned_features
 from lmr.method.features.vlad import Vlad
@@ -34,12 +33,6 @@ class Preset:
         on_device = local.on_device or descriptor.on_device
         together = getattr(local, "together", lambda _: None)
         return cls(name, local, descriptor, together(descriptor), on_device)
-
-    @property
-    def earlier(self) -> Preset | None:
-        """As earlier versions described photos, where they did otherwise: their collections go on with that."""
-        local, descriptor = (getattr(part, "earlier", None) for part in (self.local, self.descriptor))
-        return Preset.of(self.name, local or self.local, descriptor or self.descriptor) if local or descriptor else None
 
     @property
     def enough(self) -> int:
@@ -73,11 +66,6 @@ class Preset:
             return self.both(prepared)
         local = self.local.extract([part for part, _ in prepared])
         return list(zip(local, self.descriptor.extract([part for _, part in prepared]), strict=True))
-
-    def packed(self, features: Features, raw_global: Array) -> tuple[bytes, bytes]:
-        """Both as they are kept; `pack.unpack` and `raw_global_from` of the descriptor read them."""
-        as_bytes = getattr(self.descriptor, "raw_global_bytes", None)
-        return pack(features), raw_global.tobytes() if as_bytes is None else as_bytes(raw_global)
 
     @property
     def turns_cheaply(self) -> bool:

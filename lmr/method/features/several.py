@@ -30,12 +30,6 @@ class Several:
         self.parameters = SeveralParameters(tuple(part.parameters for part in parts))
 
     @property
-    def earlier(self) -> Several | None:
-        """With those of each as earlier versions had them, if there is one that they had otherwise."""
-        found = [getattr(part, "earlier", None) or part for part in self.parts]
-        return None if all(one is part for one, part in zip(found, self.parts, strict=True)) else Several(found)
-
-    @property
     def verifier(self) -> Verifier:
         """How pairs are judged: by each for itself, then together."""
         first, *others = (part.verifier for part in self.parts)

@@ -22,12 +22,7 @@ from lmr.values import Array, Features, Photo, quantised, readonly, unit_rows
 
 SPARSE_DIMENSION, DENSE_DIMENSION = 64, 32
 QUANTUM = 210.0  # a unit vector's components stay below 127 / 210 but for rare ones, which are clipped
-COARSE = 7  # values are multiples of it: five eighths of the bits, and photos match as before (docs/figures.md)
-COARSE_DENSE = 11  # of patches of the grid, of which only sums are used
-Steps = tuple[tuple[float, int], ...]  # of the dense grid: scale of the image, and step, px
-STEPS: Steps = ((1.0, 17), (0.707, 15), (0.5, 14), (0.354, 14), (0.25, 14))
-EARLIER_STEPS: Steps = ((1.0, 10), (0.707, 9), (0.5, 8), (0.354, 8), (0.25, 8))  # three times as many patches
-EARLIER_POINTS = 3000
+_DENSE_STEPS = {1.0: 10, 0.707: 9, 0.5: 8, 0.354: 8, 0.25: 8}  # scale of the image -> step of the grid, px
 _PATCH = 24
 _LEAST_CONTRAST = 6.0
 _CONTRAST, _EDGE = 0.01, 10.0  # of the detector, as OpenCV has them
@@ -50,21 +45,14 @@ class SparseParameters:
 
 
 @dataclass(frozen=True, slots=True)
-class CoarseSparse(SparseParameters):
-    """The same where values are multiples of a number."""
-
-    coarse: int = COARSE
-
-
-@dataclass(frozen=True, slots=True)
 class DenseParameters:
-    """The same of the dense grid."""
+    """The same of the dense grid, steps as (scale of the image, px)."""
 
     side: int
     version: int = 1
     dimension: int = DENSE_DIMENSION
     quantum: float = QUANTUM
-    steps: Steps = EARLIER_STEPS
+    steps: tuple[tuple[float, int], ...] = tuple(_DENSE_STEPS.items())
     patch: int = _PATCH
     contrast: float = _LEAST_CONTRAST
     bands: Bands = BANDS
@@ -72,22 +60,11 @@ class DenseParameters:
 
 
 @dataclass(frozen=True, slots=True)
-class CoarseDense(DenseParameters):
-    """The same where values are multiples of a number."""
-
-    coarse: int = COARSE_DENSE
-
-
-@dataclass(frozen=True, slots=True)
 class RootSift:
-    """Local features: the strongest points over all scales, described upright. `side`: working size, px.
-
-    coarse: values are multiples of it; 1 in collections of versions that knew nothing of it.
-    """
+    """Local features: the strongest points over all scales, described upright. `side`: working size, px."""
 
     side: int
     points: int
-    coarse: int = COARSE
     name: str = "rootsift"
     on_device: bool = False
     verifier: Verifier = ROOTSIFT_VERIFIER
@@ -100,15 +77,7 @@ class RootSift:
     @property
     def parameters(self) -> SparseParameters:
         """What the features depend on."""
-        known = SparseParameters(self.side, self.points, basis=basis_digest())
-        return (
-            known if self.coarse == 1 else CoarseSparse(self.side, self.points, basis=known.basis, coarse=self.coarse)
-        )
-
-    @property
-    def earlier(self) -> RootSift | None:
-        """As earlier versions described photos, which collections of theirs go on with."""
-        return None if self.coarse == 1 else replace(self, points=EARLIER_POINTS, coarse=1)
+        return SparseParameters(self.side, self.points, basis=basis_digest())
 
     def extract(self, batch: Sequence[Features]) -> list[Features]:
         """All is done already."""
@@ -121,16 +90,16 @@ class RootSift:
         return Features(
             readonly(view.to_original(geometry[:, :2]).astype(np.float32)),
             readonly((geometry[:, 2] * view.unit).astype(np.float32)),
-            readonly(reduce(sift, "sparse", self.coarse)),
+            readonly(reduce(sift, "sparse")),
             view.box,
             view.unit,
             self.name,
         )
 
 
-def dense_descriptors(view: View, steps: Steps = STEPS, coarse: int = COARSE_DENSE) -> Array:
+def dense_descriptors(view: View) -> Array:
     """(m, 32) int8 of the patches on a grid that are not nearly plain."""
-    return reduce(dense_sift(view.pixels, steps), "dense", coarse)
+    return reduce(dense_sift(view.pixels), "dense")
 
 
 def _sift(**options: float) -> Any:
@@ -160,10 +129,10 @@ def sparse_sift(grey: Array, most: int | None = None) -> tuple[Array, Array]:
     return np.array([(*k.pt, k.size) for k in points], np.float32), described.astype(np.uint8)
 
 
-def dense_sift(grey: Array, steps: Steps = STEPS) -> Array:
-    """(h, w) -> SIFT (m, 128) uint8 of 24 px patches on grids over some scales."""
+def dense_sift(grey: Array) -> Array:
+    """(h, w) -> SIFT (m, 128) uint8 of 24 px patches on grids over five scales."""
     parts = [np.zeros((0, 128), np.uint8)]
-    for scale, step in steps:
+    for scale, step in _DENSE_STEPS.items():
         image = grey if scale == 1 else cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
         half = _PATCH // 2
         rows, columns = (np.arange(half, length - half, step) for length in image.shape)
@@ -184,10 +153,10 @@ def root_sift(sift: Array) -> Array:
     return np.sqrt(sift / np.maximum(sift.sum(1, dtype=np.float32, keepdims=True), 1e-6), dtype=np.float32)
 
 
-def reduce(sift: Array, kind: str, coarse: int = COARSE) -> Array:
+def reduce(sift: Array, kind: str) -> Array:
     """(n, 128) uint8 -> (n, 64) or (n, 32) int8: RootSIFT in the fixed basis, unit length times QUANTUM."""
     mean, basis = _basis()[f"{kind}_mean"], _basis()[kind]
-    return quantised((root_sift(sift) - mean) @ basis, QUANTUM, coarse)
+    return quantised((root_sift(sift) - mean) @ basis, QUANTUM)
 
 
 def turned_features(features: Features, turn: int, size: tuple[int, int]) -> Features:

@@ -6,35 +6,21 @@ What is learned (vocabularies, mean, basis) comes from the collection's own inde
 from __future__ import annotations
 
 import io
-import struct
-import zlib
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
 
 from lmr.errors import CollectionError, UsageError
-from lmr.method.features.pack import coded, decoded
-from lmr.method.features.sift import (
-    COARSE_DENSE,
-    DENSE_DIMENSION,
-    EARLIER_STEPS,
-    STEPS,
-    CoarseDense,
-    DenseParameters,
-    Steps,
-    basis_digest,
-    dense_descriptors,
-)
+from lmr.method.features.sift import DENSE_DIMENSION, DenseParameters, basis_digest, dense_descriptors
 from lmr.method.features.view import working_view
 from lmr.method.features.whitening import learned
 from lmr.values import Array, Features, Photo, unit_rows
 
 _ROUNDS = 20
-_COUNT = struct.Struct("<I")
 _POINTS_A_WORD = 40  # a vocabulary has no more words than this lets it learn well
 _PHOTOS_A_DIMENSION = 4  # whitening over more directions than the photos support is worse than none
 
@@ -99,7 +85,7 @@ class VladModel:
 class Vlad:
     """Global descriptor from the local features of each extractor and dense RootSIFT.
 
-    training_photos and sample bound what is learned from; steps and coarse: of the dense grid.
+    training_photos and sample bound what is learned from.
     """
 
     side: int
@@ -109,15 +95,8 @@ class Vlad:
     dimension: int
     training_photos: int
     sample: int
-    steps: Steps = STEPS
-    coarse: int = COARSE_DENSE
     name: str = "vlad"
     on_device: bool = False
-
-    @property
-    def earlier(self) -> Vlad | None:
-        """As earlier versions described photos, which collections of theirs go on with."""
-        return None if self.coarse == 1 else replace(self, steps=EARLIER_STEPS, coarse=1)
 
     @property
     def max_side(self) -> int:
@@ -128,33 +107,20 @@ class Vlad:
     def parameters(self) -> VladParameters:
         """What the descriptor depends on."""
         learned_from = self.training_photos, self.sample
-        grid = DenseParameters(self.side, steps=self.steps, basis=basis_digest())
-        if self.coarse > 1:
-            grid = CoarseDense(self.side, steps=self.steps, basis=grid.basis, coarse=self.coarse)
+        grid = DenseParameters(self.side, basis=basis_digest())
         return VladParameters(self.sparse, self.dense, self.dense_weight, self.dimension, *learned_from, grid)
 
     def prepare(self, photo: Photo) -> Array:
         """What is kept of a photo beside its local features: dense descriptors (m, 32) int8."""
-        return dense_descriptors(working_view(photo, self.side), self.steps, self.coarse)
+        return dense_descriptors(working_view(photo, self.side))
 
     def extract(self, batch: Sequence[Array]) -> list[Array]:
         """All is done already."""
         return list(batch)
 
-    def raw_global_bytes(self, raw_global: Array) -> bytes:
-        """The raw global descriptor as it is kept; see raw_global_from."""
-        values = raw_global.tobytes()
-        return values if self.coarse == 1 else _COUNT.pack(len(raw_global)) + coded(values)
-
     def raw_global_from(self, stored: bytes) -> Array:
-        """The raw global descriptor from what is kept of it. Raises CollectionError if that is damaged."""
-        try:
-            if self.coarse > 1 and stored:
-                (count,) = _COUNT.unpack_from(stored)
-                stored = decoded(stored[_COUNT.size :], count * DENSE_DIMENSION)
-            return np.frombuffer(stored, np.int8).reshape(-1, DENSE_DIMENSION)
-        except (struct.error, zlib.error, ValueError) as error:
-            raise CollectionError(f"a stored raw global descriptor is damaged: {error}") from error
+        """The raw global descriptor as kept in the ledger."""
+        return np.frombuffer(stored, np.int8).reshape(-1, DENSE_DIMENSION)
 
     def model_from(self, stored: bytes) -> VladModel:
         """The model as kept in the ledger."""
