@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -75,7 +77,8 @@ class Apart:
         for name in self._nodes:
             found = subprocess.run(["ip", "netns", "pids", name], capture_output=True, text=True, check=False)
             for pid in found.stdout.split():
-                subprocess.run(["kill", "-9", pid], capture_output=True, check=False)
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(int(pid), signal.SIGKILL)
             subprocess.run(["ip", "netns", "del", name], capture_output=True, check=False)
         for name in (*self._nodes, self._bridge):
             subprocess.run(["ip", "link", "del", name], capture_output=True, check=False)

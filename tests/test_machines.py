@@ -21,11 +21,11 @@ from tests.networks import Apart
 from tests.test_execution import MACHINES, RAY, contents, found, same
 
 
-@pytest.mark.skipif(not MACHINES, reason="half a minute: LMR_MACHINES=all tries it")
-def test_a_command_that_lost_its_cluster_goes_on_in_another(
+@pytest.fixture
+def made_here(
     little: Path, tmp_path: Path, servers: dict[str, str], running: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The head is killed while photos are described, and while pairs are verified."""
+) -> tuple[Path, dict[str, Any]]:
+    """Twelve photos, and what this machine makes of them; the servers are empty again."""
     pytest.importorskip("ray", reason=RAY)
     for name, value in rays.ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
@@ -38,7 +38,15 @@ def test_a_command_that_lost_its_cluster_goes_on_in_another(
         c.link()
         here = contents(c._stores) | found(c._stores)
     forget(running)
+    return photos, here
 
+
+@pytest.mark.skipif(not MACHINES, reason="half a minute: LMR_MACHINES=all tries it")
+def test_a_command_that_lost_its_cluster_goes_on_in_another(
+    made_here: tuple[Path, dict[str, Any]], tmp_path: Path, running: Any
+) -> None:
+    """The head is killed while photos are described, and while pairs are verified."""
+    photos, here = made_here
     for function, command in ((take, lambda c: c.ingest(photos)), (verified, lambda c: c.link())):
         first = rays.Rays(1)
         engine = Shaken(cluster.Ray(first.address), function, 2, first.kill)
@@ -55,22 +63,10 @@ def test_a_command_that_lost_its_cluster_goes_on_in_another(
 
 @pytest.mark.skipif(not MACHINES, reason="a minute: LMR_MACHINES=all tries it")
 def test_machines_of_other_addresses_are_reached_over_a_network_that_is_cut(
-    little: Path, tmp_path: Path, servers: dict[str, str], running: Any, monkeypatch: pytest.MonkeyPatch
+    made_here: tuple[Path, dict[str, Any]], tmp_path: Path, running: Any
 ) -> None:
     """Each node has a network of its own; one is cut off while photos are described, and pairs are verified without."""
-    pytest.importorskip("ray", reason=RAY)
-    for name, value in rays.ENVIRONMENT.items():
-        monkeypatch.setenv(name, value)
-    photos = tmp_path / "photos"
-    photos.mkdir()
-    for name in (f"{place}-{k}.jpg" for place in ("bank", "chapel", "school") for k in range(4)):
-        shutil.copy(little / name, photos)
-    with lmr.open(tmp_path / "here", turns="off") as c:
-        c.ingest(photos)
-        c.link()
-        here = contents(c._stores) | found(c._stores)
-    forget(running)
-
+    photos, here = made_here
     nodes = Apart()
     try:
         engine = Shaken(cluster.Ray(nodes.address), take, 2, nodes.cut)

@@ -22,11 +22,11 @@ import psutil
 import pytest
 
 import lmr
+from lmr.web.kept import _PHOTO_BYTES
 from tests.conftest import on_servers
 
 MINUTES = float(os.environ.get("LMR_SOAK", "0"))
 PEOPLE = 4
-IN_HAND = 256 * 2**20  # bytes of photos that the server holds, at most
 STEADY = 0.15  # of the memory held after a third of the time, by which it may grow until the end
 pytestmark = pytest.mark.skipif(not MINUTES, reason="left to `make soak` (LMR_SOAK, minutes)")
 
@@ -95,6 +95,7 @@ def test_memory_and_files_stay_as_they_are(served, little: Path) -> None:
     address, process, c = served
     base, _, token = address.partition("/?token=")
     photo, until = (little / "mill-query.jpg").read_bytes(), time.monotonic() + 60 * MINUTES
+    headers = {"Authorization": f"Bearer {token}"}
     codes, failed = list[int](), list[str]()
 
     def note(answer: httpx.Response) -> None:
@@ -104,14 +105,13 @@ def test_memory_and_files_stay_as_they_are(served, little: Path) -> None:
 
     def person(seed: int) -> None:
         told = {"response": [note]}
-        headers = {"Authorization": f"Bearer {token}"}
         with httpx.Client(base_url=base, headers=headers, timeout=120, event_hooks=told) as client:
             while time.monotonic() < until:
                 with contextlib.suppress(httpx.TransportError):
                     random.choice(asks(client, c, photo))()
 
-    with httpx.Client(base_url=base, headers={"Authorization": f"Bearer {token}"}, timeout=120) as client:
-        for _ in range(IN_HAND // 2**23):  # as many as there is room for, so that further ones take no more
+    with httpx.Client(base_url=base, headers=headers, timeout=120) as client:
+        for _ in range(_PHOTO_BYTES // 2**23):  # as many as there is room for, so that further ones take no more
             answer = client.post("/photos", files={"photo": ("one.jpg", photo + os.urandom(2**23))})
             assert answer.status_code == 303
     people = [threading.Thread(target=person, args=(k,)) for k in range(PEOPLE)]

@@ -179,7 +179,7 @@ def test_what_cannot_be_asked_for_is_exit_code_2(placed: Cli, photos: Path) -> N
         (("--within", "5km"), "add near"),
     ):
         failed = placed.run("search", photos / "school-4.jpg", *words)
-        assert failed.returncode == 2 and words[-2].strip("-") in failed.stderr, failed.stderr
+        assert failed.returncode == 2 and f"{words[-2].strip('-')} is " in failed.stderr, failed.stderr
         assert told in failed.stderr
 
 
